@@ -1,0 +1,27 @@
+"""Defocus maps in pixels from a single photograph, as scikit-learn estimators."""
+
+from skdefocus import datasets, filters, metrics, synthesis
+from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
+from skdefocus.classifier import BlurLevelClassifier
+from skdefocus.patches import PatchExtractor
+from skdefocus.pipeline import defocus_map, make_defocus_pipeline
+from skdefocus.records import LevelGrid, PatchGrid
+from skdefocus.refine import WeightedGuidedRefiner
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BlurLevelClassifier",
+    "EdgeReblurEstimator",
+    "FocusMeasure",
+    "LevelGrid",
+    "PatchExtractor",
+    "PatchGrid",
+    "WeightedGuidedRefiner",
+    "datasets",
+    "defocus_map",
+    "filters",
+    "make_defocus_pipeline",
+    "metrics",
+    "synthesis",
+]

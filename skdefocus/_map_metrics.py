@@ -1,0 +1,322 @@
+"""Scores of one map: against a focus mask, as one number, and of its confidence."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skdefocus._validation import check_int, check_real
+
+__all__ = [
+    "best_f",
+    "blur_score",
+    "error_against_kept_share",
+    "expected_calibration_error",
+    "focus_auc",
+]
+
+FloatArray = NDArray[np.float64]
+
+
+def finite(values: FloatArray, name: str) -> FloatArray:
+    """Return the values, or raise where one is NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
+    return values
+
+
+def as_map(values: ArrayLike, name: str) -> FloatArray:
+    """One non-empty map, (H, W) float64; a list of maps is a likely mistake, so say so."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 2 or array.size == 0:
+        raise ValueError(f"{name} must be one map of shape (H, W), got shape {array.shape}")
+    return array
+
+
+def ranks(values: FloatArray) -> FloatArray:
+    """Ranks from 1, ties averaged."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    result: FloatArray = (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
+    return result
+
+
+def _decided(
+    mask: ArrayLike, values: ArrayLike, names: tuple[str, str]
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Labels and map values of the pixels where a mask is sure, both kinds present."""
+    label, scores = np.asarray(mask), as_map(values, names[1])
+    if label.shape != scores.shape:
+        raise ValueError(f"{names[0]} must have the shape {scores.shape}, got {label.shape}")
+    if label.dtype in (np.uint8, np.uint16):
+        label = label / float(np.iinfo(label.dtype).max)
+    label = label.astype(np.float64)
+    undecided = np.isnan(label) | (label == -1)
+    if not (undecided | ((label >= 0) & (label <= 1))).all():
+        raise ValueError(f"{names[0]} must hold values within [0, 1], NaN or -1")
+    sure = ~undecided & ((label <= 0.1) | (label >= 0.9))
+    truth = label[sure] >= 0.9
+    if truth.all() or not truth.any():
+        raise ValueError(
+            f"{names[0]} must mark pixels of both kinds (>= .9 and <= .1; uint8 is divided by "
+            f"255), got {np.count_nonzero(truth)} and {np.count_nonzero(~truth)}"
+        )
+    return truth, finite(scores[sure], names[1])
+
+
+def focus_auc(mask: ArrayLike, sigma_map: ArrayLike) -> float:
+    """How well σ tells in-focus from out-of-focus pixels: area under the ROC curve, one image.
+
+    Parameters
+    ----------
+    mask : array_like, shape (H, W)
+        1 or True = in focus, 0 or False = out of focus. Floats within [0, 1] are the degree of
+        certainty: values strictly between .1 and .9, NaN and -1 are undecided and ignored.
+        uint8 and uint16 are first divided by 255 and 65535.
+    sigma_map : array_like, shape (H, W)
+        σ or anything that grows with blur: lower = more in focus. Finite on decided pixels.
+
+    Returns
+    -------
+    float
+        The chance that a pixel in focus has the lower σ, ties counting half: 1 is perfect, .5
+        chance, 0 upside down.
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, mask values elsewhere, one kind of pixel missing, NaN in the map.
+
+    Notes
+    -----
+    The Mann-Whitney statistic from average ranks: O(H W log(H W)).
+
+    Examples
+    --------
+    >>> focus_auc([[True, True, False]], [[0.1, 0.9, 0.9]])
+    0.75
+    """
+    return named_focus_auc(mask, sigma_map, ("mask", "sigma_map"))
+
+
+def named_focus_auc(mask: ArrayLike, sigma_map: ArrayLike, names: tuple[str, str]) -> float:
+    sharp, sigma = _decided(mask, sigma_map, names)
+    n_sharp, n_blurred = int(sharp.sum()), int((~sharp).sum())
+    above = ranks(sigma)[~sharp].sum() - n_blurred * (n_blurred + 1) / 2
+    return float(above / (n_sharp * n_blurred))
+
+
+def best_f(mask_out_of_focus: ArrayLike, blur_map: ArrayLike, beta2: float = 0.3) -> float:
+    """Best F over all thresholds for finding the out-of-focus region of one image.
+
+    F = (1 + β²) P R / (β² P + R), with precision P and recall R of "map >= threshold".
+
+    Parameters
+    ----------
+    mask_out_of_focus : array_like, shape (H, W)
+        1 or True = out of focus (the opposite of `focus_auc`, as in the CUHK data set);
+        undecided pixels as there.
+    blur_map : array_like, shape (H, W)
+        σ or anything that grows with blur. Finite on decided pixels.
+    beta2 : float, > 0
+        β²; .3 favours precision, as is usual in the field.
+
+    Returns
+    -------
+    float
+        From 0 to 1, which a map attains where a threshold gives the mask exactly. Each image
+        may pick its own threshold, so a mean over images is at least the best F of averaged
+        precision and recall curves.
+
+    Raises
+    ------
+    ValueError
+        As for `focus_auc`, or `beta2` not positive.
+
+    Examples
+    --------
+    >>> best_f([[True, False, True]], [[3.0, 0.5, 2.0]])
+    1.0
+    """
+    check_real(beta2, "beta2", 0, above=True)
+    blurred, values = _decided(mask_out_of_focus, blur_map, ("mask_out_of_focus", "blur_map"))
+    order = np.argsort(-values, kind="stable")
+    ordered = values[order]
+    last_of_tie = np.append(ordered[1:] != ordered[:-1], True)
+    hits = np.cumsum(blurred[order])[last_of_tie]
+    found = np.arange(1, ordered.size + 1)[last_of_tie]
+    # P = hits / found and R = hits / positives, put into F, leave no 0/0.
+    return float(np.max((1 + beta2) * hits / (beta2 * blurred.sum() + found)))
+
+
+def blur_score(
+    sigma_map: ArrayLike,
+    *,
+    scale: float = 1.5,
+    quantile: float = 0.1,
+    confidence: ArrayLike | None = None,
+) -> float:
+    """How blurred a photograph is, from 0 (a tack-sharp subject) to 1 (nothing is sharp).
+
+    s² / (s² + scale²), where s is the `quantile` of σ: blurred backgrounds do not count as long
+    as the sharpest tenth of the picture is sharp.
+
+    Parameters
+    ----------
+    sigma_map : array_like, shape (H, W)
+        σ, pixels, finite and >= 0.
+    scale : float, > 0
+        The σ, pixels, at which the score is .5. Lower for viewing at 100 %, higher for
+        photographs that will be shown small.
+    quantile : float, in [0, 1]
+        Share of the picture that must be sharp for the score to be low.
+    confidence : array_like, shape (H, W), optional
+        Weight >= 0 of each pixel: s is the smallest σ below or at which lies that share of the
+        total weight. Keeps flat regions, whose σ is a guess, from deciding.
+
+    Returns
+    -------
+    float
+        From 0 to 1; never falls where any σ grows.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes, NaN, negative σ or confidence, no confidence at all, parameters out of
+        range.
+
+    Notes
+    -----
+    Cost: O(H W log(H W)).
+
+    Examples
+    --------
+    >>> photo = np.full((10, 10), 8.0)
+    >>> round(blur_score(photo), 3)
+    0.966
+    >>> photo[3:7, 3:7] = 0.2  # a sharp subject in a blurred scene
+    >>> round(blur_score(photo), 3)
+    0.017
+    """
+    check_real(scale, "scale", 0, above=True)
+    if check_real(quantile, "quantile", 0) > 1:
+        raise ValueError(f"quantile must be within [0, 1], got {quantile!r}")
+    sigma = finite(as_map(sigma_map, "sigma_map"), "sigma_map")
+    if sigma.min() < 0:
+        raise ValueError(f"sigma_map must be >= 0, got {sigma.min()}")
+    weight = np.ones_like(sigma) if confidence is None else as_map(confidence, "confidence")
+    if weight.shape != sigma.shape:
+        raise ValueError(f"confidence must have the shape {sigma.shape}, got {weight.shape}")
+    if finite(weight, "confidence").min() < 0 or weight.max() == 0:
+        raise ValueError("confidence must be >= 0 and somewhere > 0")
+    used = weight > 0
+    sigma, weight = sigma[used], weight[used]
+    order = np.argsort(sigma)
+    share = np.cumsum(weight[order])
+    # The slack keeps the rounding of the sum, which depends on the order, from deciding.
+    place = np.searchsorted(share, quantile * share[-1] * (1 - 1e-9))
+    ratio = float(sigma[order[min(int(place), sigma.size - 1)]]) / scale
+    return 1 - 1 / (1 + ratio * ratio)
+
+
+def expected_calibration_error(proba: ArrayLike, y: ArrayLike, n_bins: int = 15) -> float:
+    """Gap between how sure a classifier is and how often it is right.
+
+    The top class's probability is sorted into bins of equal width; the error is the mean of
+    |share right - mean probability| over bins, weighted by how many samples each holds.
+
+    Parameters
+    ----------
+    proba : array_like, shape (n, k)
+        Class probabilities, rows summing to 1.
+    y : array_like of int, shape (n,)
+        True classes as column numbers of `proba`.
+    n_bins : int, >= 1
+        Number of bins.
+
+    Returns
+    -------
+    float
+        From 0 (calibrated) to 1.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes, rows that are no probabilities, classes that are no columns, `n_bins` < 1.
+
+    References
+    ----------
+    .. [1] Guo et al., "On calibration of modern neural networks", ICML 2017.
+
+    Examples
+    --------
+    >>> proba = [[0.75, 0.25]] * 4
+    >>> expected_calibration_error(proba, [0, 0, 0, 1])
+    0.0
+    """
+    p, labels = np.asarray(proba, dtype=np.float64), np.asarray(y)
+    if p.ndim != 2 or p.size == 0:
+        raise ValueError(f"proba must be of shape (n, k), got {p.shape}")
+    if not (p.min() >= 0 and np.allclose(p.sum(axis=1), 1, atol=1e-4)):
+        raise ValueError("proba must hold rows of probabilities that sum to 1")
+    if labels.shape != p.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(f"y must be {len(p)} integers, got {labels.dtype} of shape {labels.shape}")
+    if labels.min() < 0 or labels.max() >= p.shape[1]:
+        raise ValueError(f"y must be columns of proba, 0 to {p.shape[1] - 1}")
+    check_int(n_bins, "n_bins", 1)
+    sure, right = p.max(axis=1), p.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(sure * n_bins).astype(int) - 1, 0, n_bins - 1)
+    return float(np.abs(np.bincount(bins, weights=right - sure, minlength=n_bins)).sum() / len(p))
+
+
+def error_against_kept_share(
+    error: ArrayLike, confidence: ArrayLike, shares: ArrayLike = (0.1, 0.25, 0.5, 0.75, 1.0)
+) -> FloatArray:
+    """Mean error over the most confident share of pixels or samples, for each share.
+
+    A useful confidence gives a curve that rises with the share.
+
+    Parameters
+    ----------
+    error, confidence : array_like of one shape
+        Error and confidence of each element, finite; flattened.
+    shares : array_like of float in (0, 1]
+        Shares kept; of n elements the ceil(share · n) most confident ones are.
+
+    Returns
+    -------
+    ndarray of float64, shape of `shares`
+        Mean errors, in the unit of `error`. Among equal confidences, the expected value of a
+        random choice: the order of the elements does not matter.
+
+    Raises
+    ------
+    ValueError
+        Different or empty shapes, NaN, shares out of range.
+
+    Notes
+    -----
+    Cost: O(n log n).
+
+    Examples
+    --------
+    >>> error_against_kept_share([4.0, 1.0, 1.0, 2.0], [0.1, 0.9, 0.8, 0.5], [0.5, 1.0])
+    array([1., 2.])
+    """
+    errors = np.asarray(error, dtype=np.float64)
+    sure = np.asarray(confidence, dtype=np.float64)
+    kept = np.asarray(shares, dtype=np.float64)
+    if errors.size == 0 or errors.shape != sure.shape:
+        raise ValueError(
+            f"confidence must have the shape of error and both an element, "
+            f"got {sure.shape} and {errors.shape}"
+        )
+    if not ((kept > 0) & (kept <= 1)).all():
+        raise ValueError(f"shares must be within (0, 1], got {shares!r}")
+    errors, sure = finite(errors.ravel(), "error"), finite(sure.ravel(), "confidence")
+    _, group = np.unique(-sure, return_inverse=True)
+    fair = (np.bincount(group, weights=errors) / np.bincount(group))[group]
+    running = np.cumsum(fair[np.argsort(group)])
+    # 1e-9: 0.1 * 30 is a little more than 3.
+    count = np.maximum(np.ceil(kept * errors.size - 1e-9).astype(int), 1)
+    result: FloatArray = running[count - 1] / count
+    return result

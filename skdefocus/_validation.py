@@ -1,0 +1,139 @@
+"""What counts as an image, and the messages for what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatImage = NDArray[np.float32]
+
+#: Rec. 601 luma, what "L" means in Pillow and grey in OpenCV.
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+_ACCEPTED = "bool, uint8, uint16 or float"
+
+
+def check_image(image: Any, name: str = "image") -> FloatImage:
+    """Turn one photograph into float32 in [0, 1].
+
+    Parameters
+    ----------
+    image : array_like of shape (H, W) or (H, W, C) with C 1, 3 or 4
+        bool, uint8, uint16 (scaled by their range) or float in [0, 1].
+    name : str
+        How messages call it.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3), float32
+        C-contiguous; shares memory with `image` where nothing had to change. Alpha is dropped.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is none of the accepted ones.
+    ValueError
+        If the shape is no image's, or values are not finite or not within [0, 1].
+    """
+    x = np.asarray(image)
+    if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] not in (1, 3, 4)):
+        raise ValueError(
+            f"{name} must have shape (H, W) or (H, W, C) with 1, 3 or 4 channels, got {x.shape}"
+        )
+    if 0 in x.shape:
+        raise ValueError(f"{name} must hold at least one pixel, got shape {x.shape}")
+    if x.ndim == 3:
+        x = x[..., 0] if x.shape[2] == 1 else x[..., :3]
+    if x.dtype == np.bool_:
+        return np.ascontiguousarray(x, np.float32)
+    if x.dtype in (np.uint8, np.uint16):
+        return np.multiply(x, np.float32(1 / np.iinfo(x.dtype).max), dtype=np.float32, order="C")
+    if not np.issubdtype(x.dtype, np.floating):
+        raise TypeError(f"{name} must be {_ACCEPTED}, got dtype {x.dtype}")
+    # One pass over the data: NaN fails both comparisons.
+    low, high = float(x.min()), float(x.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"{name} must be within [0, 1] if float, but spans [{low:.6g}, {high:.6g}]; "
+            "divide by the largest possible value (for 8 bits: image / 255)"
+        )
+    return np.ascontiguousarray(x, np.float32)
+
+
+def to_grey(image: FloatImage) -> FloatImage:
+    """Grey values of a checked image, by the luma of Rec. 601 on the values as encoded."""
+    if image.ndim == 2:
+        return image
+    # Summed by plane: the same bits whatever BLAS is there.
+    grey = image[..., 0] * LUMA[0]
+    grey += image[..., 1] * LUMA[1]
+    grey += image[..., 2] * LUMA[2]
+    return grey
+
+
+def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
+    """Split a batch into its samples and tell whether it was one array.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, H, W) or (n, H, W, C), or a sequence of images
+    name : str
+        How messages call it.
+
+    Returns
+    -------
+    samples : list
+        The images as they came.
+    stacked : bool
+        True if `X` was an array, so that the result should be one.
+    """
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        if X.ndim == 2 or (X.ndim == 3 and X.shape[-1] in (3, 4) and min(X.shape[:2]) > 4):
+            raise ValueError(
+                f"{name} must be a batch (n, H, W[, C]) or a list of images, got one image of "
+                f"shape {X.shape}; pass [image]"
+            )
+        if X.ndim not in (3, 4):
+            raise ValueError(f"{name} must have shape (n, H, W) or (n, H, W, C), got {X.shape}")
+        if len(X) == 0:
+            raise ValueError(f"{name} is empty; at least one image is needed")
+        return list(X), True
+    if isinstance(X, str | bytes) or not isinstance(X, Sequence | np.ndarray):
+        raise TypeError(
+            f"{name} must be an array (n, H, W[, C]) or a list of images, got {type(X).__name__}"
+        )
+    if len(X) == 0:
+        raise ValueError(f"{name} is empty; at least one image is needed")
+    return list(X), False
+
+
+def check_int(value: Any, name: str, low: int, high: int | None = None) -> int:
+    """Check an integer parameter's type and range."""
+    if not isinstance(value, Integral) or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < low or (high is not None and value > high):
+        span = f">= {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name} must be {span}, got {value}")
+    return int(value)
+
+
+def check_real(value: Any, name: str, low: float, *, above: bool = False) -> float:
+    """Check a finite real parameter: at least `low`, or above it."""
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not np.isfinite(float(value)) or value < low or (above and value == low):
+        raise ValueError(f"{name} must be finite and {'>' if above else '>='} {low}, got {value}")
+    return float(value)
+
+
+def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
+    """Check that a parameter is one of the named choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return str(value)

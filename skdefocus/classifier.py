@@ -1,0 +1,389 @@
+"""From patches to probabilities of blur levels, by a convolutional network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise, product
+from typing import Any, Self
+
+import numpy as np
+from joblib import cpu_count, effective_n_jobs
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.validation import check_memory
+
+from skdefocus import _onnx
+from skdefocus._base import ImageTransformer, each
+from skdefocus._validation import check_choice, check_image, check_int
+from skdefocus.records import LevelGrid, PatchGrid, windows
+
+__all__ = ["BlurLevelClassifier"]
+
+#: A last layer: weights (n_levels, n_features) and bias (n_levels,).
+Head = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+#: Dense inference works through an image in tiles of this side, in pixels, so that its memory
+#: does not grow with the image.
+TILE = 1024
+#: Mirrored surroundings that dense inference gives to the patches at an image's border, in pixels.
+FRAME = 32
+
+
+class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[misc]
+    """Classify patches into levels of Gaussian blur with a pre-trained network.
+
+    In a pipeline it transforms the records of :class:`PatchExtractor`; by itself it is a
+    classifier over arrays of patches. The network ships with the package, so nothing has to be
+    fitted first.
+
+    Parameters
+    ----------
+    model : path or None, default=None
+        ONNX file of another network, see *Notes*; None takes the shipped one.
+    inference : {"dense", "patches"}, default="dense"
+        ``"dense"`` runs the network once over the whole image and shares the work of
+        overlapping patches; a patch then also sees its surroundings. It needs a step that is a
+        multiple or a divisor of the network's stride (8). ``"patches"`` shows it every patch
+        alone.
+    batch_size : int, default=256
+        Patches per call of the network in patch mode.
+    memory : None, str or object with the joblib.Memory interface, default=None
+        Cache of the network's answers by the image's content: a search over the parameters of
+        later stages then runs the network once per image.
+    n_threads : int or None, default=None
+        Threads of ONNX Runtime per image, which knows nothing of ``OMP_NUM_THREADS``; None
+        shares the cores evenly among `n_jobs`. Keep n_jobs × n_threads ≤ cores.
+    providers : sequence of str or None, default=None
+        Execution providers of ONNX Runtime in order of preference; None is the CPU.
+    n_jobs : int or None, default=None
+        Images worked on at once, see :class:`joblib.Parallel`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_levels,), int
+        The levels, 0 the sharpest.
+    sigmas_ : ndarray of shape (n_levels,), float64
+        Their σ in pixels, read from the model file.
+    head_ : tuple of ndarray (n_levels, n_features) and (n_levels,), or None
+        The last layer re-fitted by ``fit(X, y)``; None is the network's own.
+
+    Notes
+    -----
+    A model file takes ``image`` (N, 1, H, W) float32 and gives ``logits`` (N, L, h, w) and
+    ``features`` (N, F, h, w), and its metadata state ``format``, ``sigmas``, ``patch_size``,
+    ``stride`` and ``reach``. It is checked before use.
+
+    References
+    ----------
+    .. [1] A. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
+       arXiv:2107.14443.
+    .. [2] M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", CVPR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdefocus import BlurLevelClassifier
+    >>> patches = np.random.default_rng(0).random((3, 32, 32))
+    >>> classifier = BlurLevelClassifier()
+    >>> classifier.predict_proba(patches).shape
+    (3, 20)
+    >>> classifier.sigmas_[[0, -1]]
+    array([0., 8.])
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        inference: str = "dense",
+        batch_size: int = 256,
+        memory: Any = None,
+        n_threads: int | None = None,
+        providers: Sequence[str] | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.model = model
+        self.inference = inference
+        self.batch_size = batch_size
+        self.memory = memory
+        self.n_threads = n_threads
+        self.providers = providers
+        self.n_jobs = n_jobs
+
+    @property
+    def _facts(self) -> _onnx.ModelFacts:
+        return _onnx.load_facts(_onnx.model_path(self.model))
+
+    @property
+    def sigmas_(self) -> NDArray[np.float64]:  # noqa: D102 - documented as an attribute
+        return np.array(self._facts.sigmas)
+
+    @property
+    def classes_(self) -> NDArray[np.intp]:  # noqa: D102 - documented as an attribute
+        return np.arange(len(self._facts.sigmas))
+
+    def _check_params(self) -> None:
+        check_choice(self.inference, "inference", ("dense", "patches"))
+        check_int(self.batch_size, "batch_size", 1)
+        if self.n_threads is not None:
+            check_int(self.n_threads, "n_threads", 1)
+        check_memory(self.memory)
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check and load the network; with labelled patches, re-fit its last layer.
+
+        Parameters
+        ----------
+        X : list of PatchGrid, or ndarray of shape (n, patch_size, patch_size)
+            Records are not looked at, nor is `y` beside them (in a pipeline it is the later
+            stages' truth).
+        y : ndarray of shape (n,) of int, or None
+            Levels (elements of ``classes_``) of the patches in `X`. The features of the network
+            stay as they are; :class:`sklearn.linear_model.LogisticRegression` learns from them,
+            which takes some hundred patches of your own camera. Levels that do not occur in `y`
+            keep a probability of (nearly) zero.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the model or a parameter is wrong, or `y` does not fit `X` or the levels.
+        """
+        self._check_params()
+        facts = self._facts
+        self.head_: Head | None = None
+        if y is None or _are_records(X):
+            return self
+        patches = self._check_patches(X)
+        labels = np.asarray(y)
+        if labels.shape != (len(patches),):
+            raise ValueError(f"y must have shape ({len(patches)},), got {labels.shape}")
+        levels = np.unique(labels)
+        if len(levels) < 2 or not np.isin(levels, self.classes_).all():
+            raise ValueError(
+                f"y must hold at least two different levels from 0 to {len(facts.sigmas) - 1}, "
+                f"got {levels[:30]}"
+            )
+        features = self._run(patches, "features")
+        scale = np.maximum(features.std(axis=0), 1e-6)
+        learner = LogisticRegression(C=0.1, max_iter=500).fit(features / scale, labels)
+        weights, bias = learner.coef_ / scale, learner.intercept_
+        if len(levels) == 2:  # one row then stands for both classes
+            weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+        head = (
+            np.zeros((len(facts.sigmas), features.shape[1]), np.float32),
+            np.full(len(facts.sigmas), -30, np.float32),
+        )
+        head[0][levels], head[1][levels] = weights, bias
+        self.head_ = head
+        return self
+
+    def transform(self, X: Sequence[PatchGrid]) -> list[LevelGrid]:
+        """Tell the blur level of every cell of every record.
+
+        Parameters
+        ----------
+        X : sequence of PatchGrid
+
+        Returns
+        -------
+        list of LevelGrid, one per record, in order
+        """
+        self._check_params()
+        if not _are_records(X):
+            raise TypeError(
+                "X must be a list of PatchGrid as made by PatchExtractor; "
+                "for an array of patches use predict or predict_proba"
+            )
+        facts = self._facts
+        for grid in X:
+            if grid.patch_size != facts.patch_size:
+                raise ValueError(
+                    f"patch_size must be {facts.patch_size} for this network, "
+                    f"got {grid.patch_size}"
+                )
+            if self.inference == "dense" and grid.step % facts.stride and facts.stride % grid.step:
+                raise ValueError(
+                    f"step must be a multiple or a divisor of {facts.stride} if "
+                    f"inference='dense', got {grid.step}; use inference='patches'"
+                )
+        infer = check_memory(self.memory).cache(
+            _infer, ignore=["facts", "batch_size", "n_threads", "providers"]
+        )
+        return each(
+            self.n_jobs, _level_grid, X, infer, facts, facts.digest, self.inference,
+            getattr(self, "head_", None), self.batch_size, self._threads(), self._providers(),
+        )  # fmt: skip
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Probabilities of the levels.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, patch_size, patch_size)
+            Grey patches; bool, uint8, uint16 or float in [0, 1].
+
+        Returns
+        -------
+        ndarray of shape (n, n_levels), float32
+        """
+        self._check_params()
+        head = getattr(self, "head_", None)
+        values = self._run(self._check_patches(X), "features" if head else "logits")
+        return softmax(values if head is None else values @ head[0].T + head[1])
+
+    def predict(self, X: Any) -> NDArray[np.intp]:
+        """Most probable level.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, patch_size, patch_size)
+            See :meth:`predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n,), elements of ``classes_``
+        """
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_sigma(self, X: Any) -> NDArray[np.float32]:
+        """Expectation of σ over the levels.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, patch_size, patch_size)
+            See :meth:`predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32, in pixels
+        """
+        return self.predict_proba(X) @ self.sigmas_.astype(np.float32)
+
+    def _threads(self) -> int:
+        if self.n_threads is not None:
+            return self.n_threads
+        return max(1, cpu_count() // effective_n_jobs(self.n_jobs))
+
+    def _providers(self) -> tuple[str, ...] | None:
+        return None if self.providers is None else tuple(self.providers)
+
+    def _check_patches(self, X: Any) -> NDArray[np.float32]:
+        size = self._facts.patch_size
+        x = np.asarray(X)
+        if x.ndim != 3 or x.shape[1:] != (size, size) or not len(x):
+            raise ValueError(f"X must have shape (n, {size}, {size}) with n >= 1, got {x.shape}")
+        # Patches side by side are one image to the check of dtype and range.
+        return check_image(x.reshape(-1, size), "X").reshape(x.shape)
+
+    def _run(self, patches: NDArray[np.float32], output: str) -> NDArray[np.float32]:
+        facts, size = self._facts, self.batch_size
+        starts = range(0, len(patches), size)
+        run = (
+            _onnx.run(facts, patches[i : i + size], output, self._threads(), self._providers())
+            for i in starts
+        )
+        return np.concatenate([values[:, 0, 0] for values in run])
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities along the last axis."""
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def _are_records(X: Any) -> bool:
+    return (
+        isinstance(X, Sequence) and len(X) > 0 and all(isinstance(grid, PatchGrid) for grid in X)
+    )
+
+
+def _level_grid(
+    grid: PatchGrid,
+    infer: Any,
+    facts: _onnx.ModelFacts,
+    digest: str,
+    inference: str,
+    head: Head | None,
+    *settings: Any,
+) -> LevelGrid:
+    proba = infer(
+        grid.padded, grid.shape, grid.step, digest, inference, head, facts, *settings
+    )
+    return LevelGrid(grid.image, proba, np.array(facts.sigmas), grid.step, grid.stacked)
+
+
+def _infer(
+    padded: NDArray[np.float32],
+    shape: tuple[int, int],
+    step: int,
+    digest: str,  # part of the cache's key, as the path to a model is not
+    inference: str,
+    head: Head | None,
+    facts: _onnx.ModelFacts,
+    batch_size: int,
+    n_threads: int,
+    providers: tuple[str, ...] | None,
+) -> NDArray[np.float32]:
+    """Probabilities (rows, columns, n_levels) of one image."""
+
+    def answer(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        if head is None:
+            return softmax(_onnx.run(facts, images, "logits", n_threads, providers))
+        features = _onnx.run(facts, images, "features", n_threads, providers)
+        return softmax(features @ head[0].T + head[1])
+
+    if inference == "dense":
+        return _dense(padded, shape, step, facts, answer)
+    view = windows(padded, shape, facts.patch_size, step)
+    out = np.empty((*shape, len(facts.sigmas)), np.float32)
+    flat = out.reshape(-1, len(facts.sigmas))
+    for start in range(0, len(flat), batch_size):
+        # Only one batch of patches is ever copied out of the view.
+        at = np.unravel_index(np.arange(start, min(start + batch_size, len(flat))), shape)
+        flat[start : start + batch_size] = answer(view[at])[:, 0, 0]
+    return out
+
+
+def _dense(
+    padded: NDArray[np.float32],
+    shape: tuple[int, int],
+    step: int,
+    facts: _onnx.ModelFacts,
+    answer: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Answers for all windows from passes over tiles of the whole image.
+
+    A step below the network's stride takes one pass per shift; a larger one leaves answers out.
+    """
+    stride, size = facts.stride, facts.patch_size
+    halo, frame = -(-facts.reach // stride), FRAME // stride
+    framed = np.pad(padded, FRAME, mode="symmetric")
+    out = np.empty((*shape, len(facts.sigmas)), np.float32)
+    shifts, skip = max(1, stride // step), max(1, step // stride)
+    tile = max(1, TILE // (stride * skip))
+
+    def spans(cells: int, shift: int) -> Iterator[tuple[slice, slice, slice]]:
+        """Cells of a tile, pixels to read for them, and where the answers stand in the result."""
+        count = -(-cells // tile)
+        edges = [cells * i // count for i in range(count + 1)]
+        for first, last in pairwise(edges):
+            low, high = first * skip, (last - 1) * skip + 1  # in windows of the network
+            start, stop = max(low - halo, -frame), min(high + halo, (cells - 1) * skip + 1 + frame)
+            origin = FRAME + shift * step
+            pixels = slice(origin + start * stride, origin + (stop - 1) * stride + size)
+            yield slice(first, last), pixels, slice(low - start, high - start, skip)
+
+    for a, b in product(range(shifts), repeat=2):
+        part = out[a::shifts, b::shifts]
+        for down, across in product(*(spans(n, s) for n, s in zip(part.shape, (a, b), strict=False))):
+            (rows, top, keep_rows), (columns, left, keep_columns) = down, across
+            answers = answer(framed[None, top, left])[0]
+            part[rows, columns] = answers[keep_rows, keep_columns]
+    return out

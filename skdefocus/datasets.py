@@ -1,0 +1,253 @@
+"""Photographs to try things on, and scenes whose σ is known at every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from skdefocus import synthesis
+from skdefocus._validation import check_image, check_int, check_real
+from skdefocus.synthesis import Layer, PSFShape, Scene
+
+__all__ = ["SceneKind", "load_sample_scenes", "make_scene", "sample_photographs"]
+
+SceneKind = Literal["plane", "layers", "soft", "thin", "flat"]
+Rng = np.random.Generator
+Float = NDArray[np.float32]
+
+
+def make_scene(
+    photographs: Sequence[ArrayLike],
+    kind: SceneKind = "layers",
+    *,
+    max_sigma: float = 5.0,
+    shape: PSFShape = "gaussian",
+    noise: float = 0.0,
+    quality: int | None = None,
+    random_state: int | None = None,
+) -> Scene:
+    """Compose in-focus photographs into one with known, spatially varying defocus.
+
+    Parameters
+    ----------
+    photographs : sequence of array_like, all of one shape (H, W) or (H, W, 3)
+        In-focus photographs; the first is the background, the next ones cover it in turn.
+        Two or more, except for ``"plane"``.
+    kind : {"plane", "layers", "soft", "thin", "flat"}
+        ``"plane"``: one tilted or bent surface, σ changes evenly. ``"layers"``: opaque shapes
+        with hard edges in front of each other, each at its own distance. ``"soft"``: the same
+        with edges that fade over some pixels, as of fur. ``"thin"``: branches and lettering,
+        sharp before a blurred background or blurred before a sharp one. ``"flat"``: layers of
+        which some show almost nothing, as walls and skies do.
+    max_sigma : float, default=5.0
+        Largest σ in pixels, > 0. Every scene has something in focus and something near this.
+    shape : {"gaussian", "disc"}
+        The PSF, see :func:`skdefocus.synthesis.psf`.
+    noise : float, default=0.0
+        Standard deviation of the read noise in units of full scale; photon noise reaches the
+        same at full scale.
+    quality : int or None, default=None
+        JPEG quality; None leaves the photograph uncompressed.
+    random_state : int or None, default=None
+        Seed.
+
+    Returns
+    -------
+    skdefocus.synthesis.Scene
+        Photograph, σ, all-in-focus picture and layer index, float32.
+
+    Raises
+    ------
+    ValueError
+        If there are too few photographs, their shapes differ, or `kind` is unknown.
+
+    Examples
+    --------
+    >>> from skdefocus.datasets import make_scene, sample_photographs
+    >>> scene = make_scene(sample_photographs(size=128), "layers", random_state=0)
+    >>> scene.sigma.shape
+    (128, 128)
+    """
+    if kind not in get_args(SceneKind):
+        raise ValueError(f"kind must be one of {get_args(SceneKind)}, got {kind!r}")
+    check_real(max_sigma, "max_sigma", 0, above=True)
+    check_real(noise, "noise", 0)
+    images = [check_image(p, f"photographs[{i}]") for i, p in enumerate(photographs)]
+    needed = 1 if kind == "plane" else 2
+    if len(images) < needed:
+        raise ValueError(f"photographs must be at least {needed} for {kind!r}, got {len(images)}")
+    if len({im.shape for im in images}) > 1:
+        raise ValueError(
+            f"photographs must have one shape, got {sorted({im.shape for im in images})}"
+        )
+    rng = np.random.default_rng(random_state)
+    layers = _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
+    scene = synthesis.render_layers(layers, shape=shape, linear_light=True)
+    seen = scene.photograph
+    if noise:
+        seen = synthesis.add_noise(seen, noise, noise, random_state=int(rng.integers(2**31)))
+    if quality is not None:
+        seen = synthesis.jpeg(seen, quality)
+    return Scene(
+        seen.astype(np.float32), scene.sigma, scene.sharp.astype(np.float32), scene.index
+    )
+
+
+def _plane(images: list[Float], rng: Rng, max_sigma: float) -> list[Layer]:
+    """A surface through the focal plane: σ falls to 0 somewhere and rises to both sides."""
+    ramp = _ramp(images[0].shape[:2], rng)
+    focus = rng.uniform(0.0, 0.6)
+    distance = np.abs(ramp - focus)
+    return [Layer(images[0], (max_sigma * distance / distance.max()).astype(np.float32))]
+
+
+def _stack(images: list[Float], kind: str, rng: Rng, max_sigma: float) -> list[Layer]:
+    """Layers from back to front; their σ spread over the range, one of them in focus."""
+    count = len(images)
+    sigmas = max_sigma * rng.permutation(np.linspace(0, 1, count))
+    layers = []
+    for i, (image, sigma) in enumerate(zip(images, sigmas, strict=True)):
+        if kind == "flat" and rng.random() < 0.5:
+            image = _wall(image, rng)
+        alpha = None if i == 0 else _shape(image.shape[:2], kind, rng)
+        layers.append(Layer(image, float(sigma), alpha))
+    return layers
+
+
+def _ramp(shape: tuple[int, int], rng: Rng) -> NDArray[np.float64]:
+    angle = rng.uniform(0, 2 * np.pi)
+    y, x = np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1])
+    ramp = np.cos(angle) * y[:, None] + np.sin(angle) * x
+    return np.asarray((ramp - ramp.min()) / np.ptp(ramp))
+
+
+def _wall(image: Float, rng: Rng) -> Float:
+    """A surface of one tone with a soft shade and hardly a structure."""
+    level = image.mean(axis=(0, 1)) + np.float32(rng.uniform(-0.1, 0.1))
+    shade = (_ramp(image.shape[:2], rng) - 0.5) * rng.uniform(0.02, 0.2)
+    shade = shade.reshape(shade.shape + (1,) * (image.ndim - 2))
+    return np.clip(level + shade + 0.01 * (image - image.mean()), 0, 1).astype(np.float32)
+
+
+def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float:
+    """Coverage of one foreground, between a tenth and six tenths of the picture."""
+    if kind == "thin":
+        return _lettering(size, rng) if rng.random() < 0.5 else _branches(size, rng)
+    scale = min(size) * rng.uniform(0.08, 0.2)
+    field = ndimage.gaussian_filter(rng.standard_normal(size), scale, mode="reflect")
+    field /= field.std()
+    field += 1.5 * (_ramp(size, rng) - 0.5)
+    field -= np.quantile(field, 1 - rng.uniform(0.2, 0.5))
+    # The distance to the outline, in pixels, makes the edge as wide as wanted everywhere.
+    inside = field > 0
+    distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
+    width = rng.uniform(4, 10) if kind == "soft" else 1.0
+    return np.clip(distance / width + 0.5, 0, 1).astype(np.float32)
+
+
+def _branches(size: tuple[int, int], rng: Rng) -> Float:
+    """A twig that forks, 2 to 8 pixels thick."""
+    from PIL import Image, ImageDraw
+
+    over = 4  # drawn larger and shrunk, for smooth edges
+    canvas = Image.new("L", (size[1] * over, size[0] * over))
+    pen = ImageDraw.Draw(canvas)
+
+    def grow(x: float, y: float, angle: float, width: float, length: float) -> None:
+        for _ in range(5):
+            end = (x + length * np.cos(angle), y + length * np.sin(angle))
+            pen.line((x, y, *end), fill=255, width=max(1, round(width)))
+            (x, y), angle = end, angle + rng.normal(0, 0.25)
+            if width > 2.5 * over and rng.random() < 0.7:
+                grow(x, y, angle + rng.choice([-1, 1]) * rng.uniform(0.4, 1.0), width * 0.6, length * 0.7)
+
+    for _ in range(3):
+        x, y = rng.uniform(0, size[1] * over), rng.choice([0, size[0] * over])
+        up = np.pi / 2 if y == 0 else -np.pi / 2
+        grow(x, y, up + rng.normal(0, 0.5), rng.uniform(4, 8) * over, size[0] * over / 6)
+    return _shrink(canvas, size)
+
+
+def _lettering(size: tuple[int, int], rng: Rng) -> Float:
+    """Lines of large type."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    over = 2
+    canvas = Image.new("L", (size[1] * over, size[0] * over))
+    pen = ImageDraw.Draw(canvas)
+    letters = list("ABCDEFGHKLMNOPRSTUVWXYZ0123456789")
+    height = size[0] * over / 4
+    font = ImageFont.load_default(height)
+    for row in range(3):
+        text = "".join(rng.choice(letters, 14))
+        pen.text((-rng.uniform(0, height), (row + 0.3) * height * 1.2), text, fill=255, font=font)
+    return _shrink(canvas, size)
+
+
+def _shrink(canvas: object, size: tuple[int, int]) -> Float:
+    from PIL import Image
+
+    assert isinstance(canvas, Image.Image)
+    small = canvas.resize((size[1], size[0]), Image.Resampling.BOX)
+    return np.asarray(small, np.float32) / 255
+
+
+def sample_photographs(size: int | None = None) -> list[Float]:
+    """In-focus grey photographs that come with scikit-image and scikit-learn.
+
+    Parameters
+    ----------
+    size : int or None
+        Side of a square cut out of the middle, 512 at most; None is 512.
+
+    Returns
+    -------
+    list of ndarray of shape (size, size), float32 in [0, 1]
+
+    Examples
+    --------
+    >>> [p.shape for p in sample_photographs(size=64)]
+    [(64, 64), (64, 64), (64, 64)]
+    """
+    from skimage import data
+
+    side = check_int(512 if size is None else size, "size", 1, 512)
+    start = (512 - side) // 2
+    cut = slice(start, start + side)
+    # These three files are part of scikit-image itself; others would be downloaded.
+    images = (data.brick(), data.gravel(), data.grass())
+    return [check_image(im)[cut, cut] for im in images]
+
+
+def load_sample_scenes(size: int = 192, random_state: int = 0) -> list[Scene]:
+    """One small scene of every kind, for tests and examples.
+
+    Parameters
+    ----------
+    size : int, default=192
+        Side in pixels, from 64 to 512.
+    random_state : int, default=0
+        Seed.
+
+    Returns
+    -------
+    list of Scene
+        In the order plane, layers, soft, thin, flat.
+    """
+    check_int(size, "size", 64, 512)
+    photographs = sample_photographs(size)
+    return [
+        make_scene(photographs, kind, max_sigma=4.0, random_state=random_state + i)
+        for i, kind in enumerate(get_args(SceneKind))
+    ]
+
+
+def iter_photographs(folder: str | Path) -> Iterator[Path]:
+    """Paths of the image files in a folder, sorted by name."""
+    kinds = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
+    yield from sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in kinds)

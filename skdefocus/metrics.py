@@ -1,0 +1,248 @@
+"""Scores: σ maps against the truth, focus masks, fused photographs, and ready scorers.
+
+Lists of maps are scored per image first and then averaged over images, so that a large
+photograph counts no more than a small one. σ is in pixels throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skdefocus._fusion_metrics import psnr, q_cb, q_g, q_mi, q_y, ssim
+from skdefocus._map_metrics import (
+    as_map,
+    best_f,
+    blur_score,
+    error_against_kept_share,
+    expected_calibration_error,
+    finite,
+    focus_auc,
+    named_focus_auc,
+    ranks,
+)
+
+__all__ = [
+    "best_f",
+    "blur_score",
+    "error_against_kept_share",
+    "expected_calibration_error",
+    "focus_auc",
+    "focus_auc_scorer",
+    "linear_fit_mae",
+    "neg_sigma_mae",
+    "neg_sigma_rmse",
+    "psnr",
+    "q_cb",
+    "q_g",
+    "q_mi",
+    "q_y",
+    "sigma_mae",
+    "sigma_rmse",
+    "spearman",
+    "ssim",
+]
+
+FloatArray = NDArray[np.float64]
+Maps = Sequence[ArrayLike] | NDArray[Any]
+
+
+def _mean_over_images(
+    score: Callable[[FloatArray, FloatArray], float],
+    true: Maps,
+    pred: Maps,
+    mask: Maps | None,
+    sample_weight: ArrayLike | None,
+) -> float:
+    """Mean of `score(true pixels, predicted pixels)` over the images."""
+    if len(true) == 0:
+        raise ValueError("true must hold at least one map, got none")
+    for name, maps in (("pred", pred), ("mask", mask)):
+        if maps is not None and len(maps) != len(true):
+            raise ValueError(f"{name} must hold one map per image, {len(true)}, got {len(maps)}")
+    weights = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight, float)
+    if weights.shape != (len(true),) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+        raise ValueError(
+            f"sample_weight must be {len(true)} finite numbers >= 0, not all 0, "
+            f"got {sample_weight!r}"
+        )
+    scores = []
+    for i, (a, b) in enumerate(zip(true, pred, strict=True)):
+        t, p = as_map(a, f"true[{i}]"), as_map(b, f"pred[{i}]")
+        if t.shape != p.shape:
+            raise ValueError(
+                f"pred[{i}] must have the shape of true[{i}], {t.shape}, got {p.shape}"
+            )
+        if mask is not None:
+            keep = np.asarray(mask[i])
+            if keep.dtype != np.bool_ or keep.shape != t.shape or not keep.any():
+                raise ValueError(
+                    f"mask[{i}] must be a boolean map of shape {t.shape} with a True pixel, "
+                    f"got {keep.dtype} of shape {keep.shape} with {np.count_nonzero(keep)} set"
+                )
+            t, p = t[keep], p[keep]
+        scores.append(score(finite(t, f"true[{i}]").ravel(), finite(p, f"pred[{i}]").ravel()))
+    return float(np.average(scores, weights=weights))
+
+
+def sigma_mae(
+    true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
+) -> float:
+    """Mean absolute error of σ maps, pixels: per image, then the mean over images.
+
+    Parameters
+    ----------
+    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
+        True and estimated σ, pixels; finite wherever they are counted.
+    mask : list of n boolean arrays of shape (H_i, W_i), optional
+        True where a pixel counts; the others are never looked at and may be NaN.
+    sample_weight : array_like of shape (n,), optional
+        Weight of each image, >= 0.
+
+    Returns
+    -------
+    float
+        From 0 (best) up, pixels.
+
+    Raises
+    ------
+    ValueError
+        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
+
+    Examples
+    --------
+    >>> sigma_mae([np.zeros((2, 2)), np.zeros((9, 3))], [np.ones((2, 2)), np.full((9, 3), 4.0)])
+    2.5
+    """
+    return _mean_over_images(
+        lambda t, p: float(np.abs(t - p).mean()), true, pred, mask, sample_weight
+    )
+
+
+def sigma_rmse(
+    true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
+) -> float:
+    """Root mean squared error of σ maps, pixels: the root per image, then the mean of the roots.
+
+    Parameters, errors and range are those of `sigma_mae`.
+
+    Examples
+    --------
+    >>> sigma_rmse([[[0.0, 0.0]]], [[[1.0, 7.0]]])
+    5.0
+    """
+    return _mean_over_images(
+        lambda t, p: float(np.sqrt(np.mean((t - p) ** 2))), true, pred, mask, sample_weight
+    )
+
+
+def spearman(
+    true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
+) -> float:
+    """Spearman's rank correlation of σ maps: per image, then the mean over images.
+
+    Blind to any monotone change of units. Ties get their average rank; an image where either
+    map is constant has no order to compare and counts as 0. Parameters and errors are those of
+    `sigma_mae`; the range is -1 to 1, 1 best. Cost: O(H W log(H W)) per image.
+
+    Examples
+    --------
+    >>> round(spearman([[[1.0, 2.0, 3.0]]], [[[0.1, 0.2, 9.0]]]), 12)
+    1.0
+    """
+    return _mean_over_images(
+        lambda t, p: _correlation(ranks(t), ranks(p)), true, pred, mask, sample_weight
+    )
+
+
+def linear_fit_mae(
+    true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
+) -> float:
+    """Mean absolute error, pixels, after the least-squares line a · pred + b of each image.
+
+    For maps whose unit or zero is unknown: every image gets its own a and b, so that the value
+    says nothing of the scale. Parameters, errors and range are those of `sigma_mae`.
+
+    Examples
+    --------
+    >>> round(linear_fit_mae([[[1.0, 3.0, 5.0]]], [[[0.0, 10.0, 20.0]]]), 12)
+    0.0
+    """
+    return _mean_over_images(_fitted_mae, true, pred, mask, sample_weight)
+
+
+def _fitted_mae(true: FloatArray, pred: FloatArray) -> float:
+    t, p = true - true.mean(), pred - pred.mean()
+    spread = float(p @ p)
+    slope = float(p @ t) / spread if spread > 0 else 0.0
+    return float(np.abs(t - slope * p).mean())
+
+
+def _correlation(a: FloatArray, b: FloatArray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if scale > 0 else 0.0
+
+
+def _maps_of(estimator: Any, X: Maps) -> Maps:
+    for method in ("transform", "predict"):
+        if hasattr(estimator, method):
+            maps: Maps = getattr(estimator, method)(X)
+            return maps
+    raise TypeError(f"estimator must have transform or predict, got {type(estimator).__name__}")
+
+
+def neg_sigma_mae(estimator: Any, X: Maps, y: Maps) -> float:
+    """Scorer: minus `sigma_mae` of what the estimator makes of X, so that higher is better.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        Its `transform` gives one σ map per image; `predict` is called where it has none.
+    X : list of n images, or array
+        As the estimator takes them.
+    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
+        True σ maps, pixels.
+
+    Returns
+    -------
+    float
+        At most 0, pixels.
+
+    Raises
+    ------
+    TypeError
+        An estimator with neither method.
+    ValueError
+        As `sigma_mae`.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> double = FunctionTransformer(lambda maps: [2 * m for m in maps])
+    >>> neg_sigma_mae(double, [np.ones((2, 2))], [np.ones((2, 2))])
+    -1.0
+
+    In a search: ``GridSearchCV(pipe, params, scoring=neg_sigma_mae).fit(images, true_maps)``.
+    """
+    return -sigma_mae(y, _maps_of(estimator, X))
+
+
+def neg_sigma_rmse(estimator: Any, X: Maps, y: Maps) -> float:
+    """Scorer: minus `sigma_rmse`; otherwise as `neg_sigma_mae`."""
+    return -sigma_rmse(y, _maps_of(estimator, X))
+
+
+def focus_auc_scorer(estimator: Any, X: Maps, y: Maps) -> float:
+    """Scorer: mean `focus_auc` over images; y holds one focus mask (1 = in focus) per image.
+
+    Estimator, X and errors as for `neg_sigma_mae`, the masks as for `focus_auc`.
+    """
+    maps = _maps_of(estimator, X)
+    if len(y) == 0 or len(maps) != len(y):
+        raise ValueError(f"y must hold one mask per image, {len(maps)}, got {len(y)}")
+    pairs = enumerate(zip(y, maps, strict=True))
+    return float(np.mean([named_focus_auc(m, s, (f"y[{i}]", f"map {i}")) for i, (m, s) in pairs]))

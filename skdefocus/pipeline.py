@@ -1,0 +1,100 @@
+"""The whole road from photographs to maps, as one scikit-learn Pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+
+from skdefocus.classifier import BlurLevelClassifier
+from skdefocus.patches import PatchExtractor
+from skdefocus.refine import WeightedGuidedRefiner
+
+__all__ = ["defocus_map", "make_defocus_pipeline"]
+
+
+def make_defocus_pipeline(
+    *,
+    step: int = 8,
+    memory: Any = None,
+    n_jobs: int | None = None,
+    **refine: Any,
+) -> Pipeline:
+    """Build the pipeline photographs → patches → levels → refined σ maps.
+
+    Parameters
+    ----------
+    step : int, default=8
+        Distance of neighbouring patches in pixels, see :class:`PatchExtractor`.
+    memory : None, str or object with the joblib.Memory interface, default=None
+        Cache of the network's answers, see :class:`BlurLevelClassifier`. (The Pipeline's own
+        ``memory`` caches fitting only, of which there is none here.)
+    n_jobs : int or None, default=None
+        Images worked on at once in each stage.
+    **refine
+        Parameters of :class:`WeightedGuidedRefiner`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Steps ``"patches"``, ``"levels"`` and ``"refine"``; an ordinary one, to be cloned,
+        searched over and taken apart. Nothing has to be fitted before ``transform``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_sample_image
+    >>> from skdefocus import make_defocus_pipeline
+    >>> flower = load_sample_image("flower.jpg")[::2, ::2]
+    >>> maps = make_defocus_pipeline(step=16).fit_transform([flower])
+    >>> maps[0].shape, maps[0].dtype
+    ((214, 320), dtype('float32'))
+    """
+    return Pipeline(
+        [
+            ("patches", PatchExtractor(step=step)),
+            ("levels", BlurLevelClassifier(memory=memory, n_jobs=n_jobs)),
+            ("refine", WeightedGuidedRefiner(n_jobs=n_jobs, **refine)),
+        ]
+    )
+
+
+def defocus_map(image: ArrayLike, *, step: int = 8, **refine: Any) -> NDArray[np.float32]:
+    """Estimate how blurred each pixel of a photograph is.
+
+    Parameters
+    ----------
+    image : array_like of shape (H, W) or (H, W, C)
+        Grey, RGB or RGBA; bool, uint8, uint16 or float in [0, 1]. Images smaller than a patch
+        still get a map.
+    step : int, default=8
+        Distance of neighbouring patches in pixels, see :class:`PatchExtractor`.
+    **refine
+        Parameters of :class:`WeightedGuidedRefiner`.
+
+    Returns
+    -------
+    ndarray of shape (H, W), float32
+        σ of the equivalent Gaussian PSF in pixels of this image: 0 is in focus, 8 is the most
+        that the shipped network tells.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `image` is no image or a parameter is wrong.
+
+    Notes
+    -----
+    Linear in the number of pixels. For several images use :func:`make_defocus_pipeline`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import skdefocus as sd
+    >>> sd.defocus_map(np.full((40, 50), 0.5)).shape
+    (40, 50)
+    """
+    pipeline = make_defocus_pipeline(step=step, **refine)
+    result: NDArray[np.float32] = pipeline.transform([np.asarray(image)])[0]
+    return result

@@ -1,0 +1,121 @@
+"""What travels between the stages of a pipeline: one small frozen record per image.
+
+Metadata routing does not reach ``transform`` and cannot carry a grid that is computed inside the
+pipeline, so the image and the grid travel with the sample itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LevelGrid", "PatchGrid"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PatchGrid:
+    """An image and the grid of patches over it; no pixel is copied per patch.
+
+    The image is divided into cells of `step` × `step` pixels, the last ones cut off by its
+    border; the patch of a cell is centred on it.
+
+    Attributes
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+    padded : ndarray of shape (H', W'), float32
+        Its grey values with symmetric borders, such that patch (i, j) begins at row ``i * step``
+        and column ``j * step``.
+    patch_size, step : int
+        In pixels.
+    stacked : bool
+        Whether the image was a row of an array; its map then becomes one too.
+    """
+
+    image: NDArray[np.float32]
+    padded: NDArray[np.float32]
+    patch_size: int
+    step: int
+    stacked: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid."""
+        height, width = self.image.shape[:2]
+        return -(-height // self.step), -(-width // self.step)
+
+    @property
+    def patches(self) -> NDArray[np.float32]:
+        """Read-only view of shape (rows, columns, patch_size, patch_size)."""
+        return windows(self.padded, self.shape, self.patch_size, self.step)
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return (
+            f"PatchGrid({rows}x{columns} patches of {self.patch_size}x{self.patch_size}, "
+            f"every {self.step} px, image {'x'.join(map(str, self.image.shape))})"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LevelGrid:
+    """What the classifier says of every cell of an image.
+
+    Attributes
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+    proba : ndarray of shape (rows, columns, n_levels), float32
+        Probabilities of the blur levels, summing to 1.
+    sigmas : ndarray of shape (n_levels,), float64
+        σ of the levels in pixels.
+    step : int
+        Side of a cell in pixels.
+    stacked : bool
+        See :class:`PatchGrid`.
+    """
+
+    image: NDArray[np.float32]
+    proba: NDArray[np.float32]
+    sigmas: NDArray[np.float64]
+    step: int
+    stacked: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid."""
+        return self.proba.shape[0], self.proba.shape[1]
+
+    @property
+    def sigma(self) -> NDArray[np.float32]:
+        """Expectation of σ over the levels, in pixels, shape (rows, columns)."""
+        return self.proba @ self.sigmas.astype(np.float32)
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """How much the patch says of its blur, in [0, 1], shape (rows, columns).
+
+        1 − s / s₀ with s the standard deviation of the *level* (the levels are evenly spaced in
+        what can be told apart) and s₀ that of a uniform distribution: 0 where every level is as
+        likely as any other, as in a flat patch, 1 where a single one is left.
+        """
+        n = len(self.sigmas)
+        level = np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2)
+        mean = self.proba @ level
+        variance = np.maximum(self.proba @ level**2 - mean**2, 0)
+        return np.clip(1 - np.sqrt(variance * (12 / (n**2 - 1))), 0, 1).astype(np.float32)
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return (
+            f"LevelGrid({rows}x{columns} cells of {self.step} px, {len(self.sigmas)} levels, "
+            f"image {'x'.join(map(str, self.image.shape))})"
+        )
+
+
+def windows(
+    padded: NDArray[np.float32], shape: tuple[int, int], size: int, step: int
+) -> NDArray[np.float32]:
+    """Read-only view (rows, columns, size, size) of the windows that begin every `step` pixels."""
+    view = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
+    return view[::step, ::step][: shape[0], : shape[1]]

@@ -1,0 +1,49 @@
+"""The blur levels that a network is trained for."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+N_LEVELS = 20
+MAX_SIGMA = 8.0
+#: Blur that an in-focus photograph has anyway (optics, pixel, demosaicing), σ in pixels.
+CAMERA_SIGMA = 0.5
+
+
+def level_sigmas(n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA) -> NDArray[np.float64]:
+    """σ of the levels: 0 first, then equal *ratios* of the total blur √(σ² + camera²).
+
+    What can be seen is the ratio between two total blurs: two levels close to 0 are hidden by
+    the camera's own blur, and a step of half a pixel is nothing at σ = 8.
+    """
+    return sigma_of_level(np.arange(n_levels), n_levels, max_sigma)
+
+
+def sigma_of_level(
+    level: ArrayLike, n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA
+) -> NDArray[np.float64]:
+    """σ in pixels of a fractional level in [0, n_levels - 1]."""
+    ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))
+    total = CAMERA_SIGMA * ratio ** np.asarray(level, np.float64)
+    return np.asarray(np.sqrt(np.maximum(total**2 - CAMERA_SIGMA**2, 0.0)))
+
+
+def soft_targets(sigma: NDArray[np.floating], sigmas: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Probabilities over the levels whose expectation is `sigma`: the two levels around it.
+
+    Parameters
+    ----------
+    sigma : ndarray of shape (...), in pixels
+    sigmas : ndarray of shape (n_levels,), ascending
+
+    Returns
+    -------
+    ndarray of shape (..., n_levels), float32
+    """
+    upper = np.clip(np.searchsorted(sigmas, sigma, side="right"), 1, len(sigmas) - 1)
+    share = np.clip((sigma - sigmas[upper - 1]) / (sigmas[upper] - sigmas[upper - 1]), 0, 1)
+    out = np.zeros((*np.shape(sigma), len(sigmas)), np.float32)
+    np.put_along_axis(out, upper[..., None] - 1, (1 - share)[..., None].astype(np.float32), -1)
+    np.put_along_axis(out, upper[..., None], share[..., None].astype(np.float32), -1)
+    return out

@@ -1,0 +1,203 @@
+"""Train a network on the data set of :mod:`skdefocus.training.patches`.
+
+``python -m skdefocus.training.train --data FILE --out DIR`` writes ``DIR/checkpoint.pt`` as it
+goes (a killed run resumes from it) and ``DIR/log.csv`` with one row per evaluation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from skdefocus.training.levels import level_sigmas, soft_targets
+from skdefocus.training.networks import NETWORKS
+
+SIGMAS = level_sigmas()
+
+
+def split(data: Path) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
+    """The memory-mapped records and the indices for training and validation, by photograph."""
+    records = np.load(data, mmap_mode="r")
+    facts = json.loads(data.with_suffix(".json").read_text())
+    held = np.asarray(facts["validation"])[records["photo"]]
+    return records, np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def batches(
+    records: NDArray[Any], index: NDArray[np.intp], size: int, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled batches of (N, 1, S, S) crops and (N, 20, n, n) targets, flipped and transposed.
+
+    Three batches in ten are cut into 32×32 patches, so that the network answers a patch alone as
+    well as a window with its surroundings.
+    """
+    order = rng.permutation(index)
+    for start in range(0, len(order) - size + 1, size):
+        chosen = records[np.sort(order[start : start + size])]
+        crop, sigma = chosen["crop"], chosen["sigma"]
+        for axis in (1, 2):
+            if rng.random() < 0.5:
+                crop, sigma = np.flip(crop, axis), np.flip(sigma, axis)
+        if rng.random() < 0.5:
+            crop, sigma = crop.swapaxes(1, 2), sigma.swapaxes(1, 2)
+        if rng.random() < 0.3:
+            last = sigma.shape[1] - 1
+            corners = [(i, j) for i in (0, last) for j in (0, last)]
+            crop = np.concatenate([crop[:, 8 * i : 8 * i + 32, 8 * j : 8 * j + 32] for i, j in corners])
+            sigma = np.concatenate([sigma[:, i : i + 1, j : j + 1] for i, j in corners])
+        x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255
+        y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(soft_targets(sigma, SIGMAS), -1, 1)))
+        yield x.contiguous(memory_format=torch.channels_last), y
+
+
+@torch.no_grad()
+def evaluate(
+    net: torch.nn.Module, records: NDArray[Any], index: NDArray[np.intp], patches: bool = False
+) -> dict[str, float]:
+    """Errors on held-out photographs; with `patches`, of the middle patch without surroundings."""
+    net.eval()
+    logits, truth, rich = [], [], []
+    for start in range(0, len(index), 100):
+        chosen = records[index[start : start + 100]]
+        crop, sigma = chosen["crop"], chosen["sigma"]
+        if patches:
+            i = sigma.shape[1] // 2
+            crop = crop[:, 8 * i : 8 * i + 32, 8 * i : 8 * i + 32]
+            sigma = sigma[:, i : i + 1, i : i + 1]
+        out = net(torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255)
+        logits.append(out.movedim(1, -1).reshape(-1, len(SIGMAS)))
+        truth.append(sigma.reshape(-1))
+        rich.append(np.repeat(chosen["textured"], sigma[0].size))
+    z, s = torch.cat(logits), np.concatenate(truth)
+    target = torch.from_numpy(soft_targets(s, SIGMAS))
+    p = torch.softmax(z, 1).numpy()
+    error = np.abs(p @ SIGMAS - s)
+    near = np.abs(p.argmax(1) - target.numpy().argmax(1)) <= 1
+    spread = np.sqrt(np.maximum(p @ SIGMAS**2 - (p @ SIGMAS) ** 2, 0)) / (0.5 + p @ SIGMAS)
+    sure = spread <= np.median(spread)
+    textured = np.concatenate(rich)
+    return {
+        "loss": float(F.cross_entropy(z, target)),
+        "mae": float(error.mean()),
+        "mae_textured": float(error[textured].mean()),
+        "mae_sure": float(error[sure].mean()),
+        "mae_unsure": float(error[~sure].mean()),
+        "within_one": float(near.mean()),
+        "within_one_textured": float(near[textured].mean()),
+    }
+
+
+def train(
+    data: Path, out: Path, *, network: str, epochs: int, batch: int, rate: float, seed: int,
+    threads: int,
+) -> None:  # fmt: skip
+    """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    records, learn, check = split(data)
+    check = check[:: max(1, len(check) // 3000)]
+    net = NETWORKS[network]().to(memory_format=torch.channels_last)
+    decay = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=rate
+    )
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
+    )
+    per_epoch = len(learn) // batch
+    total, warm = per_epoch * epochs, min(500, per_epoch)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1))) + 1e-3
+
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    state, step, first = out / "checkpoint.pt", 0, 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        for key, thing in (("net", net), ("average", average), ("optimizer", optimizer), ("scheduler", scheduler)):
+            thing.load_state_dict(saved[key])
+        step, first = saved["step"], saved["step"] // per_epoch
+    started = time.time()
+    for epoch in range(first, epochs):
+        net.train()
+        rng = np.random.default_rng([seed, epoch])
+        losses: list[float] = []
+        bar = tqdm(batches(records, learn, batch, rng), total=per_epoch, desc=f"epoch {epoch}", mininterval=20)
+        for i, (x, y) in enumerate(bar):
+            if epoch * per_epoch + i < step:  # resumed within this epoch
+                continue
+            loss = F.cross_entropy(net(x), y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+            optimizer.step()
+            scheduler.step()
+            average.update_parameters(net)
+            losses.append(loss.item())
+            step += 1
+            if step % 500 == 0 or step == total:
+                bar.set_postfix(loss=f"{np.mean(losses[-500:]):.3f}")
+                _save(state, net=net.state_dict(), average=average.state_dict(),
+                      optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict(),
+                      step=step, network=network, digest=_digest(data))  # fmt: skip
+            if step % (per_epoch // 2) == 0 or step == total:
+                row = {"step": step, "minutes": round((time.time() - started) / 60, 1),
+                       "train_loss": float(np.mean(losses[-500:])),
+                       **evaluate(average.module, records, check)}  # fmt: skip
+                row |= {f"patch_{k}": v for k, v in evaluate(average.module, records, check, True).items()}
+                _log(out / "log.csv", row)
+                net.train()
+
+
+def _digest(data: Path) -> str:
+    return str(json.loads(data.with_suffix(".json").read_text())["digest"])
+
+
+def _save(path: Path, **state: Any) -> None:
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def _log(path: Path, row: dict[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, row)
+        if new:
+            writer.writeheader()
+        writer.writerow({k: round(v, 4) for k, v in row.items()})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--network", choices=NETWORKS, default="mobilenetv2-0.5")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    args = vars(parser.parse_args())
+    train(args.pop("data"), args.pop("out"), **args)
+
+
+if __name__ == "__main__":
+    main()

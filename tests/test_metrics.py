@@ -1,0 +1,286 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skdefocus import metrics
+
+RNG = np.random.default_rng(0)
+
+sigma_maps = hnp.arrays(
+    np.float64, hnp.array_shapes(min_dims=2, max_dims=2, max_side=8), elements=st.floats(0, 20)
+)
+
+
+# σ maps
+
+
+def test_errors_are_means_over_images_and_follow_weights_and_masks():
+    true = [np.zeros((2, 3)), np.zeros((5, 4))]
+    pred = [np.full((2, 3), 1.0), np.full((5, 4), 3.0)]
+    assert metrics.sigma_mae(true, pred) == 2  # not the mean over pixels
+    assert metrics.sigma_rmse(true, pred) == 2
+    assert metrics.sigma_mae(true, pred, sample_weight=[3, 1]) == 1.5
+    pred[1][0, 0] = np.nan
+    mask = [np.ones((2, 3), bool), np.ones((5, 4), bool)]
+    mask[1][0, 0] = False
+    assert metrics.sigma_mae(true, pred, mask=mask) == 2
+    with pytest.raises(ValueError, match=r"pred\[1\] must be finite"):
+        metrics.sigma_mae(true, pred)
+
+
+def test_rmse_weighs_large_errors():
+    assert metrics.sigma_rmse([[[0, 0, 0, 0]]], [[[2, 0, 0, 0]]]) == 1
+    assert metrics.sigma_mae([[[0, 0, 0, 0]]], [[[2, 0, 0, 0]]]) == 0.5
+
+
+@given(true=sigma_maps, slope=st.floats(0.1, 10), offset=st.floats(-5, 5))
+def test_affine_maps_fit_exactly(true, slope, offset):
+    assert metrics.linear_fit_mae([true], [slope * true + offset]) == pytest.approx(0, abs=1e-6)
+
+
+@given(true=sigma_maps, seed=st.integers(0, 99))
+def test_spearman_agrees_with_scipy(true, seed):
+    pred = np.random.default_rng(seed).integers(0, 5, true.shape)
+    value = metrics.spearman([true], [pred])
+    if np.ptp(true) == 0 or np.ptp(pred) == 0:
+        assert value == 0
+    else:
+        expected = stats.spearmanr(true.ravel(), pred.ravel()).statistic
+        assert value == pytest.approx(expected, abs=1e-9)
+
+
+def test_linear_fit_by_hand():
+    # Least squares through (0, 0), (1, 3), (2, 0): flat at 1, errors 1, 2, 1.
+    assert metrics.linear_fit_mae([[[0, 3, 0]]], [[[0, 1, 2]]]) == pytest.approx(4 / 3)
+    assert metrics.linear_fit_mae([[[1, 3]]], [[[5, 5]]]) == 1
+
+
+# focus masks
+
+
+@given(
+    labels=hnp.arrays(np.int8, (4, 5), elements=st.integers(-1, 1)),
+    sigma=hnp.arrays(np.float64, (4, 5), elements=st.integers(0, 6)),
+)
+def test_auc_and_best_f_agree_with_brute_force(labels, sigma):
+    sharp, blurred = sigma[labels == 1], sigma[labels == 0]
+    if not sharp.size or not blurred.size:
+        with pytest.raises(ValueError, match="mask must mark pixels of both kinds"):
+            metrics.focus_auc(labels, sigma)
+        return
+    wins = sharp[:, None] < blurred
+    ties = sharp[:, None] == blurred
+    assert metrics.focus_auc(labels, sigma) == pytest.approx(np.mean(wins + 0.5 * ties))
+    scores = []
+    for threshold in np.unique(sigma):
+        hit, false = np.sum(blurred >= threshold), np.sum(sharp >= threshold)
+        if hit:
+            precision, recall = hit / (hit + false), hit / blurred.size
+            scores.append(1.3 * precision * recall / (0.3 * precision + recall))
+    out_of_focus = np.where(labels == -1, np.nan, 1.0 - labels)
+    assert metrics.best_f(out_of_focus, sigma) == pytest.approx(max(scores))
+
+
+def test_undecided_pixels_are_ignored():
+    # Each undecided value stands beside σ that would be wrong for either label.
+    sigma = np.array([[1.0, 9.0, 0.0, np.nan, 2.0, 0.0, 9.0]])
+    mask = np.array([[0.9, 0.89, 0.89, -1.0, 0.1, 0.11, np.nan]])
+    assert metrics.focus_auc(mask, sigma) == 1
+    as_bytes = np.array([[230, 229, 229, 128, 25, 26, 26]], np.uint8)
+    assert metrics.focus_auc(as_bytes, sigma) == 1
+
+
+def test_best_f_weighs_precision_by_beta2():
+    mask, sigma = [[True, True, False, False]], [[3, 1, 2, 0]]
+    # Thresholds 3 | 2 | 1: P, R = 1, 1/2 | 1/2, 1/2 | 2/3, 1.
+    assert metrics.best_f(mask, sigma, beta2=0.3) == pytest.approx(1.3 * 0.5 / 0.8)
+    assert metrics.best_f(mask, sigma, beta2=4) == pytest.approx(5 * (2 / 3) / (4 * 2 / 3 + 1))
+
+
+# scorers
+
+
+class Scale(TransformerMixin, BaseEstimator):
+    """Multiplies images; nothing to learn."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return [self.factor * np.asarray(image) for image in X]
+
+
+class Predictor(BaseEstimator):
+    def predict(self, X):
+        return [image + 1 for image in X]
+
+
+IMAGES = [RNG.random((3 + i, 8 - i)) for i in range(5)]
+PIPE = Pipeline([("as_is", FunctionTransformer()), ("scale", Scale())])
+FACTORS = {"scale__factor": [-1.0, 1.0, 2.0, 3.0]}
+
+
+@pytest.mark.parametrize("scoring", [metrics.neg_sigma_mae, metrics.neg_sigma_rmse])
+def test_grid_search_on_ragged_lists_finds_the_true_factor(scoring):
+    search = GridSearchCV(PIPE, FACTORS, scoring=scoring, cv=2)
+    search.fit(IMAGES, [2 * image for image in IMAGES])
+    assert search.best_params_ == {"scale__factor": 2.0}
+    assert search.best_score_ == 0
+    assert np.all(np.isfinite(search.cv_results_["mean_test_score"]))
+    assert search.score(IMAGES, [2 * image + 0.25 for image in IMAGES]) == pytest.approx(-0.25)
+
+
+def test_grid_search_on_focus_masks():
+    masks = [image < np.median(image) for image in IMAGES]
+    search = GridSearchCV(PIPE, FACTORS, scoring=metrics.focus_auc_scorer, cv=2)
+    search.fit(IMAGES, masks)
+    assert list(search.cv_results_["mean_test_score"]) == [0, 1, 1, 1]
+
+
+def test_scorers_fall_back_to_predict():
+    assert metrics.neg_sigma_mae(Predictor(), IMAGES, IMAGES) == pytest.approx(-1)
+    with pytest.raises(TypeError, match="estimator must have transform or predict"):
+        metrics.neg_sigma_rmse(BaseEstimator(), IMAGES, IMAGES)
+    with pytest.raises(ValueError, match=r"y\[1\] must mark pixels of both kinds"):
+        metrics.focus_auc_scorer(Scale(), [[[0, 1]], [[0, 1]]], [[[1, 0]], [[1, 1]]])
+
+
+# one number per image
+
+
+@given(sigma=sigma_maps, seed=st.integers(0, 999), quantile=st.floats(0, 1))
+def test_blur_score_never_falls_where_blur_grows(sigma, seed, quantile):
+    rng = np.random.default_rng(seed)
+    grown = sigma + rng.random(sigma.shape) * rng.integers(0, 5, sigma.shape)
+    confidence = rng.random(sigma.shape) + 1e-3
+    for weight in (None, confidence):
+        before = metrics.blur_score(sigma, quantile=quantile, confidence=weight)
+        after = metrics.blur_score(grown, quantile=quantile, confidence=weight)
+        assert 0 <= before <= after <= 1
+
+
+def test_blur_score_by_hand():
+    assert metrics.blur_score(np.zeros((3, 3))) == 0
+    assert metrics.blur_score(np.full((3, 3), 1.5)) == 0.5
+    assert metrics.blur_score(np.full((3, 3), 6.0), scale=2) == pytest.approx(0.9)
+    steps = np.arange(1.0, 11).reshape(2, 5)
+    assert metrics.blur_score(steps, scale=2, quantile=0.2) == 0.5
+    assert metrics.blur_score(steps, scale=3, quantile=0.21) == 0.5
+
+
+def test_sharp_subject_counts_and_doubtful_pixels_do_not():
+    photo = np.full((20, 20), 8.0)
+    photo[:5, :10] = 0.1
+    assert metrics.blur_score(photo) < 0.01
+    trusted = photo > 1
+    assert metrics.blur_score(photo, confidence=trusted) == metrics.blur_score(photo[5:])
+
+
+# confidence
+
+
+def test_calibration_error_by_hand():
+    proba = np.array([[0.95, 0.05], [0.95, 0.05], [0.35, 0.65], [0.4, 0.6]])
+    # Top bins of 5: (.8, 1] sure .95, half right; (.6, .8] sure .65, right; (.4, .6] .6, wrong.
+    expected = (2 * 0.45 + 0.35 + 0.6) / 4
+    value = metrics.expected_calibration_error(proba, [0, 1, 1, 0], n_bins=5)
+    assert value == pytest.approx(expected)
+    assert metrics.expected_calibration_error(np.eye(3), [0, 1, 2]) == 0
+    assert metrics.expected_calibration_error(np.eye(3), [1, 2, 0]) == 1
+
+
+@given(order=st.permutations(range(6)))
+def test_error_against_kept_share_whatever_the_order(order):
+    error = np.array([0.0, 1, 2, 6, 10, 5])[order]
+    confidence = np.array([5, 4, 2, 2, 1, 0])[order]
+    curve = metrics.error_against_kept_share(error, confidence, [1 / 6, 0.5, 0.6, 1])
+    # Of the tie (2, 6) either may be the third: expected 4; a share of .6 keeps 4 of 6.
+    np.testing.assert_allclose(curve, [0, 5 / 3, 9 / 4, 4])
+
+
+def test_rounding_keeps_no_extra_element():
+    assert 0.07 * 100 > 7
+    error = np.arange(100.0)
+    assert metrics.error_against_kept_share(error, -error, 0.07) == 3
+
+
+def test_kept_share_of_all_is_the_mean():
+    error, confidence = RNG.random((2, 7, 9))
+    assert metrics.error_against_kept_share(error, confidence)[-1] == pytest.approx(error.mean())
+
+
+# wrong input
+
+MAP = np.ones((4, 4))
+NAN = np.full((4, 4), np.nan)
+HALF = np.eye(4, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: metrics.sigma_mae([], []), ValueError, "true must hold at least one"),
+        (lambda: metrics.sigma_mae([MAP], [MAP, MAP]), ValueError, "pred must hold one map per"),
+        (lambda: metrics.sigma_mae(MAP, MAP), ValueError, r"true\[0\] must be one map"),
+        (lambda: metrics.sigma_mae([MAP], [MAP[1:]]), ValueError, r"pred\[0\] must have the shape"),
+        (lambda: metrics.sigma_rmse([NAN], [MAP]), ValueError, r"true\[0\] must be finite"),
+        (lambda: metrics.spearman([MAP], [MAP], mask=[MAP]), ValueError, r"mask\[0\] must be a bo"),
+        (lambda: metrics.sigma_mae([MAP], [MAP], mask=[MAP < 0]), ValueError, "a True pixel"),
+        (lambda: metrics.sigma_mae([MAP], [MAP], sample_weight=[0]), ValueError, "sample_weight"),
+        (lambda: metrics.focus_auc(HALF[1:], MAP), ValueError, "mask must have the shape"),
+        (lambda: metrics.focus_auc(2 * HALF, MAP), ValueError, "mask must hold values within"),
+        (lambda: metrics.focus_auc(HALF, NAN), ValueError, "sigma_map must be finite"),
+        (lambda: metrics.best_f(HALF, MAP, beta2=0), ValueError, "beta2 must be"),
+        (lambda: metrics.best_f(MAP, MAP), ValueError, "mask_out_of_focus must mark"),
+        (lambda: metrics.focus_auc_scorer(Scale(), [MAP], []), ValueError, "y must hold one mask"),
+        (lambda: metrics.blur_score(-MAP), ValueError, "sigma_map must be >= 0"),
+        (lambda: metrics.blur_score(NAN), ValueError, "sigma_map must be finite"),
+        (lambda: metrics.blur_score(MAP, scale=0), ValueError, "scale must be"),
+        (lambda: metrics.blur_score(MAP, quantile=1.5), ValueError, "quantile must be"),
+        (lambda: metrics.blur_score(MAP, confidence=0 * MAP), ValueError, "confidence must be >="),
+        (lambda: metrics.blur_score(MAP, confidence=MAP[1:]), ValueError, "confidence must have"),
+        (lambda: metrics.expected_calibration_error([0.5], [0]), ValueError, "proba must be of"),
+        (lambda: metrics.expected_calibration_error([[0.5, 0.1]], [0]), ValueError, "proba must h"),
+        (lambda: metrics.expected_calibration_error([[1.0]], [0.5]), ValueError, "y must be 1 int"),
+        (lambda: metrics.expected_calibration_error([[1.0]], [1]), ValueError, "y must be columns"),
+        (lambda: metrics.expected_calibration_error([[1.0]], [0], n_bins=0), ValueError, "n_bins"),
+        (
+            lambda: metrics.error_against_kept_share(MAP, MAP[1:]),
+            ValueError,
+            "confidence must have",
+        ),
+        (lambda: metrics.error_against_kept_share(MAP, MAP, [0]), ValueError, "shares must be"),
+        (lambda: metrics.error_against_kept_share(NAN, MAP), ValueError, "error must be finite"),
+    ],
+)
+def test_wrong_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_inputs_may_be_read_only_and_stay_as_they_are():
+    grey = RNG.random((16, 16))
+    copy = grey.copy()
+    grey.setflags(write=False)
+    metrics.spearman([grey], [grey])
+    metrics.focus_auc(grey > 0.5, grey)
+    metrics.best_f(grey > 0.5, grey)
+    metrics.blur_score(grey, confidence=grey)
+    metrics.error_against_kept_share(grey, grey)
+    np.testing.assert_array_equal(grey, copy)
+
+
+def test_everything_public_is_there():
+    assert all(callable(getattr(metrics, name)) for name in metrics.__all__)
+    assert metrics.__all__ == sorted(metrics.__all__)
