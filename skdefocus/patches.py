@@ -31,6 +31,13 @@ class PatchExtractor(ImageTransformer):
     --------
     BlurLevelClassifier : what takes the records.
 
+    Notes
+    -----
+    Borders are symmetric (``cba|abc|cba``) and go on for ever, so that an image may be smaller
+    than a patch. A patch is centred on its cell; where `patch_size` - `step` is odd, half a pixel
+    towards the end of the image. Memory is that of the image and its grey values, whatever the
+    step.
+
     Examples
     --------
     >>> import numpy as np
@@ -66,19 +73,39 @@ class PatchExtractor(ImageTransformer):
 
         Raises
         ------
-        TypeError, ValueError
-            If `X` is empty or an image is not one; the message names the image.
+        TypeError
+            If `X` is no batch, an image has a dtype that is none of these, or a parameter is not
+            an integer; the message names the image or parameter.
+        ValueError
+            If `X` is empty or a single image, an image has no pixels, another number of channels
+            or values outside [0, 1], or a parameter is out of range.
         """
         self._check_params()
+        # NumPy's small integers would overflow in what follows.
+        patch_size, step = int(self.patch_size), int(self.step)
         images, stacked = check_images(X)
         return [
-            extract(check_image(image, f"X[{i}]"), self.patch_size, self.step, stacked)
+            extract(check_image(image, f"X[{i}]"), patch_size, step, stacked)
             for i, image in enumerate(images)
         ]
 
 
 def extract(image: Any, patch_size: int, step: int, stacked: bool = False) -> PatchGrid:
-    """Pad a checked image symmetrically so that each cell's patch is centred on the cell."""
+    """Pad a checked image symmetrically so that each cell's patch is centred on the cell.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+        Kept in the record as it is, not copied.
+    patch_size, step : int
+        In pixels, 1 ≤ `step` ≤ `patch_size`; not checked.
+    stacked : bool
+        Whether the image was a row of an array.
+
+    Returns
+    -------
+    PatchGrid
+    """
     before = (patch_size - step) // 2
 
     def pads(length: int) -> tuple[int, int]:

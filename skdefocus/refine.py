@@ -7,17 +7,80 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
 
 from skdefocus._base import ImageTransformer, each, restack
-from skdefocus._validation import check_int, check_real, to_grey
-from skdefocus.filters import weighted_guided_filter
+from skdefocus._validation import check_choice, check_int, check_real, to_grey
+from skdefocus.filters import guided_filter, weighted_guided_filter
 from skdefocus.records import LevelGrid
 
 __all__ = ["WeightedGuidedRefiner"]
 
+Float = NDArray[np.float32]
+
+#: Variance of a level that no patch falls below, in squared levels: what a patch says is never
+#: exact, and a few patches must not outvote all others.
+FLOOR = 0.3
+
 
 class WeightedGuidedRefiner(ImageTransformer):
+    """Turn level probabilities per cell into σ per pixel, guided by the photograph.
+
+    Works in two parts, both guided filters in which every cell counts by its evidence:
+
+    1. *Fill*, on the grid of cells: from windows as large as the image down to `fill_radius`,
+       a guided filter carries the level of cells that can tell to those that cannot (flat
+       walls, skies); each size starts from what the larger one found, as a prior of weight
+       `prior`.
+    2. *Refine*, on the pixels: `n_iter` iterations of the weighted guided filter, so that the
+       map's edges move to the photograph's.
+
+    Both parts average *levels*, which are evenly spaced in what can be told apart, and not σ: the
+    mean of "in focus" and "σ = 8" is then a slight blur and not σ = 4.
+
+    Parameters
+    ----------
+    radius : int, default=16
+        Radius of the window of the refinement in pixels, ≥ 1.
+    eps : float, default=1e-3
+        Regularisation of the guided filters in squared intensity (of a range of 1), > 0: edges of
+        the photograph of a contrast well below ``sqrt(eps)`` do not show in the map.
+    alpha : float, default=4.0
+        Exponent of the variance in the weighted aggregation, ≥ 0, see
+        :func:`skdefocus.filters.weighted_guided_filter`.
+    n_iter : int, default=2
+        Iterations of the refinement, ≥ 0; 0 only interpolates the filled grid.
+    prior : float, default=0.1
+        Weight of what the surroundings say against a cell's own evidence, > 0, in inverse squared
+        levels (the most that a cell can say is about 3).
+    fill_radius : int, default=16
+        Smallest radius of the filling in pixels, ≥ 1.
+    guide : {"grey", "color"}, default="grey"
+        Which values of the photograph guide the refinement; ``"color"`` also sees edges
+        between colours of equal brightness and takes some three times as long.
+    n_jobs : int or None, default=None
+        Images worked on at once, see :class:`joblib.Parallel`.
+
+    References
+    ----------
+    .. [1] A. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
+       arXiv:2107.14443.
+    .. [2] K. He, J. Sun and X. Tang, "Guided image filtering", IEEE TPAMI 35(6), 2013.
+    .. [3] Z. Li et al., "Weighted guided image filtering", IEEE TIP 24(1), 2015.
+    .. [4] C. N. Ochotorena and Y. Yamashita, "Anisotropic guided filtering", IEEE TIP 29, 2020.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> import skdefocus as sd
+    >>> scene = sd.datasets.load_sample_scenes(96)[1]
+    >>> pipe = make_pipeline(
+    ...     sd.PatchExtractor(), sd.BlurLevelClassifier(), sd.WeightedGuidedRefiner(radius=8)
+    ... )
+    >>> pipe.fit_transform([scene.photograph])[0].shape
+    (96, 96)
+    """
+
     def __init__(
         self,
         radius: int = 16,
@@ -25,12 +88,18 @@ class WeightedGuidedRefiner(ImageTransformer):
         *,
         alpha: float = 4.0,
         n_iter: int = 2,
+        prior: float = 0.1,
+        fill_radius: int = 16,
+        guide: str = "grey",
         n_jobs: int | None = None,
     ) -> None:
         self.radius = radius
         self.eps = eps
         self.alpha = alpha
         self.n_iter = n_iter
+        self.prior = prior
+        self.fill_radius = fill_radius
+        self.guide = guide
         self.n_jobs = n_jobs
 
     def _check_params(self) -> None:
@@ -38,6 +107,111 @@ class WeightedGuidedRefiner(ImageTransformer):
         check_real(self.eps, "eps", 0, above=True)
         check_real(self.alpha, "alpha", 0)
         check_int(self.n_iter, "n_iter", 0)
+        check_real(self.prior, "prior", 0, above=True)
+        check_int(self.fill_radius, "fill_radius", 1)
+        check_choice(self.guide, "guide", ("grey", "color"))
 
     def transform(self, X: Sequence[LevelGrid]) -> Any:
-        raise AssertionError
+        """Refine.
+
+        Parameters
+        ----------
+        X : sequence of LevelGrid
+            As made by :class:`BlurLevelClassifier`.
+
+        Returns
+        -------
+        list of ndarray of shape (H, W), float32
+            σ in pixels, within the range of the model's levels; one array of shape (n, H, W) if
+            the images came as an array.
+
+        Raises
+        ------
+        TypeError
+            If `X` holds anything but records.
+        """
+        self._check_params()
+        if not isinstance(X, Sequence) or not X or not all(isinstance(g, LevelGrid) for g in X):
+            raise TypeError("X must be a list of LevelGrid as made by BlurLevelClassifier")
+        maps = each(
+            self.n_jobs, refine, X, self.radius, self.eps, self.alpha, self.n_iter, self.prior,
+            self.fill_radius, self.guide,
+        )  # fmt: skip
+        return restack(maps, X[0].stacked)
+
+
+def refine(
+    grid: LevelGrid,
+    radius: int,
+    eps: float,
+    alpha: float,
+    n_iter: int,
+    prior: float,
+    fill_radius: int,
+    guide: str,
+) -> Float:
+    """σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
+    level, evidence = belief(grid)
+    level = fill(level, evidence, cell_means(grid.image, grid.step), eps, prior,
+                 max(1, fill_radius // grid.step))  # fmt: skip
+    size = grid.image.shape[:2]
+    dense = enlarge(level, grid.step, size)
+    if n_iter:
+        picture = to_grey(grid.image) if guide == "grey" else grid.image
+        dense = weighted_guided_filter(
+            dense, picture, radius, eps, alpha=alpha, n_iter=n_iter,
+            weights=enlarge(evidence + np.float32(prior), grid.step, size),
+        )  # fmt: skip
+    levels = np.arange(len(grid.sigmas), dtype=np.float32)
+    return np.interp(dense, levels, grid.sigmas).astype(np.float32)
+
+
+def belief(grid: LevelGrid) -> tuple[Float, Float]:
+    """Mean level of every cell, and its evidence: how much it narrows the level down.
+
+    The evidence is the precision (inverse variance) of the level beyond that of a uniform
+    distribution, so that a flat patch has none.
+    """
+    n = len(grid.sigmas)
+    levels = np.arange(n, dtype=np.float32)
+    mean = grid.proba @ levels
+    variance = np.maximum(grid.proba @ levels**2 - mean**2, 0)
+    evidence = np.maximum(1 / (variance + FLOOR) - 12 / (n**2 - 1), 0)
+    return mean, evidence.astype(np.float32)
+
+
+def fill(
+    level: Float, evidence: Float, guide: Float, eps: float, prior: float, smallest: int
+) -> Float:
+    """Carry the level of cells with evidence to those without, along the guide."""
+    weights = evidence + np.float32(prior)
+    total = float(evidence.sum())
+    start = float((evidence * level).sum()) / total if total > 0 else float(level.mean())
+    found = np.full_like(level, start)
+    radius = max(level.shape)
+    while radius > smallest:
+        radius = max(radius // 2, smallest)
+        found = guided_filter(
+            (evidence * level + np.float32(prior) * found) / weights, guide, radius, eps,
+            weights=weights,
+        )  # fmt: skip
+    return (evidence * level + np.float32(prior) * found) / weights
+
+
+def cell_means(image: Float, step: int) -> Float:
+    """Mean of the image over each cell; those cut off by the border repeat its last pixels."""
+    height, width = image.shape[:2]
+    short = [(0, -height % step), (0, -width % step)] + [(0, 0)] * (image.ndim - 2)
+    if any(end for _, end in short):
+        image = np.pad(image, short, mode="edge")
+    rows, columns = image.shape[0] // step, image.shape[1] // step
+    cells = image.reshape(rows, step, columns, step, *image.shape[2:])
+    return np.asarray(cells.mean(axis=(1, 3)), np.float32)
+
+
+def enlarge(cells: Float, step: int, size: tuple[int, int]) -> Float:
+    """Interpolate values at the cells' centres linearly to an image of `size`."""
+    rows, columns = cells.shape
+    picture = Image.fromarray(np.ascontiguousarray(cells, np.float32))
+    whole = picture.resize((columns * step, rows * step), Image.Resampling.BILINEAR)
+    return np.asarray(whole, np.float32)[: size[0], : size[1]]

@@ -90,6 +90,17 @@ def edge_blur_blocks(image: Float, block: int = BLOCK) -> NDArray[np.int8]:
     return np.where(top < 0.03, 0, np.where(sharp, 1, -1)).astype(np.int8)
 
 
+def is_in_focus(image: Float) -> bool:
+    """Whether a photograph is sharp all over, so that a blur added to it is all that it has.
+
+    Of the blocks with a strong edge at most a tenth may be soft, and four blocks in ten must be
+    sharp.
+    """
+    state = edge_blur_blocks(image)
+    sharp, soft = float((state == 1).mean()), float((state == -1).mean())
+    return sharp >= 0.4 and soft <= 0.1 * (sharp + soft)
+
+
 def crop_places(image: Float, window: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Top-left corners of the windows that may be used, on the grid of blocks.
 

@@ -1,0 +1,345 @@
+"""Box mean, guided filter and weighted guided filter: arrays in, array out.
+
+Images and guides are floats of any offset and scale, ``(H, W)`` or ``(H, W, C)``. Beyond the
+border they are mirrored, the outermost pixels repeated (``d c b a | a b c d | d c b a``), and a
+radius may be larger than the image. Memory of the caller is never written to, but for `out`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skdefocus._box import Floats, box_sums
+from skdefocus._guided import Fit, inverse, weighted_mean
+from skdefocus._planes import check_out, check_planes, check_weights, promoted
+from skdefocus._validation import check_int, check_real
+
+__all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"]
+
+
+def box_mean(
+    image: ArrayLike,
+    radius: int,
+    *,
+    weights: ArrayLike | None = None,
+    n_threads: int = 2,
+    out: Floats | None = None,
+) -> Floats:
+    """Mean over the square window around each pixel.
+
+    Parameters
+    ----------
+    image : array_like of shape (H, W) or (H, W, C), floating
+        Any range; filtered channel by channel.
+    radius : int
+        At least 0; the window is ``2 * radius + 1`` pixels wide. May exceed the image.
+    weights : array_like of shape (H, W), optional
+        At least 0. The mean becomes ``sum(weights * image) / sum(weights)``; pixels of weight 0
+        have no influence, whatever they hold, NaN included. Where a window has no weight at all
+        the result is the weighted mean of the whole image, or 0 if that has none either.
+    n_threads : int
+        Workers for one image, at least 1.
+    out : ndarray of the shape of `image`, floating, optional
+        Receives the result; may be `image` itself.
+
+    Returns
+    -------
+    ndarray of the shape and dtype of `image`
+        `out` if that was given.
+
+    Raises
+    ------
+    TypeError
+        If `image` is not floating, or a parameter has the wrong type.
+    ValueError
+        If a shape or a value is not as above, or values with weight are not finite.
+
+    Notes
+    -----
+    Window sums are built by doubling, which takes ``log2`` of the window's width additions of
+    whole bands and no subtraction: a float32 image needs no float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdefocus.filters import box_mean
+    >>> box_mean(np.array([[0.0, 3.0, 6.0]]), 1)
+    array([[1., 3., 5.]])
+    >>> box_mean(np.array([[0.0, 3.0, 6.0]]), 1, weights=np.array([[1, 1, 0]]))
+    array([[1. , 1.5, 3. ]])
+    """
+    radius = check_int(radius, "radius", 0)
+    n_threads = check_int(n_threads, "n_threads", 1)
+    w = check_weights(weights, np.shape(image)[:2], np.asarray(image).dtype)
+    x = check_planes(image, weights=w)
+    out = check_out(out, image)
+    per: Floats | float = 1 / (2 * radius + 1) ** 2
+    if w is not None:
+        per = inverse(box_sums(w, radius, n_threads=n_threads))
+    for c in range(x.shape[2]):
+        mean = box_sums(x[..., c], radius, weights=w, n_threads=n_threads)
+        mean *= per
+        if w is not None:
+            mean[per == 0] = weighted_mean(x[..., c], w)
+        (out if out.ndim == 2 else out[..., c])[...] = mean
+    return out
+
+
+class GuidedFilter:
+    """A guide's statistics, ready to filter any number of images.
+
+    Parameters
+    ----------
+    guide : array_like of shape (H, W) or (H, W, C), floating
+        Its edges are the result's edges. Any range; copied. Fits and their means have its
+        precision, float32 at least.
+    radius : int
+        Of the square windows, in pixels, at least 0; a window is ``2 * radius + 1`` wide. May
+        exceed the image.
+    eps : float
+        Regularisation, above 0, in intensities of the guide squared: windows in which the guide
+        varies much less than ``sqrt(eps)`` are averaged, edges much larger are kept.
+    alpha : float
+        Exponent, at least 0, of the variance in `variance_weighted`.
+    edge_aware : bool
+        Divide `eps` in each window by ``w = (var + 1e-10) * mean(1 / (var + 1e-10))``, `var` the
+        guide's variance in it (the mean over channels), the mean over all windows, by evidence
+        [2]_. Edges are regularised less, flat parts more.
+    variance_weighted : bool
+        Let each window vote with ``v = 1 / (var ** alpha + 1e-10)`` in the mean of all windows
+        that hold a pixel [3]_. Windows across an edge have less say, so that there are fewer halos.
+    weights : array_like of shape (H, W), optional
+        Confidence in each pixel of the images to come, at least 0; only ratios count. Each window
+        is fitted by weighted least squares and votes with the sum of its weights: pixels of weight
+        0 have no influence, whatever they hold, NaN included, and take what their neighbours say.
+        Pixels that no window with weight holds become the weighted mean of the whole image, or 0
+        if no pixel has weight. Values under 1e-18 of the largest count as 0.
+    subsample : int
+        Fit windows at every `subsample`-th pixel only, and interpolate the fits; 1 fits all [4]_.
+    n_threads : int
+        Workers for one image, at least 1; NumPy releases the interpreter's lock meanwhile.
+
+    Raises
+    ------
+    TypeError
+        If `guide` is not floating, or a parameter has the wrong type.
+    ValueError
+        If a shape or a value is not as above, or the guide is not finite.
+
+    Notes
+    -----
+    In each window k the image is fitted by ``a . guide + b``, minimising
+    ``sum_i weights_i * ((a . guide_i + b - image_i) ** 2 + eps * |a| ** 2)``, and the result is
+    ``mean_k(a) . guide + mean_k(b)`` over the windows that hold a pixel [1]_. Sums of products
+    are float64, what is kept per pixel is float32 for a float32 guide, but for the means.
+
+    References
+    ----------
+    .. [1] He, Sun and Tang, "Guided image filtering", TPAMI 2013.
+    .. [2] Li, Zheng, Zhu, Yao and Wu, "Weighted guided image filtering", TIP 2015.
+    .. [3] Ochotorena and Yamashita, "Anisotropic guided filtering", TIP 2020.
+    .. [4] He and Sun, "Fast guided filter", arXiv 1505.00996.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdefocus.filters import GuidedFilter
+    >>> step = np.repeat([[0.0, 1.0]], 8, axis=1).repeat(16, axis=0)
+    >>> noise = np.random.default_rng(0).normal(0, 0.1, step.shape)
+    >>> smooth = GuidedFilter(step, radius=4, eps=1e-3).filter(step + noise)
+    >>> bool(abs(smooth - step).max() < 0.1)
+    True
+    """
+
+    def __init__(
+        self,
+        guide: ArrayLike,
+        radius: int,
+        eps: float,
+        *,
+        alpha: float = 4.0,
+        edge_aware: bool = False,
+        variance_weighted: bool = False,
+        weights: ArrayLike | None = None,
+        subsample: int = 1,
+        n_threads: int = 2,
+    ) -> None:
+        self.radius = check_int(radius, "radius", 0)
+        self.eps = check_real(eps, "eps", 0, above=True)
+        self.alpha = check_real(alpha, "alpha", 0)
+        self.edge_aware, self.variance_weighted = bool(edge_aware), bool(variance_weighted)
+        self.subsample = check_int(subsample, "subsample", 1)
+        self.n_threads = check_int(n_threads, "n_threads", 1)
+        x = check_planes(guide, "guide")
+        # Less its mean, so that float32 spends its digits on what varies.
+        means = x.mean((0, 1), dtype=np.float64).astype(x.dtype)
+        self._guide = np.ascontiguousarray(np.moveaxis(x, 2, 0) - means[:, None, None])
+        self._fit = self._fitted(weights)
+
+    def filter(
+        self, image: ArrayLike, weights: ArrayLike | None = None, out: Floats | None = None
+    ) -> Floats:
+        """Filter an image of the guide's height and width.
+
+        Parameters
+        ----------
+        image : array_like of shape (H, W) or (H, W, C), floating
+            Any range; filtered channel by channel.
+        weights : array_like of shape (H, W), optional
+            Instead of those the filter was made with, for this call; the statistics are made anew.
+        out : ndarray of the shape of `image`, floating, optional
+            Receives the result; may be `image` itself.
+
+        Returns
+        -------
+        ndarray of the shape and dtype of `image`
+            `out` if that was given.
+
+        Raises
+        ------
+        TypeError
+            If `image` is not floating.
+        ValueError
+            If a shape is not the guide's, or values with weight are not finite.
+        """
+        fit = self._fit if weights is None else self._fitted(weights)
+        x = check_planes(image, shape=fit.shape, weights=fit.weights)
+        out = check_out(out, image)
+        for c in range(x.shape[2]):
+            fit.apply(x[..., c], out if out.ndim == 2 else out[..., c])
+        return out
+
+    def _fitted(self, weights: ArrayLike | None) -> Fit:
+        shape = (self._guide.shape[1], self._guide.shape[2])
+        return Fit(
+            self._guide,
+            self.radius,
+            self.eps,
+            check_weights(weights, shape, self._guide.dtype),
+            self.alpha if self.variance_weighted else None,
+            self.edge_aware,
+            self.subsample,
+            self.n_threads,
+        )
+
+
+def guided_filter(
+    image: ArrayLike,
+    guide: ArrayLike,
+    radius: int,
+    eps: float,
+    *,
+    weights: ArrayLike | None = None,
+    subsample: int = 1,
+    n_threads: int = 2,
+    out: Floats | None = None,
+) -> Floats:
+    """Smooth an image where its guide is smooth, and keep edges where the guide has them.
+
+    Parameters
+    ----------
+    image : array_like of shape (H, W) or (H, W, C), floating
+        Any range; filtered channel by channel.
+    guide : array_like of shape (H, W) or (H, W, D), floating
+        Its edges are the result's edges.
+    radius, eps, weights, subsample, n_threads
+        As of `GuidedFilter`.
+    out : ndarray of the shape of `image`, floating, optional
+        Receives the result; may be `image` itself.
+
+    Returns
+    -------
+    ndarray of the shape and dtype of `image`
+        `out` if that was given.
+
+    See Also
+    --------
+    GuidedFilter : the formulas, errors and sources; to filter several images by one guide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdefocus.filters import guided_filter
+    >>> guide = np.eye(8)
+    >>> bool(np.allclose(guided_filter(guide, guide, radius=2, eps=1e-12), guide))
+    True
+    """
+    kernel = GuidedFilter(
+        promoted(guide, image),
+        radius,
+        eps,
+        weights=weights,
+        subsample=subsample,
+        n_threads=n_threads,
+    )
+    return kernel.filter(image, out=out)
+
+
+def weighted_guided_filter(
+    image: ArrayLike,
+    guide: ArrayLike,
+    radius: int,
+    eps: float,
+    *,
+    alpha: float = 4.0,
+    edge_aware: bool = True,
+    variance_weighted: bool = True,
+    weights: ArrayLike | None = None,
+    subsample: int = 1,
+    n_iter: int = 1,
+    n_threads: int = 2,
+    out: Floats | None = None,
+) -> Floats:
+    """Guided filter that spares edges, repeated.
+
+    Parameters
+    ----------
+    image : array_like of shape (H, W) or (H, W, C), floating
+        Any range; filtered channel by channel.
+    guide : array_like of shape (H, W) or (H, W, D), floating
+        Its edges are the result's edges; in [0, 1], for the constant 1e-10 of the formulas.
+    radius, eps, alpha, edge_aware, variance_weighted, weights, subsample, n_threads
+        As of `GuidedFilter`.
+    n_iter : int
+        How often to filter, at least 1; each time the result is filtered by the same guide with
+        the same weights.
+    out : ndarray of the shape of `image`, floating, optional
+        Receives the result; may be `image` itself.
+
+    Returns
+    -------
+    ndarray of the shape and dtype of `image`
+        `out` if that was given.
+
+    See Also
+    --------
+    GuidedFilter : the formulas, errors and sources; to filter several images by one guide.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdefocus.filters import weighted_guided_filter
+    >>> guide = np.zeros((5, 9))
+    >>> sparse, known = np.full((5, 9), np.nan), np.zeros((5, 9))
+    >>> sparse[2, 4], known[2, 4] = 3.0, 1.0
+    >>> filled = weighted_guided_filter(sparse, guide, 2, 1e-3, weights=known)
+    >>> bool(np.allclose(filled, 3))
+    True
+    """
+    n_iter = check_int(n_iter, "n_iter", 1)
+    kernel = GuidedFilter(
+        promoted(guide, image),
+        radius,
+        eps,
+        alpha=alpha,
+        edge_aware=edge_aware,
+        variance_weighted=variance_weighted,
+        weights=weights,
+        subsample=subsample,
+        n_threads=n_threads,
+    )
+    out = kernel.filter(image, out=out)
+    for _ in range(n_iter - 1):
+        kernel.filter(out, out=out)
+    return out

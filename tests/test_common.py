@@ -1,0 +1,169 @@
+"""Every estimator through scikit-learn's checks that need no table, and image versions of others."""
+
+import inspect
+import pickle
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from numpy.testing import assert_array_equal
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+
+import skdefocus as sd
+from skdefocus.datasets import sample_photographs
+
+GREY = sample_photographs(64)[0]
+IMAGES = [GREY, GREY[:40, ::-1], np.stack([GREY[5:60]] * 3, axis=-1)]
+
+
+def records(images):
+    """What the stages before an estimator make of images, by the estimator's name."""
+    grids = sd.PatchExtractor(step=16).transform(images)
+    return {
+        "PatchExtractor": images,
+        "BlurLevelClassifier": grids,
+        "WeightedGuidedRefiner": sd.BlurLevelClassifier(n_threads=1).transform(grids),
+    }
+
+
+INPUTS = records(IMAGES)
+ESTIMATORS = [
+    sd.PatchExtractor(step=16),
+    sd.BlurLevelClassifier(n_threads=1),
+    sd.WeightedGuidedRefiner(),
+    sd.FocusMeasure(),
+    sd.EdgeReblurEstimator(),
+]
+each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+
+#: scikit-learn's checks that fit on no table.
+DATA_FREE = [
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_mixin_order",
+    "check_do_not_raise_errors_in_init_or_set_param",
+]
+
+
+def inputs_of(estimator):
+    return INPUTS.get(type(estimator).__name__, IMAGES)
+
+
+def array_of(result):
+    """The array that stands for one sample's result, whatever the stage."""
+    if isinstance(result, sd.PatchGrid):
+        return result.patches
+    return result.proba if isinstance(result, sd.LevelGrid) else result
+
+
+def assert_same(one, other, **tolerance):
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(array_of(a), array_of(b), **(tolerance or {"rtol": 0, "atol": 0}))
+
+
+def test_every_public_estimator_is_listed():
+    public = {n for n in sd.__all__ if hasattr(getattr(sd, n), "get_params")}
+    assert public == {type(e).__name__ for e in ESTIMATORS}
+
+
+@each_estimator
+@pytest.mark.parametrize("name", DATA_FREE)
+def test_scikit_learn_check(estimator, name):
+    check = getattr(estimator_checks, name, None)
+    if check is None:
+        pytest.skip(f"this scikit-learn has no {name}")
+    check(type(estimator).__name__, clone(estimator))
+
+
+@each_estimator
+def test_samples_in_samples_out_in_order(estimator):
+    X = inputs_of(estimator)
+    whole = clone(estimator).fit(X).transform(X)
+    assert len(whole) == len(X)
+    for i in (2, 0):
+        assert_same(clone(estimator).fit([X[i]]).transform([X[i]]), [whole[i]], atol=1e-5)
+    assert_same(clone(estimator).fit(X).transform(X[::-1]), whole[::-1], atol=1e-5)
+
+
+@each_estimator
+def test_fit_is_idempotent_and_fit_transform_is_both(estimator):
+    X = inputs_of(estimator)
+    model = clone(estimator)
+    once = model.fit(X).transform(X)
+    assert_same(model.fit(X).transform(X), once)
+    assert_same(clone(estimator).fit_transform(X), once)
+
+
+@each_estimator
+def test_pickles_after_use(estimator):
+    X = inputs_of(estimator)
+    model = clone(estimator).fit(X)
+    before = model.transform(X)
+    again = pickle.loads(pickle.dumps(model))
+    assert_same(again.transform(X), before)
+    assert repr(again) == repr(model)
+
+
+@each_estimator
+def test_sets_nothing_but_fitted_attributes(estimator):
+    model = clone(estimator)
+    parameters = model.get_params()
+    model.fit(inputs_of(estimator)).transform(inputs_of(estimator))
+    assert model.get_params() == parameters
+    extra = set(vars(model)) - set(parameters)
+    assert all(name.endswith("_") for name in extra), extra
+
+
+@each_estimator
+def test_parallel_equals_serial(estimator):
+    if "n_jobs" not in inspect.signature(type(estimator)).parameters:
+        pytest.skip("one image is no work for it")
+    X = inputs_of(estimator)
+    serial = clone(estimator).fit(X).transform(X)
+    with parallel_config(backend="threading"):
+        threads = clone(estimator).set_params(n_jobs=2).fit(X).transform(X)
+    assert_same(threads, serial, atol=1e-6)
+
+
+@each_estimator
+def test_input_is_left_alone(estimator):
+    X = inputs_of(estimator)
+    before = [np.array(array_of(x)) for x in X]
+    clone(estimator).fit(X).transform(X)
+    for x, copy in zip(X, before, strict=True):
+        assert_array_equal(array_of(x), copy)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [e for e in ESTIMATORS if type(e).__name__ not in ("BlurLevelClassifier", "WeightedGuidedRefiner")],
+    ids=lambda e: type(e).__name__,
+)
+def test_what_is_no_batch_is_refused(estimator):
+    for wrong, error in [
+        ([], ValueError),
+        (np.zeros((0, 8, 8)), ValueError),
+        ([np.zeros((0, 0))], ValueError),
+        ([np.full((8, 8), np.nan)], ValueError),
+        ([np.full((8, 8), 255.0)], ValueError),
+        ([np.zeros((8, 8), np.int64)], TypeError),
+        ([np.zeros((8, 8, 5))], ValueError),
+        (np.zeros((8, 8)), ValueError),
+        ("photo.jpg", TypeError),
+    ]:
+        with pytest.raises(error, match="X"):
+            clone(estimator).fit([GREY]).transform(wrong)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS[1:3], ids=lambda e: type(e).__name__)
+def test_records_of_another_stage_are_refused(estimator):
+    with pytest.raises(TypeError, match="X must be a list of"):
+        estimator.transform([GREY])

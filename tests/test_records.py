@@ -1,0 +1,120 @@
+"""The records between the stages: shapes, σ, confidence."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdefocus import LevelGrid, PatchGrid
+from skdefocus.records import windows
+
+SIGMAS = np.concatenate([[0], np.geomspace(0.3, 8, 19)])
+
+
+def levels(proba, sigmas=SIGMAS, step=8):
+    proba = np.asarray(proba, np.float32)
+    size = (proba.shape[0] * step, proba.shape[1] * step)
+    return LevelGrid(np.zeros(size, np.float32), proba, np.asarray(sigmas, float), step)
+
+
+@st.composite
+def distributions(draw):
+    n = draw(st.integers(2, 30))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    peaked = draw(st.sampled_from([0.02, 0.3, 1.0, 20.0]))
+    return rng.dirichlet(np.full(n, peaked), (3, 4))
+
+
+@given(distributions())
+def test_sigma_is_the_expectation(proba):
+    sigmas = np.linspace(0, 5, proba.shape[-1])
+    grid = levels(proba, sigmas)
+    assert grid.shape == grid.sigma.shape == (3, 4)
+    assert grid.sigma.dtype == np.float32
+    assert_allclose(grid.sigma, (proba * sigmas).sum(-1), atol=1e-5)
+
+
+@given(distributions())
+def test_confidence_is_one_minus_the_level_s_spread(proba):
+    n = proba.shape[-1]
+    confidence = levels(proba, np.linspace(0, 5, n)).confidence
+    assert confidence.dtype == np.float32
+    assert confidence.min() >= 0
+    assert confidence.max() <= 1
+    level = np.arange(n)
+    mean = (proba * level).sum(-1, keepdims=True)
+    spread = np.sqrt((proba * (level - mean) ** 2).sum(-1))
+    expected = np.clip(1 - spread / np.std(level), 0, 1)
+    assert_allclose(confidence, expected, atol=2e-3)  # float32, and a root of almost nothing
+
+
+@given(distributions())
+def test_confidence_knows_no_direction_and_no_sigma(proba):
+    n = proba.shape[-1]
+    grid = levels(proba, np.linspace(0, 5, n))
+    turned = levels(proba[..., ::-1], np.geomspace(0.1, 1, n))
+    assert_allclose(turned.confidence, grid.confidence, atol=2e-3)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_confidence_at_its_ends(n):
+    sigmas = np.linspace(0, 4, n)
+    sure = levels(np.eye(n)[None], sigmas)
+    assert_array_equal(sure.confidence, 1)
+    assert_allclose(sure.sigma[0], sigmas, atol=1e-6)
+    unsure = levels(np.full((2, 3, n), 1 / n), sigmas)
+    assert_allclose(unsure.confidence, 0, atol=1e-5)
+    torn = np.zeros((1, 1, n))
+    torn[..., [0, -1]] = 0.5
+    assert_array_equal(levels(torn, sigmas).confidence, 0)  # worse than uniform is not below 0
+
+
+def test_confidence_falls_as_a_distribution_widens():
+    level = np.arange(20)
+    p = np.stack([np.exp(-0.5 * ((level - 9) / s) ** 2) for s in (0.3, 1, 2, 4, 50)])
+    confidence = levels((p / p.sum(-1, keepdims=True))[None]).confidence[0]
+    assert (np.diff(confidence) < 0).all()
+
+
+@given(
+    st.integers(1, 30), st.integers(1, 30), st.integers(1, 12), st.integers(1, 12), st.booleans()
+)
+def test_windows_begin_every_step(height, width, size, step, cut):
+    padded = np.random.default_rng(0).random((height + size, width + size), np.float32)
+    rows, columns = height // step + 1, width // step + 1
+    shape = (max(1, rows - cut), max(1, columns - cut))
+    view = windows(padded, shape, size, step)
+    assert view.shape == (*shape, size, size)
+    assert np.shares_memory(view, padded)
+    assert not view.flags.writeable
+    i, j = shape[0] - 1, shape[1] - 1
+    expected = padded[i * step : i * step + size, j * step : j * step + size]
+    assert_array_equal(view[i, j], expected)
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_patch_grid_counts_cells_and_not_pixels(channels):
+    image = np.zeros((17, 40, *channels), np.float32)
+    grid = PatchGrid(image, np.zeros((40, 56), np.float32), 24, 8)
+    assert grid.shape == (3, 5)
+    assert grid.patches.shape == (3, 5, 24, 24)
+    assert grid.stacked is False
+    size = "x".join(map(str, image.shape))
+    assert repr(grid) == f"PatchGrid(3x5 patches of 24x24, every 8 px, image {size})"
+
+
+def test_level_grid_repr_is_short():
+    grid = levels(np.full((4, 6, 20), 0.05))
+    assert repr(grid) == "LevelGrid(4x6 cells of 8 px, 20 levels, image 32x48)"
+
+
+def test_records_are_frozen_and_compared_by_identity():
+    grid = levels(np.full((1, 1, 20), 0.05))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        grid.step = 4
+    assert grid == grid
+    assert grid != dataclasses.replace(grid)
+    assert len({grid, grid}) == 1

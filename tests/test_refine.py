@@ -1,0 +1,131 @@
+"""The refinement from a grid of levels to a map."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import skdefocus as sd
+from skdefocus.datasets import load_sample_scenes
+from skdefocus.records import LevelGrid
+from skdefocus.refine import belief, cell_means, enlarge, fill
+
+SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
+
+
+def grid_of(proba, step=8, image=None):
+    rows, columns = proba.shape[:2]
+    if image is None:
+        image = np.full((rows * step, columns * step), 0.5, np.float32)
+    return LevelGrid(image, proba.astype(np.float32), SIGMAS, step)
+
+
+def certain(levels):
+    return np.eye(5)[np.asarray(levels)]
+
+
+def test_a_certain_constant_stays():
+    out = sd.WeightedGuidedRefiner().transform([grid_of(certain(np.full((6, 7), 3)))])[0]
+    assert out.shape == (48, 56)
+    assert out.dtype == np.float32
+    assert_allclose(out, 2.0, atol=1e-3)
+
+
+def test_no_evidence_at_all_is_finite_and_even():
+    out = sd.WeightedGuidedRefiner().transform([grid_of(np.full((6, 7, 5), 0.2))])[0]
+    assert_allclose(out, out[0, 0], atol=1e-3)
+    assert SIGMAS[0] < out[0, 0] < SIGMAS[-1]
+
+
+def test_cells_that_cannot_tell_take_their_neighbours_value():
+    proba = np.full((12, 12, 5), 0.2)
+    proba[:, :2] = certain(1)
+    out = sd.WeightedGuidedRefiner().transform([grid_of(proba)])[0]
+    assert_allclose(out, 0.5, atol=0.02)
+
+
+def test_edges_move_to_those_of_the_photograph():
+    # The picture changes at column 44, the grid can only say that it does between 40 and 48.
+    image = np.full((96, 96), 0.2, np.float32)
+    image[:, 44:] = 0.8
+    proba = np.broadcast_to(certain([0] * 5 + [2] + [4] * 6), (12, 12, 5))
+    grid = grid_of(proba, image=image)
+    refined = sd.WeightedGuidedRefiner(radius=8, n_iter=2).transform([grid])[0]
+    plain = sd.WeightedGuidedRefiner(n_iter=0).transform([grid])[0]
+    truth = np.where(np.arange(96) < 44, 0.0, 4.0) * np.ones((96, 1))
+    assert np.abs(refined - truth).mean() < 0.6 * np.abs(plain - truth).mean()
+
+
+def test_maps_stay_within_the_levels():
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.full(5, 0.3), (9, 11))
+    image = rng.random((9 * 8, 11 * 8, 3)).astype(np.float32)
+    out = sd.WeightedGuidedRefiner().transform([grid_of(proba, image=image)])[0]
+    assert np.isfinite(out).all()
+    assert SIGMAS[0] <= out.min() <= out.max() <= SIGMAS[-1]
+
+
+def test_flips_and_transposition_commute():
+    rng = np.random.default_rng(1)
+    proba = rng.dirichlet(np.full(5, 0.5), (8, 10))
+    image = rng.random((64, 80, 3)).astype(np.float32)
+    refiner = sd.WeightedGuidedRefiner(radius=5)
+    out = refiner.transform([grid_of(proba, image=image)])[0]
+    flipped = refiner.transform([grid_of(proba[:, ::-1], image=image[:, ::-1])])[0]
+    turned = refiner.transform(
+        [grid_of(proba.swapaxes(0, 1), image=np.ascontiguousarray(image.swapaxes(0, 1)))]
+    )[0]
+    assert_allclose(flipped[:, ::-1], out, atol=1e-3)
+    assert_allclose(turned.T, out, atol=1e-3)
+
+
+def test_improves_on_the_coarse_map_of_layered_scenes():
+    scenes = load_sample_scenes(192)
+    images, truth = [s.photograph for s in scenes], [s.sigma for s in scenes]
+    grids = sd.BlurLevelClassifier(n_threads=1).transform(sd.PatchExtractor().transform(images))
+    coarse = [np.kron(g.sigma, np.ones((8, 8), np.float32)) for g in grids]
+    fine = sd.WeightedGuidedRefiner().transform(grids)
+    assert sd.metrics.sigma_mae(truth, fine) < sd.metrics.sigma_mae(truth, coarse)
+    assert sd.metrics.spearman(truth, fine) > 0.6
+
+
+def test_belief():
+    mean, evidence = belief(grid_of(np.stack([certain([2, 0]), np.full((2, 5), 0.2)])))
+    assert_allclose(mean, [[2, 0], [2, 2]], atol=1e-6)
+    assert_allclose(evidence[1], 0, atol=1 / 0.3)
+    assert np.all(evidence[0] > 2)
+    assert np.all(evidence[1] < 0.1)
+
+
+def test_fill_keeps_what_is_certain():
+    level = np.array([[1.0, 4.0], [4.0, 1.0]], np.float32)
+    out = fill(level, np.full((2, 2), 1e6, np.float32), level / 4, 1e-3, 0.1, 1)
+    assert_allclose(out, level, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (17, 23), (1, 1), (20, 5)])
+def test_cells_and_pixels(size):
+    image = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    cells = cell_means(image, 8)
+    assert cells.shape == (-(-size[0] // 8), -(-size[1] // 8), 3)
+    assert_allclose(cells[0, 0], image[:8, :8].mean(axis=(0, 1)) if min(size) >= 8 else cells[0, 0], rtol=1e-5)
+    assert enlarge(cells[..., 0], 8, size).shape == size
+    assert_array_equal(enlarge(np.full(cells.shape[:2], 0.25), 8, size), np.float32(0.25))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"radius": 0}, ValueError, "radius must be >= 1"),
+        ({"radius": 2.5}, TypeError, "radius must be an integer"),
+        ({"eps": 0}, ValueError, "eps must be finite and > 0"),
+        ({"eps": float("nan")}, ValueError, "eps must be finite"),
+        ({"alpha": -1}, ValueError, "alpha must be finite and >= 0"),
+        ({"n_iter": -1}, ValueError, "n_iter must be >= 0"),
+        ({"prior": 0}, ValueError, "prior must be finite and > 0"),
+        ({"fill_radius": 0}, ValueError, "fill_radius must be >= 1"),
+        ({"guide": "red"}, ValueError, "guide must be one of"),
+    ],
+)
+def test_wrong_parameters(parameters, error, message):
+    with pytest.raises(error, match=message):
+        sd.WeightedGuidedRefiner(**parameters).fit([])

@@ -1,0 +1,195 @@
+"""What counts as an image, a batch, a parameter; and what the messages say of the rest."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdefocus._validation import (
+    LUMA,
+    check_choice,
+    check_image,
+    check_images,
+    check_int,
+    check_real,
+    to_grey,
+)
+
+sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
+shapes = st.builds(lambda s, c: s + c, sizes, st.sampled_from([(), (1,), (3,), (4,)]))
+unit = st.floats(0, 1, width=32)
+images = st.one_of(
+    hnp.arrays(np.uint8, shapes),
+    hnp.arrays(np.uint16, shapes),
+    hnp.arrays(np.bool_, shapes),
+    hnp.arrays(np.float32, shapes, elements=unit),
+    hnp.arrays(np.float64, shapes, elements=st.floats(0, 1)),
+    hnp.arrays(np.float16, shapes, elements=st.floats(0, 1, width=16)),
+)
+
+
+@given(images)
+def test_checked_image_is_float32_in_the_unit_range(x):
+    before = x.copy()
+    y = check_image(x)
+    assert_array_equal(x, before)
+    assert y.dtype == np.float32
+    assert y.flags.c_contiguous
+    assert y.min() >= 0
+    assert y.max() <= 1
+    grey = x.ndim == 2 or x.shape[2] == 1
+    assert y.shape == (x.shape[:2] if grey else (*x.shape[:2], 3))
+    scale = 1 if x.dtype.kind in "fb" else np.iinfo(x.dtype).max
+    colours = x if x.ndim == 2 else (x[..., 0] if grey else x[..., :3])
+    assert_allclose(y, colours.astype(np.float64) / scale, rtol=0, atol=1e-7)
+
+
+@given(images)
+def test_checking_twice_is_checking_once_and_copies_nothing(x):
+    once = check_image(x)
+    twice = check_image(once)
+    assert_array_equal(twice, once)
+    assert np.shares_memory(twice, once)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_integers_keep_every_value_apart_and_the_ends_exact(dtype):
+    x = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(-1, 256)
+    y = check_image(x).ravel()
+    assert (y[0], y[-1]) == (0, 1)
+    assert (np.diff(y) > 0).all()
+
+
+@given(images)
+def test_grey_is_luma_and_within_the_colours(x):
+    image = check_image(x)
+    grey = to_grey(image)
+    assert grey.dtype == np.float32
+    assert grey.shape == image.shape[:2]
+    if image.ndim == 2:
+        assert grey is image
+    else:
+        assert_allclose(grey, image.astype(np.float64) @ [0.299, 0.587, 0.114], atol=3e-7)
+        assert (grey >= image.min(-1) - 2e-7).all()
+        assert (grey <= image.max(-1) + 2e-7).all()
+
+
+def test_luma_weights_sum_to_one():
+    assert LUMA.dtype == np.float32
+    assert LUMA.sum() == pytest.approx(1, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (np.zeros(3), ValueError, r"im must have shape .* got \(3,\)"),
+        (np.zeros((3, 3, 5)), ValueError, "1, 3 or 4 channels"),
+        (np.zeros((3, 0)), ValueError, r"im must hold at least one pixel, got shape \(3, 0\)"),
+        (0.5, ValueError, r"im must have shape .* got \(\)"),
+        (np.zeros((3, 3), int), TypeError, "im must be bool, uint8, uint16 or float, got dtype int"),
+        (np.zeros((3, 3), np.uint32), TypeError, "got dtype uint32"),
+        (np.zeros((3, 3), object), TypeError, "got dtype object"),
+        (np.zeros((3, 3), complex), TypeError, "got dtype complex"),
+        (np.array([[0, np.nan]]), ValueError, "im must be finite"),
+        (np.array([[0, -np.inf]]), ValueError, "im must be finite"),
+        (np.array([[0, 1.01]]), ValueError, r"im must be within \[0, 1\] if float, .*1.01\]"),
+        (np.array([[-0.01, 1]]), ValueError, r"spans \[-0.01, 1\]; divide by"),
+    ],
+)
+def test_what_is_no_image(x, error, message):
+    with pytest.raises(error, match=message):
+        check_image(x, "im")
+
+
+def test_nan_in_a_dropped_alpha_does_no_harm():
+    rgba = np.full((4, 4, 4), 0.5)
+    rgba[..., 3] = np.nan
+    assert_array_equal(check_image(rgba), np.full((4, 4, 3), np.float32(0.5)))
+
+
+def test_batches():
+    x = np.zeros((5, 6, 7))
+    samples, stacked = check_images(x)
+    assert stacked
+    assert len(samples) == 5
+    assert all(np.shares_memory(s, x) for s in samples)
+    for batch in ([x[0], x[1]], (x[0], x[1])):
+        samples, stacked = check_images(batch)
+        assert not stacked
+        assert isinstance(samples, list)
+        assert [s is b for s, b in zip(samples, batch, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 3), (5, 6, 7, 1), (1, 1, 1), (4, 40, 3)])
+def test_shapes_that_are_batches(shape):
+    samples, stacked = check_images(np.zeros(shape))
+    assert stacked
+    assert [s.shape for s in samples] == [shape[1:]] * shape[0]
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        (np.zeros((6, 7)), ValueError, r"Y must be a batch .* one image of shape \(6, 7\)"),
+        (np.zeros((6, 7, 3)), ValueError, "Y must be a batch"),
+        (np.zeros((6, 7, 4)), ValueError, "Y must be a batch"),
+        (np.zeros(6), ValueError, "Y must have shape"),
+        (np.zeros((1, 2, 3, 4, 5)), ValueError, "Y must have shape"),
+        (np.zeros((0, 6, 7)), ValueError, "Y is empty"),
+        (np.empty(0, object), ValueError, "Y is empty"),
+        ([], ValueError, "Y is empty; at least one image is needed"),
+        ((), ValueError, "Y is empty"),
+        ("a.png", TypeError, "Y must be an array .* got str"),
+        (b"abc", TypeError, "got bytes"),
+        (7, TypeError, "got int"),
+        ({1, 2}, TypeError, "got set"),
+        ((x for x in [np.zeros((6, 7))]), TypeError, "got generator"),
+    ],
+)
+def test_what_is_no_batch(X, error, message):
+    with pytest.raises(error, match=message):
+        check_images(X, "Y")
+
+
+@given(st.integers(-50, 50), st.integers(-50, 50), st.integers(0, 50))
+def test_check_int_takes_what_is_in_range(value, low, span):
+    if low <= value <= low + span:
+        assert check_int(value, "k", low, low + span) == value
+    else:
+        with pytest.raises(ValueError, match=f"k must be from {low} to {low + span}, got {value}"):
+            check_int(value, "k", low, low + span)
+
+
+def test_check_int_types():
+    assert type(check_int(np.uint8(3), "k", 0)) is int
+    with pytest.raises(ValueError, match="k must be >= 4, got 3"):
+        check_int(3, "k", 4)
+    for wrong in (3.0, "3", None, True, np.True_, np.float64(3), [3]):
+        with pytest.raises(TypeError, match="k must be an integer, got"):
+            check_int(wrong, "k", 0)
+
+
+def test_check_real():
+    for value in (2, 2.5, np.float32(2.5), np.int8(3), Fraction(5, 2)):
+        result = check_real(value, "r", 2)
+        assert type(result) is float
+        assert result == value
+    for wrong in (1.9, -1, np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match="r must be finite and >= 2, got"):
+            check_real(wrong, "r", 2)
+    with pytest.raises(ValueError, match="r must be finite and > 2, got 2"):
+        check_real(2, "r", 2, above=True)
+    for wrong in ("2", None, True, np.True_, 2j, np.ones(1)):
+        with pytest.raises(TypeError, match="r must be a number, got"):
+            check_real(wrong, "r", 0)
+
+
+def test_check_choice():
+    assert check_choice("b", "kind", ("a", "b")) == "b"
+    for wrong in ("c", None, 1, ""):
+        with pytest.raises(ValueError, match="kind must be one of 'a', 'b', got"):
+            check_choice(wrong, "kind", ("a", "b"))
