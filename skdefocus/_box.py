@@ -1,15 +1,18 @@
-"""Sums over square windows of a mirrored image, in bands that stay in the cache.
+"""Sums over square windows of a mirrored image, in pieces that stay in a core's cache.
 
 A window sum is built by doubling: the sums of length 2n are the sums of length n plus themselves
 shifted by n. That is about ``log2(window)`` additions of whole contiguous buffers, which NumPy
 does several times faster than the one dependent addition per value of a running sum. And nothing
 is ever subtracted: sums of float32 values stay accurate without float64, and the sum of a window
 full of zeros is exactly zero.
+
+Rows are summed in bands of whole rows. In between, planes lie in vertical strips, each contiguous,
+so that columns are summed with additions of whole strips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,178 +20,199 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
-Spans = Iterator[tuple[int, int]]
+Fill = Callable[[Floats, int, int], None]
 
-#: Bytes of one band buffer; three of them are alive at a time and should share a core's cache.
-BAND_BYTES = 1 << 18
+#: Bytes of one buffer to add up; three are in use at a time.
+PIECE = 1 << 18
 
 
-def window_sums(x: Floats, length: int, step: int, a: Floats, b: Floats) -> Floats:
-    """Give sums of `length` values of the flat `x` that lie `step` apart, from every start.
+class Scratch:
+    """One worker's buffers, kept from piece to piece."""
 
-    `a` and `b` are scratch of the size of `x`; the result is `x` or one of them, of which the
-    first ``x.size - (length - 1) * step`` values are sums.
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, np.dtype[Any]], Floats] = {}
+
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Floats:
+        """Give an array with any content; the same memory for the same name and dtype."""
+        size, key = int(np.prod(shape)), (name, np.dtype(dtype))
+        held = self._held.get(key)
+        if held is None or held.size < size:
+            held = self._held[key] = np.empty(size, dtype)
+        return held[:size].reshape(shape)
+
+
+def window_sums(x: Floats, length: int, step: int, out: Floats, scratch: Scratch) -> None:
+    """Write sums of `length` values of the flat `x` that lie `step` apart into the flat `out`.
+
+    `out` has room for the ``x.size - (length - 1) * step`` places where a sum can start.
     """
+    if length == 1:
+        out[...] = x
+    buffers = [scratch(name, x.shape, x.dtype) for name in "ab"]
     total, n = x, 1
-    for bit in f"{length:b}"[1:]:
-        into = b if total is a else a
+    bits = f"{length:b}"[1:]
+    for i, bit in enumerate(bits):
         size = x.size - (2 * n - 1) * step
+        last = i == len(bits) - 1
+        into = out if last and bit == "0" else buffers[i % 2]
         np.add(total[:size], total[n * step : n * step + size], out=into[:size])
-        n *= 2
+        total, n = into, 2 * n
         if bit == "1":
             size -= step
-            np.add(into[:size], x[n * step : n * step + size], out=into[:size])
+            into = out if last else total
+            np.add(total[:size], x[n * step : n * step + size], out=into[:size])
             n += 1
-        total = into
-    return total
 
 
-class Band:
-    """Scratch for window sums along one axis of bands ``(planes, before, axis, after)``.
+class Axis:
+    """One axis of `n` values, mirrored, under windows of ``2 * radius + 1``.
 
-    Parameters
-    ----------
-    n : int
-        Length of the axis.
-    radius : int
-        Windows are ``2 * radius + 1`` long. Mirrored, the axis repeats after ``2 * n``, so that
-        whole repetitions are counted and only the rest is summed.
-    values : int
-        The largest band's number of values, borders not counted.
+    Mirrored, values repeat after ``2 * n``; `repeats` of that fill a window larger than it, and
+    `radius` is what is left.
     """
 
-    def __init__(self, n: int, radius: int, values: int, dtype: DTypeLike) -> None:
+    def __init__(self, n: int, radius: int) -> None:
         self.n = n
         self.repeats, rest = divmod(2 * radius + 1, 2 * n)
         self.radius = (rest - 1) // 2
-        size = -(-values // n) * (n + 2 * self.radius)
-        self._scratch = tuple(np.empty(size, dtype) for _ in range(3))
+        self.length = n + 2 * self.radius
 
-    def open(self, planes: int, before: int, after: int) -> tuple[Floats, Floats]:
-        """Give a band ``(planes, before, n, after)`` to fill, and the padded one around it."""
-        length = self.n + 2 * self.radius
-        size = planes * before * length * after
-        padded = self._scratch[0][:size].reshape(planes, before, length, after)
-        return padded[:, :, self.radius : self.radius + self.n], padded
-
-    def sums(self, padded: Floats) -> Floats:
-        """Window sums of the filled band, valid until the next `open`."""
+    def mirror(self, x: Floats) -> None:
+        """Fill what lies before and behind the `n` values on the first axis of `x`."""
         r, n = self.radius, self.n
         if r:
-            padded[:, :, :r] = padded[:, :, 2 * r - 1 : r - 1 : -1]
-            padded[:, :, r + n :] = padded[:, :, r + n - 1 : n - 1 : -1]
-        x, a, b = (s[: padded.size] for s in self._scratch)
-        sums = window_sums(x, 2 * r + 1, padded.shape[3], a, b).reshape(padded.shape)[:, :, :n]
+            x[:r] = x[2 * r - 1 : r - 1 : -1]
+            x[r + n : n + 2 * r] = x[r + n - 1 : n - 1 : -1]
+
+    def complete(self, sums: Floats, x: Floats) -> None:
+        """Add whole repetitions to `sums` of mirrored `x`, both with the axis first."""
         if self.repeats:
             # What is left of a window lies half a repetition aside for each one taken out.
-            if self.repeats % 2:
-                sums = sums[:, :, ::-1]
-            sums += 2 * self.repeats * padded[:, :, r : r + n].sum(2, keepdims=True)
-        return sums
+            rest = sums[::-1].copy() if self.repeats % 2 else sums
+            total = x[self.radius : self.radius + self.n].sum(0)
+            np.add(rest, 2 * self.repeats * total, out=sums)
 
 
-def run(work: Callable[[Spans], None], n: int, size: int, n_threads: int) -> None:
-    """Let `n_threads` workers share the spans of `size` that make up ``range(n)``."""
-    spans = [(i, min(i + size, n)) for i in range(0, n, size)]
-    todo = iter(spans)
-    extra = min(n_threads, len(spans)) - 1
-    if extra < 1:
-        work(todo)
+def share(work: Callable[[Any, Scratch], None], pieces: Iterable[Any], n_threads: int) -> None:
+    """Call ``work(piece, scratch)`` for each piece, by up to `n_threads` workers."""
+    pieces = list(pieces)
+    todo = iter(pieces)
+
+    def worker() -> None:
+        scratch = Scratch()
+        for piece in todo:
+            work(piece, scratch)
+
+    others = min(n_threads, len(pieces)) - 1
+    if others < 1:
+        worker()
         return
-    with ThreadPoolExecutor(extra) as pool:
-        others = [pool.submit(work, todo) for _ in range(extra)]
-        work(todo)
-        for other in others:
+    with ThreadPoolExecutor(others) as pool:
+        running = [pool.submit(worker) for _ in range(others)]
+        worker()
+        for other in running:
             other.result()
 
 
-def band_size(n: int, across: int, planes: int, radius: int, dtype: DTypeLike) -> int:
-    """How many lines of length `n`, borders added, fill a band buffer."""
-    line = planes * (n + 2 * min(radius, n)) * np.dtype(dtype).itemsize
-    return max(1, min(across, BAND_BYTES // line))
+def spans(n: int, size: int) -> list[tuple[int, int]]:
+    """Cut ``range(n)`` into pieces of at most `size`."""
+    return [(i, min(i + size, n)) for i in range(0, n, size)]
 
 
-def along_rows(
-    shape: tuple[int, int],
-    planes: int,
-    radius: int,
-    dtype: DTypeLike,
-    fill: Callable[[Floats, int, int], None],
-    done: Callable[[Floats, int, int], None],
-    n_threads: int,
-) -> None:
-    """Sum along the rows, band by band.
+class Frame:
+    """Geometry of one image, (H, W), under windows of one radius."""
 
-    ``fill(band, y0, y1)`` writes the values into ``band``, ``(planes, y1 - y0, W)``, and
-    ``done(sums, y0, y1)`` takes the sums, of the same shape.
-    """
-    height, width = shape
-    size = band_size(width, height, planes, radius, dtype)
+    def __init__(self, shape: tuple[int, int], radius: int, n_threads: int) -> None:
+        self.shape, self.n_threads = shape, n_threads
+        self.down, self.right = Axis(shape[0], radius), Axis(shape[1], radius)
+        width = max(32, PIECE // (8 * self.down.length))
+        self.count = -(-shape[1] // width)
+        self.strip = -(-shape[1] // self.count)
 
-    def work(spans: Spans) -> None:
-        band = Band(width, radius, planes * size * width, dtype)
-        for y0, y1 in spans:
-            inner, padded = band.open(planes, y1 - y0, 1)
-            fill(inner[..., 0], y0, y1)
-            done(band.sums(padded)[..., 0], y0, y1)
+    def strips(self, planes: int, dtype: DTypeLike, mirrored: bool = False) -> Floats:
+        """Give room for planes: (strips, planes, H, width), H with borders if `mirrored`."""
+        height = self.down.length if mirrored else self.down.n
+        return np.empty((self.count, planes, height, self.strip), dtype)
 
-    run(work, height, size, n_threads)
+    def sum_rows(
+        self, planes: int, dtype: DTypeLike, source: Fill | Floats, done: Fill | Floats
+    ) -> None:
+        """Sum along the rows.
 
+        Parameters
+        ----------
+        source : callable or strips
+            ``source(band, y0, y1)`` writes these rows into `band`, (planes, rows, W).
+        done : callable or mirrored strips
+            ``done(sums, y0, y1)`` takes the sums, (planes, rows, W).
+        """
+        width, strips, axis = self.shape[1], self.count * self.strip, self.right
+        # The last strip may be wider than what is left of the image.
+        length = strips + 2 * axis.radius
+        split = (self.count, self.strip)
 
-def along_columns(
-    shape: tuple[int, int],
-    radius: int,
-    stages: Sequence[tuple[int, np.dtype[Any], Callable[[Floats, Floats | None, int, int], None]]],
-    done: Callable[[Floats, int, int], None],
-    n_threads: int,
-) -> None:
-    """Sum along the columns, strip by strip, once per stage.
+        def work(piece: tuple[int, int], scratch: Scratch) -> None:
+            y0, y1 = piece
+            padded = scratch("x", (planes, y1 - y0, length), dtype)
+            inner = padded[..., axis.radius : axis.radius + strips]
+            if callable(source):
+                source(inner[..., :width], y0, y1)
+            else:
+                blocks = inner.reshape(planes, y1 - y0, *split)
+                blocks[...] = source[:, :, y0:y1].transpose(1, 2, 0, 3)
+            padded[..., axis.length :] = 0
+            axis.mirror(np.moveaxis(padded, 2, 0))
+            sums = scratch("sums", padded.shape, dtype)
+            valid = padded.size - 2 * axis.radius
+            window_sums(padded.ravel(), 2 * axis.radius + 1, 1, sums.ravel()[:valid], scratch)
+            axis.complete(np.moveaxis(sums, 2, 0)[:width], np.moveaxis(padded, 2, 0))
+            if callable(done):
+                done(sums[..., :width], y0, y1)
+            else:
+                top = self.down.radius
+                blocks = sums[..., :strips].reshape(planes, y1 - y0, *split)
+                done[:, :, top + y0 : top + y1] = blocks.transpose(2, 0, 1, 3)
 
-    A stage ``(planes, dtype, fill)`` has ``fill(strip, sums, x0, x1)`` write ``strip``,
-    ``(planes, H, x1 - x0)``, from the sums of the stage before it; ``done(sums, x0, x1)`` takes
-    the last stage's.
-    """
-    height, width = shape
-    size = min(band_size(height, width, p, radius, d) for p, d, _ in stages)
-    size = max(size, min(width, 16))
+        rows = max(1, PIECE // (planes * length * np.dtype(dtype).itemsize))
+        share(work, spans(self.shape[0], rows), self.n_threads)
 
-    def work(spans: Spans) -> None:
-        bands = [Band(height, radius, p * height * size, d) for p, d, _ in stages]
-        for x0, x1 in spans:
-            sums: Floats | None = None
-            for band, (planes, _, fill) in zip(bands, stages, strict=True):
-                inner, padded = band.open(planes, 1, x1 - x0)
-                fill(inner[:, 0], sums, x0, x1)
-                sums = band.sums(padded)[:, 0]
-            assert sums is not None
-            done(sums, x0, x1)
+    def sum_columns(self, x: Floats, out: Floats, scratch: Scratch) -> None:
+        """Sum one strip's planes, (planes, H with borders, width), into `out`, (planes, H, width).
 
-    run(work, width, size, n_threads)
+        Fills the borders of `x`.
+        """
+        axis = self.down
+        for plane, sums in zip(x, out, strict=True):
+            axis.mirror(plane)
+            length, flat = 2 * axis.radius + 1, sums.reshape(-1)
+            window_sums(plane.reshape(-1), length, self.strip, flat, scratch)
+            axis.complete(sums, plane)
+
+    def each_strip(self, work: Callable[[int, Scratch], None]) -> None:
+        """Call ``work(strip, scratch)`` for every strip's number."""
+        share(work, range(self.count), self.n_threads)
 
 
 def box_sums(
     plane: Floats, radius: int, *, weights: Floats | None = None, n_threads: int = 1
 ) -> Floats:
     """Sum `plane` (H, W), times `weights` if given, over square windows; in its dtype."""
-    sums = np.empty((1, *plane.shape), plane.dtype)
+    frame = Frame((plane.shape[0], plane.shape[1]), radius, n_threads)
+    rows, both = frame.strips(1, plane.dtype, True), frame.strips(1, plane.dtype)
 
-    def fill_rows(band: Floats, y0: int, y1: int) -> None:
+    def fill(band: Floats, y0: int, y1: int) -> None:
         if weights is None:
             band[0] = plane[y0:y1]
         else:
             np.multiply(plane[y0:y1], weights[y0:y1], out=band[0])
 
-    def store(s: Floats, y0: int, y1: int) -> None:
-        sums[:, y0:y1] = s
+    frame.sum_rows(1, plane.dtype, fill, rows)
+    frame.each_strip(lambda s, scratch: frame.sum_columns(rows[s], both[s], scratch))
+    return from_strips(both, frame.shape[1])[0]
 
-    def fill_columns(strip: Floats, _: Floats | None, x0: int, x1: int) -> None:
-        strip[...] = sums[:, :, x0:x1]
 
-    def keep(s: Floats, x0: int, x1: int) -> None:
-        sums[:, :, x0:x1] = s
-
-    shape = (plane.shape[0], plane.shape[1])
-    along_rows(shape, 1, radius, plane.dtype, fill_rows, store, n_threads)
-    along_columns(shape, radius, [(1, plane.dtype, fill_columns)], keep, n_threads)
-    total: Floats = sums[0]
-    return total
+def from_strips(strips: Floats, width: int) -> Floats:
+    """Lay strips (strips, planes, H, width) side by side: (planes, H, W)."""
+    count, planes, height, strip = strips.shape
+    side = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)
+    return side[..., :width]

@@ -1,67 +1,29 @@
-"""The local linear fit behind the guided filters: its statistics, its solution, its mean.
+"""The local linear fits behind the guided filters.
 
-Everything here works on planes ``(K, H, W)`` of checked arrays. In each window the image is fitted
-by ``a . guide + b``; at each pixel the fits of all windows that hold it are averaged. Sums of
-products are float64, for a covariance is a small difference of them; everything else has the
-image's precision.
+In each window k the image I is fitted by ``a . G + b``. With ``S`` for sums over the window, each
+pixel times its weight, the fit times the window's evidence ``S(1)`` is::
+
+    a S(1) = (cov(G) + reg)^-1 (S(G I) - mean(G) S(I))
+    b S(1) = S(I) - mean(G) . a S(1)
+
+and that is also the fit's share in the mean over the windows that hold a pixel, so that it is never
+divided by the evidence: windows without any just add nothing.
+
+Sums of products are float64, for a covariance is a small difference of them. What follows has the
+guide's precision.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from skdefocus._box import Floats, along_columns, along_rows, box_sums
+from skdefocus._box import PIECE, Fill, Floats, Frame, Scratch, from_strips, share, spans
 
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
 
-
-def factor(cov: Floats, reg: Floats | float, channels: int) -> None:
-    """Turn symmetric matrices, plus `reg` on the diagonal, into L and 1/D of L D Lᵀ, in place.
-
-    Parameters
-    ----------
-    cov : ndarray of shape (channels * (channels + 1) / 2, ...)
-        The lower triangles, row by row.
-    """
-    at = _index
-    for j in range(channels):
-        pivot = cov[at(j, j)]
-        pivot += reg
-        # In exact arithmetic no pivot is smaller.
-        np.maximum(pivot, reg, out=pivot)
-        np.reciprocal(pivot, out=pivot)
-        for i in range(j + 1, channels):
-            ratio = cov[at(i, j)] * pivot
-            for k in range(j + 1, i + 1):
-                # Column j of the rows above i holds L already, row i's own is `ratio`.
-                below = ratio if k == i else cov[at(k, j)]
-                cov[at(i, k)] -= cov[at(i, j)] * below
-            cov[at(i, j)] = ratio
-
-
-def solve(factors: Floats, x: Floats) -> None:
-    """Solve L D Lᵀ y = x for planes `x` (channels, ...), in place."""
-    at, channels = _index, len(x)
-    for i in range(channels):
-        for j in range(i):
-            x[i] -= factors[at(i, j)] * x[j]
-    for i in reversed(range(channels)):
-        x[i] *= factors[at(i, i)]
-        for k in range(i + 1, channels):
-            x[i] -= factors[at(k, i)] * x[k]
-
-
-def _index(i: int, j: int) -> int:
-    return i * (i + 1) // 2 + j
-
-
-def pairs(channels: int) -> list[tuple[int, int]]:
-    """Rows and columns of a lower triangle, row by row."""
-    return [(i, j) for i in range(channels) for j in range(i + 1)]
+#: Variances below this part of the mean square are rounding errors of it.
+ROUNDING = 1e-14
 
 
 class Fit:
@@ -82,7 +44,7 @@ class Fit:
     edge_aware : bool
         Regularise less where the guide varies more.
     step : int
-        Windows are fitted at every `step`-th pixel of the guide, to sums over blocks of this side.
+        Windows are fitted at every `step`-th pixel of the guide, to means over blocks of this side.
     n_threads : int
     """
 
@@ -102,70 +64,122 @@ class Fit:
         self.dtype = guide.dtype
         self.channels = len(guide)
         self.shape = (guide.shape[1], guide.shape[2])
-        self.grid = (-(-self.shape[0] // step), -(-self.shape[1] // step))
-        self.radius = radius if step == 1 else max(1, round((2 * radius + 1 - step) / (2 * step)))
-        self.scale = 1 / (2 * self.radius + 1) ** 2
-        self._describe(eps, alpha, edge_aware)
+        grid = (-(-self.shape[0] // step), -(-self.shape[1] // step))
+        if step > 1:
+            radius = max(1, round((2 * radius + 1 - step) / (2 * step)))
+        self.scale = 1 / (2 * radius + 1) ** 2
+        self.frame = Frame(grid, radius, n_threads)
+        self.mean = self.frame.strips(self.channels, np.float64)
+        evidence, cov = self._moments()
+        self.factors, self.votes = self._factored(cov, evidence, eps, alpha, edge_aware)
+        self.per_vote = self._tally(evidence)
+        self.deserted = isinstance(self.per_vote, np.ndarray) and not self.per_vote.all()
 
-    def _describe(self, eps: float, alpha: float | None, edge_aware: bool) -> None:
-        channels, weighted = self.channels, self.weights is not None
-        count = len(pairs(channels))
-        self.mean = np.empty((channels, *self.grid))
-        self.per_evidence = np.empty(self.grid, self.dtype) if weighted else None
-        evidence = np.empty(self.grid, self.dtype) if weighted else None
-        cov = np.empty((count, *self.grid))
+    def _moments(self) -> tuple[Floats | None, Floats]:
+        """Set the guide's means; return the windows' evidence and the guide's covariances."""
+        channels, frame, weights = self.channels, self.frame, self.weights
+        first = int(weights is not None)
+        planes = first + channels + len(pairs(channels))
+        evidence = None if weights is None else frame.strips(1, self.dtype)
+        cov = frame.strips(len(pairs(channels)), np.float64)
 
         def fill(band: Floats, y0: int, y1: int) -> None:
             guide = self.guide[:, y0:y1]
-            if self.weights is not None:
-                band[0] = self.weights[y0:y1]
-                band[1 : channels + 1] = guide
-                band[1 : channels + 1] *= band[0]
-                first = band[1 : channels + 1]
-            else:
-                first = band[:channels]
-                first[...] = guide
+            level = band[first : first + channels]
+            level[...] = guide
+            if weights is not None:
+                band[0] = weights[y0:y1]
+                level *= band[0]
             for k, (i, j) in enumerate(pairs(channels)):
-                np.multiply(first[i], guide[j], out=band[len(band) - count + k])
+                np.multiply(level[i], guide[j], out=band[first + channels + k])
 
-        sums = self._sum_rows(fill, weighted + channels + count)
+        rows = self._row_sums(fill, planes)
 
-        def covariances(s: Floats, x0: int, x1: int) -> None:
-            if evidence is not None and self.per_evidence is not None:
-                evidence[:, x0:x1] = s[0] * self.scale
-                per = inverse(s[0])
-                self.per_evidence[:, x0:x1] = per
-                s = s[1:] * per
+        def work(s: int, scratch: Scratch) -> None:
+            shape = rows.shape[1:2] + cov.shape[2:]
+            sums = scratch("moments", shape, np.float64)
+            frame.sum_columns(rows[s], sums, scratch)
+            if evidence is None:
+                sums *= self.scale
             else:
-                s *= self.scale
-            self.mean[:, :, x0:x1] = mean = s[:channels]
+                evidence[s] = sums[0]
+                sums[1:] *= inverse(sums[0])
+            self.mean[s] = mean = sums[first : first + channels]
             for k, (i, j) in enumerate(pairs(channels)):
-                s[channels + k] -= mean[i] * mean[j]
+                np.multiply(mean[i], mean[j], out=cov[s, k])
+                np.subtract(sums[first + channels + k], cov[s, k], out=cov[s, k])
                 if i == j:
-                    np.maximum(s[channels + k], 0, out=s[channels + k])
-            cov[:, :, x0:x1] = s[channels:]
+                    cov[s, k] *= cov[s, k] > ROUNDING * sums[first + channels + k]
 
-        self._sum_columns(sums, covariances)
-        variance = sum(cov[_index(i, i)] for i in range(channels)) / channels
-        reg: Floats | float = eps
-        if edge_aware:
-            mean_inverse = np.average(1 / (variance + TINY), weights=_total(evidence))
-            reg = eps / ((variance + TINY) * mean_inverse)
-        factor(cov, reg, channels)
-        self.factors = cov.astype(self.dtype)
-        self.votes = evidence
-        if alpha is not None:
-            votes = TINY / (variance**alpha + TINY)
-            self.votes = (votes if evidence is None else votes * evidence).astype(self.dtype)
-        self.per_vote = (
-            None
-            if self.votes is None
-            else inverse(box_sums(self.votes, self.radius, n_threads=self.n_threads))
-        )
+        frame.each_strip(work)
+        return evidence, cov
+
+    def _factored(
+        self,
+        cov: Floats,
+        evidence: Floats | None,
+        eps: float,
+        alpha: float | None,
+        edge_aware: bool,
+    ) -> tuple[Floats, Floats | None]:
+        """Factors of the covariances, and the windows' votes by variance."""
+        channels, frame = self.channels, self.frame
+        factors = frame.strips(cov.shape[1], self.dtype)
+        votes = None if alpha is None else frame.strips(1, self.dtype)
+        mean_inverse = self._mean_inverse(cov, evidence) if edge_aware else 1.0
+
+        def work(s: int, scratch: Scratch) -> None:
+            variance = variances(cov[s], channels)
+            if votes is not None and alpha is not None:
+                votes[s] = TINY / (variance**alpha + TINY)
+            reg = eps / ((variance + TINY) * mean_inverse) if edge_aware else eps
+            factor(cov[s], reg, channels)
+            factors[s] = cov[s]
+
+        frame.each_strip(work)
+        return factors, votes
+
+    def _mean_inverse(self, cov: Floats, evidence: Floats | None) -> float:
+        """Mean of 1 / variance over all windows, by evidence."""
+        found = np.zeros((self.frame.count, 2))
+
+        def work(s: int, scratch: Scratch) -> None:
+            # The last strip may be wider than what is left of the image.
+            real = self.frame.shape[1] - s * self.frame.strip
+            variance = variances(cov[s], self.channels)[:, :real]
+            by = np.ones_like(variance) if evidence is None else evidence[s, 0, :, :real]
+            found[s] = (by / (variance + TINY)).sum(), by.sum(dtype=np.float64)
+
+        self.frame.each_strip(work)
+        total, count = found.sum(0)
+        return float(total / count) if count else 1.0
+
+    def _tally(self, evidence: Floats | None) -> Floats | float:
+        """One over the votes that each pixel gets; 0 where it gets none."""
+        votes, frame = self.votes, self.frame
+        if evidence is None and votes is None:
+            return self.scale**2
+        per_vote = np.empty(frame.shape, self.dtype)
+        columns = frame.strips(1, self.dtype)
+
+        def work(s: int, scratch: Scratch) -> None:
+            top, bottom = frame.down.radius, frame.down.radius + frame.down.n
+            x = scratch("votes", (1, frame.down.length, frame.strip), self.dtype)
+            x[:, top:bottom] = 1 / self.scale if evidence is None else evidence[s]
+            if votes is not None:
+                x[:, top:bottom] *= votes[s]
+            frame.sum_columns(x, columns[s], scratch)
+
+        def done(sums: Floats, y0: int, y1: int) -> None:
+            per_vote[y0:y1] = inverse(sums[0])
+
+        frame.each_strip(work)
+        frame.sum_rows(1, self.dtype, columns, done)
+        return per_vote
 
     def apply(self, image: Floats, out: Floats) -> None:
         """Filter `image` (H, W) into `out`, which may be `image`."""
-        channels, weights = self.channels, self.weights
+        channels, weights, frame = self.channels, self.weights, self.frame
 
         def fill(band: Floats, y0: int, y1: int) -> None:
             band[0] = image[y0:y1]
@@ -173,90 +187,154 @@ class Fit:
                 band[0] *= weights[y0:y1]
             np.multiply(self.guide[:, y0:y1], band[0], out=band[1:])
 
-        sums = self._sum_rows(fill, channels + 1)
-        fits = np.empty((channels + 1, *self.grid), self.dtype)
+        rows = self._row_sums(fill, channels + 1)
+        fits = frame.strips(channels + 1, self.dtype)
 
-        def vote(strip: Floats, s: Floats | None, x0: int, x1: int) -> None:
-            assert s is not None
-            s *= self.scale if self.per_evidence is None else self.per_evidence[:, x0:x1]
-            mean = self.mean[:, :, x0:x1]
-            b, a = s[0], s[1:]
-            for i in range(channels):
-                a[i] -= mean[i] * b
-            solve(self.factors[:, :, x0:x1], a)
-            for i in range(channels):
-                b -= mean[i] * a[i]
-            strip[...] = s
-            if self.votes is not None:
-                strip *= self.votes[:, x0:x1]
+        def work(s: int, scratch: Scratch) -> None:
+            top, bottom = frame.down.radius, frame.down.radius + frame.down.n
+            sums = scratch("moments", fits.shape[1:], np.float64)
+            frame.sum_columns(rows[s], sums, scratch)
+            x = scratch("fits", rows.shape[1:], self.dtype)
+            self._solve(s, sums, x[:, top:bottom], scratch)
+            frame.sum_columns(x, fits[s], scratch)
 
-        def keep(s: Floats, x0: int, x1: int) -> None:
-            fits[:, :, x0:x1] = s
-
-        self._sum_columns(sums, keep, vote)
-
-        deserted = self.per_vote is not None and not self.per_vote.all()
-        fallback = weighted_mean(image, weights) if deserted else None
-
-        def predict(s: Floats, y0: int, y1: int) -> None:
-            if self.per_vote is None:
-                s *= self.scale
-            else:
-                per_vote = self.per_vote[y0:y1]
-                s *= per_vote
-                if fallback is not None:
-                    s[0, per_vote == 0] = fallback
-            if self.step > 1:
-                fits[:, y0:y1] = s
-            else:
-                self._combine(s, y0, y1, out)
-
-        self._along_rows(fits, predict)
+        frame.each_strip(work)
+        fallback = weighted_mean(image, weights) if self.deserted else None
         if self.step > 1:
-            for y0 in range(0, self.shape[0], 64):
-                y1 = min(y0 + 64, self.shape[0])
-                self._combine(upsample(fits, self.step, y0, y1, self.shape[1]), y0, y1, out)
+            self._apply_coarse(fits, fallback, out)
+            return
 
-    def _combine(self, s: Floats, y0: int, y1: int, out: Floats) -> None:
-        guide = self.guide[:, y0:y1]
-        q = s[0]
+        def predict(sums: Floats, y0: int, y1: int) -> None:
+            self._finish(sums, y0, y1, fallback)
+            self._combine(sums, y0, y1, out)
+
+        frame.sum_rows(channels + 1, self.dtype, fits, predict)
+
+    def _solve(self, s: int, sums: Floats, fits: Floats, scratch: Scratch) -> None:
+        """Write the fits of strip `s`, (b, a...), for sums of (I, G I...), which are lost."""
+        mean = self.mean[s]
+        product = scratch("product", mean.shape[1:], np.float64)
+        fits[0] = sums[0]
         for i in range(self.channels):
-            q += s[i + 1] * guide[i]
-        out[y0:y1] = q
+            np.multiply(mean[i], sums[0], out=product)
+            np.subtract(sums[i + 1], product, out=sums[i + 1])
+            fits[i + 1] = sums[i + 1]
+        part = scratch("part", mean.shape[1:], self.dtype)
+        solve(self.factors[s], fits[1:], part)
+        for i in range(self.channels):
+            part[...] = mean[i]
+            part *= fits[i + 1]
+            fits[0] -= part
+        if self.votes is not None:
+            fits *= self.votes[s]
 
-    def _sum_rows(self, fill: Any, planes: int) -> Floats:
-        """Sum the planes that `fill` writes along the rows of the grid."""
-        sums = np.empty((planes, *self.grid))
-
-        def store(s: Floats, y0: int, y1: int) -> None:
-            sums[:, y0:y1] = s
-
-        if self.step > 1:
-            full = np.empty((planes, *self.shape))
-            fill(full, 0, self.shape[0])
-            self._along_rows(block_means(full, self.step), store)
+    def _finish(self, fits: Floats, y0: int, y1: int, fallback: float | None) -> None:
+        """Turn summed fits into their means."""
+        per_vote = self.per_vote
+        if isinstance(per_vote, np.ndarray):
+            fits *= per_vote[y0:y1]
+            if fallback is not None:
+                fits[0][per_vote[y0:y1] == 0] = fallback
         else:
-            along_rows(self.grid, planes, self.radius, np.float64, fill, store, self.n_threads)
-        return sums
+            fits *= per_vote
 
-    def _along_rows(self, planes: Floats, done: Any) -> None:
-        def fill(band: Floats, y0: int, y1: int) -> None:
-            band[...] = planes[:, y0:y1]
+    def _combine(self, fits: Floats, y0: int, y1: int, out: Floats) -> None:
+        for i in range(self.channels):
+            fits[i + 1] *= self.guide[i, y0:y1]
+            fits[0] += fits[i + 1]
+        out[y0:y1] = fits[0]
 
-        along_rows(self.grid, len(planes), self.radius, planes.dtype, fill, done, self.n_threads)
+    def _apply_coarse(self, fits: Floats, fallback: float | None, out: Floats) -> None:
+        coarse = np.empty((self.channels + 1, *self.frame.shape), self.dtype)
 
-    def _sum_columns(self, planes: Floats, done: Any, vote: Any = None) -> None:
-        def fill(strip: Floats, _: Floats | None, x0: int, x1: int) -> None:
-            strip[...] = planes[:, :, x0:x1]
+        def keep(sums: Floats, y0: int, y1: int) -> None:
+            self._finish(sums, y0, y1, fallback)
+            coarse[:, y0:y1] = sums
 
-        stages = [(len(planes), planes.dtype, fill)]
-        if vote is not None:
-            stages.append((self.channels + 1, self.dtype, vote))
-        along_columns(self.grid, self.radius, stages, done, self.n_threads)
+        self.frame.sum_rows(len(coarse), self.dtype, fits, keep)
+
+        def work(piece: tuple[int, int], scratch: Scratch) -> None:
+            y0, y1 = piece
+            self._combine(upsample(coarse, self.step, y0, y1, self.shape[1]), y0, y1, out)
+
+        share(work, spans(self.shape[0], 64), self.n_threads)
+
+    def _row_sums(self, fill: Fill, planes: int) -> Floats:
+        """Sum the planes that `fill` writes, (planes, rows, W), along the rows of the grid."""
+        rows = self.frame.strips(planes, np.float64, True)
+        if self.step == 1:
+            self.frame.sum_rows(planes, np.float64, fill, rows)
+            return rows
+        coarse = np.empty((planes, *self.frame.shape))
+        step, (height, width) = self.step, self.shape
+
+        def work(piece: tuple[int, int], scratch: Scratch) -> None:
+            y0, y1 = piece[0] * step, min(piece[1] * step, height)
+            full = scratch("full", (planes, y1 - y0, width), np.float64)
+            fill(full, y0, y1)
+            coarse[:, piece[0] : piece[1]] = block_means(full, step)
+
+        def refill(band: Floats, y0: int, y1: int) -> None:
+            band[...] = coarse[:, y0:y1]
+
+        size = max(1, PIECE // (8 * planes * step * width))
+        share(work, spans(self.frame.shape[0], size), self.n_threads)
+        self.frame.sum_rows(planes, np.float64, refill, rows)
+        return rows
 
 
-def _total(evidence: Floats | None) -> Floats | None:
-    return None if evidence is None or not evidence.any() else evidence
+def pairs(channels: int) -> list[tuple[int, int]]:
+    """Rows and columns of a lower triangle, row by row."""
+    return [(i, j) for i in range(channels) for j in range(i + 1)]
+
+
+def _at(i: int, j: int) -> int:
+    """Where row i, column j of a lower triangle lies."""
+    return i * (i + 1) // 2 + j
+
+
+def variances(cov: Floats, channels: int) -> Floats:
+    """Mean over the channels of their variances."""
+    total = cov[0].copy()
+    for i in range(1, channels):
+        total += cov[_at(i, i)]
+    total /= channels
+    return total
+
+
+def factor(cov: Floats, reg: Floats | float, channels: int) -> None:
+    """Turn symmetric matrices, plus `reg` on the diagonal, into L and 1/D of L D Lᵀ, in place.
+
+    Parameters
+    ----------
+    cov : ndarray of shape (channels * (channels + 1) / 2, ...)
+        The lower triangles, row by row.
+    """
+    for j in range(channels):
+        pivot = cov[_at(j, j)]
+        pivot += reg
+        # In exact arithmetic no pivot is smaller.
+        np.maximum(pivot, reg, out=pivot)
+        np.reciprocal(pivot, out=pivot)
+        for i in range(j + 1, channels):
+            ratio = cov[_at(i, j)] * pivot
+            for k in range(j + 1, i + 1):
+                # Column j of the rows above i holds L already, row i's own is `ratio`.
+                below = ratio if k == i else cov[_at(k, j)]
+                cov[_at(i, k)] -= cov[_at(i, j)] * below
+            cov[_at(i, j)] = ratio
+
+
+def solve(factors: Floats, x: Floats, part: Floats) -> None:
+    """Solve L D Lᵀ y = x for planes `x` (channels, ...), in place; `part` is scratch."""
+    channels = len(x)
+    for i in range(channels):
+        for j in range(i):
+            x[i] -= np.multiply(factors[_at(i, j)], x[j], out=part)
+    for i in reversed(range(channels)):
+        x[i] *= factors[_at(i, i)]
+        for k in range(i + 1, channels):
+            x[i] -= np.multiply(factors[_at(k, i)], x[k], out=part)
 
 
 def inverse(x: Floats) -> Floats:
@@ -303,7 +381,7 @@ def upsample(planes: Floats, step: int, y0: int, y1: int, width: int) -> Floats:
     return out
 
 
-def _between(i: NDArray[np.int_], step: int, n: int) -> tuple[NDArray[np.int_], Floats]:
+def _between(i: Floats, step: int, n: int) -> tuple[Floats, Floats]:
     at = np.clip((i + 0.5) / step - 0.5, 0, n - 1)
-    low = at.astype(np.int_)
+    low = at.astype(np.intp)
     return low, at - low

@@ -99,7 +99,8 @@ def _load_facts(path: str, _mtime: int, size: int) -> ModelFacts:
     if problems:
         raise ValueError(f"model {path!r} is no blur-level network: {'; '.join(problems)}")
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return ModelFacts(path, digest, sigmas, *numbers, metadata)
+    patch_size, stride, reach = numbers
+    return ModelFacts(path, digest, sigmas, patch_size, stride, reach, metadata)
 
 
 @lru_cache(maxsize=8)

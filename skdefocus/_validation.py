@@ -115,21 +115,23 @@ def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
 
 def check_int(value: Any, name: str, low: int, high: int | None = None) -> int:
     """Check an integer parameter's type and range."""
-    if not isinstance(value, Integral) or isinstance(value, bool | np.bool_):
+    if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")
+    value = int(value)
     if value < low or (high is not None and value > high):
         span = f">= {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name} must be {span}, got {value}")
-    return int(value)
+    return value
 
 
 def check_real(value: Any, name: str, low: float, *, above: bool = False) -> float:
     """Check a finite real parameter: at least `low`, or above it."""
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not np.isfinite(float(value)) or value < low or (above and value == low):
+    value = float(value)
+    if not np.isfinite(value) or value < low or (above and value == low):
         raise ValueError(f"{name} must be finite and {'>' if above else '>='} {low}, got {value}")
-    return float(value)
+    return value
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:

@@ -204,8 +204,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         for grid in X:
             if grid.patch_size != facts.patch_size:
                 raise ValueError(
-                    f"patch_size must be {facts.patch_size} for this network, "
-                    f"got {grid.patch_size}"
+                    f"patch_size must be {facts.patch_size} for this network, got {grid.patch_size}"
                 )
             if self.inference == "dense" and grid.step % facts.stride and facts.stride % grid.step:
                 raise ValueError(
@@ -299,9 +298,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _are_records(X: Any) -> bool:
-    return (
-        isinstance(X, Sequence) and len(X) > 0 and all(isinstance(grid, PatchGrid) for grid in X)
-    )
+    return isinstance(X, Sequence) and len(X) > 0 and all(isinstance(grid, PatchGrid) for grid in X)
 
 
 def _level_grid(
@@ -313,9 +310,7 @@ def _level_grid(
     head: Head | None,
     *settings: Any,
 ) -> LevelGrid:
-    proba = infer(
-        grid.padded, grid.shape, grid.step, digest, inference, head, facts, *settings
-    )
+    proba = infer(grid.padded, grid.shape, grid.step, digest, inference, head, facts, *settings)
     return LevelGrid(grid.image, proba, np.array(facts.sigmas), grid.step, grid.stacked)
 
 
@@ -382,7 +377,9 @@ def _dense(
 
     for a, b in product(range(shifts), repeat=2):
         part = out[a::shifts, b::shifts]
-        for down, across in product(*(spans(n, s) for n, s in zip(part.shape, (a, b), strict=False))):
+        for down, across in product(
+            *(spans(n, s) for n, s in zip(part.shape, (a, b), strict=False))
+        ):
             (rows, top, keep_rows), (columns, left, keep_columns) = down, across
             answers = answer(framed[None, top, left])[0]
             part[rows, columns] = answers[keep_rows, keep_columns]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skdefocus import synthesis
@@ -86,16 +86,16 @@ def make_scene(
             f"photographs must have one shape, got {sorted({im.shape for im in images})}"
         )
     rng = np.random.default_rng(random_state)
-    layers = _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
+    layers = (
+        _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
+    )
     scene = synthesis.render_layers(layers, shape=shape, linear_light=True)
     seen = scene.photograph
     if noise:
         seen = synthesis.add_noise(seen, noise, noise, random_state=int(rng.integers(2**31)))
     if quality is not None:
         seen = synthesis.jpeg(seen, quality)
-    return Scene(
-        seen.astype(np.float32), scene.sigma, scene.sharp.astype(np.float32), scene.index
-    )
+    return Scene(seen.astype(np.float32), scene.sigma, scene.sharp.astype(np.float32), scene.index)
 
 
 def _plane(images: list[Float], rng: Rng, max_sigma: float) -> list[Layer]:
@@ -152,8 +152,6 @@ def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float:
 
 def _branches(size: tuple[int, int], rng: Rng) -> Float:
     """A twig that forks, 2 to 8 pixels thick."""
-    from PIL import Image, ImageDraw
-
     over = 4  # drawn larger and shrunk, for smooth edges
     canvas = Image.new("L", (size[1] * over, size[0] * over))
     pen = ImageDraw.Draw(canvas)
@@ -164,7 +162,13 @@ def _branches(size: tuple[int, int], rng: Rng) -> Float:
             pen.line((x, y, *end), fill=255, width=max(1, round(width)))
             (x, y), angle = end, angle + rng.normal(0, 0.25)
             if width > 2.5 * over and rng.random() < 0.7:
-                grow(x, y, angle + rng.choice([-1, 1]) * rng.uniform(0.4, 1.0), width * 0.6, length * 0.7)
+                grow(
+                    x,
+                    y,
+                    angle + rng.choice([-1, 1]) * rng.uniform(0.4, 1.0),
+                    width * 0.6,
+                    length * 0.7,
+                )
 
     for _ in range(3):
         x, y = rng.uniform(0, size[1] * over), rng.choice([0, size[0] * over])
@@ -175,8 +179,6 @@ def _branches(size: tuple[int, int], rng: Rng) -> Float:
 
 def _lettering(size: tuple[int, int], rng: Rng) -> Float:
     """Lines of large type."""
-    from PIL import Image, ImageDraw, ImageFont
-
     over = 2
     canvas = Image.new("L", (size[1] * over, size[0] * over))
     pen = ImageDraw.Draw(canvas)
@@ -189,12 +191,9 @@ def _lettering(size: tuple[int, int], rng: Rng) -> Float:
     return _shrink(canvas, size)
 
 
-def _shrink(canvas: object, size: tuple[int, int]) -> Float:
-    from PIL import Image
-
-    assert isinstance(canvas, Image.Image)
+def _shrink(canvas: Image.Image, size: tuple[int, int]) -> Float:
     small = canvas.resize((size[1], size[0]), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
 def sample_photographs(size: int | None = None) -> list[Float]:
@@ -245,9 +244,3 @@ def load_sample_scenes(size: int = 192, random_state: int = 0) -> list[Scene]:
         make_scene(photographs, kind, max_sigma=4.0, random_state=random_state + i)
         for i, kind in enumerate(get_args(SceneKind))
     ]
-
-
-def iter_photographs(folder: str | Path) -> Iterator[Path]:
-    """Paths of the image files in a folder, sorted by name."""
-    kinds = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
-    yield from sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in kinds)

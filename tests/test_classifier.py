@@ -139,7 +139,9 @@ def test_fit_with_labels_refits_the_last_layer(shipped):
     # It also serves records, and fit without labels goes back to the network's own layer.
     grids = sd.PatchExtractor(step=32).transform([other])
     in_patches = model.set_params(inference="patches").transform(grids)[0]
-    assert_allclose(in_patches.proba.reshape(-1, 20), model.predict_proba(patches_of(other)), atol=1e-5)
+    assert_allclose(
+        in_patches.proba.reshape(-1, 20), model.predict_proba(patches_of(other)), atol=1e-5
+    )
     assert_allclose(model.fit(X).predict_proba(X_test), shipped.predict_proba(X_test), atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Every estimator through scikit-learn's checks that need no table, and image versions of others."""
+"""Every estimator through the checks that need no table, and image versions of others."""
 
 import inspect
 import pickle
@@ -66,7 +66,9 @@ def array_of(result):
 def assert_same(one, other, **tolerance):
     assert len(one) == len(other)
     for a, b in zip(one, other, strict=True):
-        np.testing.assert_allclose(array_of(a), array_of(b), **(tolerance or {"rtol": 0, "atol": 0}))
+        np.testing.assert_allclose(
+            array_of(a), array_of(b), **(tolerance or {"rtol": 0, "atol": 0})
+        )
 
 
 def test_every_public_estimator_is_listed():
@@ -144,7 +146,11 @@ def test_input_is_left_alone(estimator):
 
 @pytest.mark.parametrize(
     "estimator",
-    [e for e in ESTIMATORS if type(e).__name__ not in ("BlurLevelClassifier", "WeightedGuidedRefiner")],
+    [
+        e
+        for e in ESTIMATORS
+        if type(e).__name__ not in ("BlurLevelClassifier", "WeightedGuidedRefiner")
+    ],
     ids=lambda e: type(e).__name__,
 )
 def test_what_is_no_batch_is_refused(estimator):

@@ -107,7 +107,9 @@ def test_cells_and_pixels(size):
     image = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
     cells = cell_means(image, 8)
     assert cells.shape == (-(-size[0] // 8), -(-size[1] // 8), 3)
-    assert_allclose(cells[0, 0], image[:8, :8].mean(axis=(0, 1)) if min(size) >= 8 else cells[0, 0], rtol=1e-5)
+    assert_allclose(
+        cells[0, 0], image[:8, :8].mean(axis=(0, 1)) if min(size) >= 8 else cells[0, 0], rtol=1e-5
+    )
     assert enlarge(cells[..., 0], 8, size).shape == size
     assert_array_equal(enlarge(np.full(cells.shape[:2], 0.25), 8, size), np.float32(0.25))
 

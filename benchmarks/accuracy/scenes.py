@@ -36,11 +36,14 @@ def scenes(half: str, count: int, strength: str = "clean") -> Iterator[tuple[str
     for i in range(count):
         rng = np.random.default_rng(i)
         chosen = [images[j] for j in rng.choice(len(images), 3, replace=False)]
-        yield kinds[i % len(kinds)], make_scene(
-            chosen,
+        yield (
             kinds[i % len(kinds)],
-            shape=("gaussian", "disc")[i // len(kinds) % 2],
-            noise=noise,
-            quality=quality,
-            random_state=i,
+            make_scene(
+                chosen,
+                kinds[i % len(kinds)],
+                shape=("gaussian", "disc")[i // len(kinds) % 2],
+                noise=noise,
+                quality=quality,
+                random_state=i,
+            ),
         )

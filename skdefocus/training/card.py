@@ -49,7 +49,9 @@ def answers(
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.intp]]]:
     """Probabilities (n, levels) and true levels (n,) of the cells, for every row of the table."""
     extractor = PatchExtractor(step=2 * BLOCK)
-    classifiers = {name: BlurLevelClassifier(model, inference=name) for name in ("dense", "patches")}
+    classifiers = {
+        name: BlurLevelClassifier(model, inference=name) for name in ("dense", "patches")
+    }
     sigmas = classifiers["dense"].sigmas_
     found: dict[str, list[tuple[NDArray[np.float32], NDArray[np.intp]]]] = {}
     for number, image in enumerate(tqdm(images, unit="photo")):
@@ -96,7 +98,9 @@ def figures(
     }
 
 
-def measure(model: Path | None, images: list[NDArray[np.float32]]) -> list[tuple[str, dict[str, float]]]:
+def measure(
+    model: Path | None, images: list[NDArray[np.float32]]
+) -> list[tuple[str, dict[str, float]]]:
     """All rows of the table."""
     sigmas = BlurLevelClassifier(model).sigmas_
     return [(title, figures(*row, sigmas)) for title, row in answers(model, images).items()]
@@ -113,40 +117,42 @@ def table(rows: list[tuple[str, dict[str, float]]]) -> str:
 
 CARD = """# Model card: {name}
 
-A MobileNetV2 for 32×32 grey patches with 20 levels of blur, made by `skdefocus.training`. It ships
-under the licence of the package (BSD-3-Clause).
+A MobileNetV2 for 32×32 grey patches with 20 levels of blur, made by `skdefocus.training`. It
+ships under the licence of the package (BSD-3-Clause).
 
 **Use.** How blurred a patch is, in pixels, by a lens out of focus. Not for motion blur, and not
 for σ above {largest:g} px: shrink the photograph first.
 
 **Training.** {training}; digest `{digest}`; {steps} steps. Crops come from the parts of the
-photographs that are in focus, blurred by Gaussian and disc PSFs (also with gradients and depth edges
-within a crop), in linear light and as encoded, with noise, JPEG, exposure and contrast drawn
-at random, and from flat places as well as from textured ones. The photographs are under CC0, CC BY-SA 4.0
-(CID22) and the Unsplash licence; none of them is part of the package.
+photographs that are in focus, blurred by Gaussian and disc PSFs (also with gradients and depth
+edges within a crop), in linear light and as encoded, with noise, JPEG, exposure and contrast
+drawn at random, and from flat places as well as from textured ones. The photographs are under
+CC0, CC BY-SA 4.0 (CID22) and the Unsplash licence; none of them is part of the package.
 
 **Levels.** σ in pixels: {sigmas}.
 
 ## Figures
 
-`python -m skdefocus.training.card --images DIR --half {half}`: {count} photographs, other ones than those for training, in focus
-all over (`is_in_focus`), blurred in linear light at each of the 20 levels. Errors are of the
-expectation of σ, in pixels; the sure half are the patches of least variance; ECE is the expected
-calibration error of the most probable level. "Patches" shows the network each patch alone, "dense" with
-its surroundings. "No strong edge" are patches in which nothing can be seen but faint structure
-and noise: their error is that of not knowing, and the confidence says so.
+`python -m skdefocus.training.card --images DIR --half {half} --out MODEL_CARD.md`:
+{count} photographs, other ones than those for training, in focus all over (`is_in_focus`), blurred
+in linear light at each of the 20 levels. Errors are of the expectation of σ, in pixels; the sure
+half are the patches of least variance; ECE is the expected calibration error of the most
+probable level. "Patches" shows the network each patch alone, "dense" with its surroundings.
+"No strong edge" are patches in which hardly anything can be seen but faint structure and noise:
+their error is that of not knowing, and the confidence says so.
 
 {table}
 
 ## Where it fails
 
-- Surfaces without texture: the probabilities are spread over many levels, as they should be. What a
-  map shows there comes from the surroundings.
-- Texture that is soft by nature (clouds, smoke, skin, still water) looks like a blurred sharper one.
-- Above 5 px neighbouring levels differ by less than 32 pixels can tell: their mean is right, the single
-  answer is often off by one.
-- Within some 10 px of a depth edge a patch shows two surfaces, and the answer lies between them or
-  follows the more textured one.
+- Surfaces without texture: the probabilities are spread over many levels, as they should be. What
+  a map shows there comes from the surroundings.
+- Texture that is soft by nature (clouds, smoke, skin, still water) looks like a sharper one
+  blurred.
+- Above 5 px neighbouring levels differ by less than 32 pixels can tell: their mean is right, the
+  single answer is often off by one.
+- Within some 10 px of a depth edge a patch shows two surfaces, and the answer lies between them
+  or follows the more textured one.
 """
 
 
@@ -154,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="ONNX file; the shipped one if left out")
-    parser.add_argument("--out", type=Path, help="where to write the card; only a table if left out")
+    parser.add_argument("--out", type=Path, help="the card; without it a table only")
     parser.add_argument("--half", choices=["choose", "report"], default="report")
     args = parser.parse_args()
     images = [im for im in map(read_grey, photographs(args.images)) if is_in_focus(im)]

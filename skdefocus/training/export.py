@@ -42,7 +42,9 @@ def load(run: Path) -> tuple[nn.Module, dict[str, object]]:
     """The averaged network of a checkpoint, ready for inference, and the checkpoint."""
     saved = torch.load(run / "checkpoint.pt", weights_only=True)
     net = NETWORKS[saved["network"]]()
-    weights = {k.removeprefix("module."): v for k, v in saved["average"].items() if k != "n_averaged"}
+    weights = {
+        k.removeprefix("module."): v for k, v in saved["average"].items() if k != "n_averaged"
+    }
     net.load_state_dict(weights)
     return net.eval(), saved
 

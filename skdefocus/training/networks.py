@@ -73,7 +73,14 @@ class MobileNetV2(nn.Module):
     """
 
     #: expansion, channels, repeats, stride
-    blocks = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 1), (6, 96, 3, 1), (6, 160, 1, 1))
+    blocks = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 1),
+        (6, 96, 3, 1),
+        (6, 160, 1, 1),
+    )
 
     def __init__(self, width: float = 0.5, n_levels: int = 20, head: int = 512) -> None:
         super().__init__()

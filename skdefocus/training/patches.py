@@ -122,8 +122,7 @@ def crop_places(image: Float, window: int) -> tuple[NDArray[np.intp], NDArray[np
     sharp = view(state == 1, (n, n)).mean(axis=(2, 3))
     near = view(ndimage.binary_dilation(state == 1, np.ones((7, 7))), (n, n)).any(axis=(2, 3))
     usable = (soft <= 0.1) & near
-    corners = np.argwhere(usable & (sharp >= 0.2)) * BLOCK, np.argwhere(usable) * BLOCK
-    return corners
+    return np.argwhere(usable & (sharp >= 0.2)) * BLOCK, np.argwhere(usable) * BLOCK
 
 
 @lru_cache(maxsize=1024)
@@ -149,7 +148,9 @@ class _Crop:
         # transfer functions be kept.
         return float(self.rng.integers(0, 10 * (N_LEVELS - 1) + 1)) / 10
 
-    def blur(self, spectrum: NDArray[np.complex64], level: float, shape: synthesis.PSFShape) -> Float:
+    def blur(
+        self, spectrum: NDArray[np.complex64], level: float, shape: synthesis.PSFShape
+    ) -> Float:
         sigma = float(sigma_of_level(level))
         product = spectrum * _transfer(sigma, shape, self.window)
         x = fft.irfft2(product, s=(self.window, self.window))
@@ -205,7 +206,9 @@ class _Crop:
         spectrum = fft.rfft2(scene)
         out = np.zeros((self.inner, self.inner), np.float32)
         for k, level in enumerate(np.round(levels, 1)):
-            hat = np.interp(variance, steps, np.eye(len(steps))[k]) if high > low else 1.0 * (k == 0)
+            hat = (
+                np.interp(variance, steps, np.eye(len(steps))[k]) if high > low else 1.0 * (k == 0)
+            )
             out += np.asarray(hat, np.float32) * self.blur(spectrum, float(level), shape)
         return out, np.sqrt(variance).astype(np.float32)
 
@@ -327,7 +330,14 @@ def crops_of(
 
 
 def make(
-    images: Path, out: Path, *, count: int, size: int, seed: int, n_jobs: int, conditions: Conditions
+    images: Path,
+    out: Path,
+    *,
+    count: int,
+    size: int,
+    seed: int,
+    n_jobs: int,
+    conditions: Conditions,
 ) -> dict[str, Any]:
     """Write the data set; returns (and writes beside it) the facts of how it was made."""
     paths = photographs(images)

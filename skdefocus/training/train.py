@@ -56,7 +56,9 @@ def batches(
         if rng.random() < 0.3:
             last = sigma.shape[1] - 1
             corners = [(i, j) for i in (0, last) for j in (0, last)]
-            crop = np.concatenate([crop[:, 8 * i : 8 * i + 32, 8 * j : 8 * j + 32] for i, j in corners])
+            crop = np.concatenate(
+                [crop[:, 8 * i : 8 * i + 32, 8 * j : 8 * j + 32] for i, j in corners]
+            )
             sigma = np.concatenate([sigma[:, i : i + 1, j : j + 1] for i, j in corners])
         x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255
         y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(soft_targets(sigma, SIGMAS), -1, 1)))
@@ -131,7 +133,12 @@ def train(
     state, step, first = out / "checkpoint.pt", 0, 0
     if state.exists():
         saved = torch.load(state, weights_only=True)
-        for key, thing in (("net", net), ("average", average), ("optimizer", optimizer), ("scheduler", scheduler)):
+        for key, thing in (
+            ("net", net),
+            ("average", average),
+            ("optimizer", optimizer),
+            ("scheduler", scheduler),
+        ):
             thing.load_state_dict(saved[key])
         step, first = saved["step"], saved["step"] // per_epoch
     started = time.time()
@@ -139,7 +146,12 @@ def train(
         net.train()
         rng = np.random.default_rng([seed, epoch])
         losses: list[float] = []
-        bar = tqdm(batches(records, learn, batch, rng), total=per_epoch, desc=f"epoch {epoch}", mininterval=20)
+        bar = tqdm(
+            batches(records, learn, batch, rng),
+            total=per_epoch,
+            desc=f"epoch {epoch}",
+            mininterval=20,
+        )
         for i, (x, y) in enumerate(bar):
             if epoch * per_epoch + i < step:  # resumed within this epoch
                 continue
@@ -161,7 +173,10 @@ def train(
                 row = {"step": step, "minutes": round((time.time() - started) / 60, 1),
                        "train_loss": float(np.mean(losses[-500:])),
                        **evaluate(average.module, records, check)}  # fmt: skip
-                row |= {f"patch_{k}": v for k, v in evaluate(average.module, records, check, True).items()}
+                row |= {
+                    f"patch_{k}": v
+                    for k, v in evaluate(average.module, records, check, True).items()
+                }
                 _log(out / "log.csv", row)
                 net.train()
 

@@ -68,7 +68,8 @@ def test_edges_are_sharp_in_a_sharp_photograph_and_not_after_two_pixels_of_blur(
     assert set(np.unique(sharp)) <= {-1, 0, 1}
     assert (sharp == 1).mean() > 0.5
     assert (sharp == -1).mean() < 0.05
-    assert (soft == 1).mean() < 0.01
+    # A disc's own edge is sharp, so its blur is a little harder to see.
+    assert (soft == 1).mean() < (0.005 if shape == "gaussian" else 0.02)
     assert (soft == -1).mean() > 0.25
     assert patches.is_in_focus(grey(name))
     assert not patches.is_in_focus(synthesis.blur(grey(name), 2.0, shape=shape))
@@ -199,6 +200,39 @@ def test_blur_through_the_spectrum_is_blur(shape, level):
     assert_allclose(fast, slow, rtol=0, atol=atol)
 
 
+def maker_of_levels(*levels):
+    """A maker of crops whose draws of a level are known."""
+    maker = patches._Crop(64, Conditions(), np.random.default_rng(0))
+    draws = iter(levels)
+    maker.level = lambda: next(draws)
+    return maker
+
+
+@pytest.mark.parametrize(("front", "back"), [(0, 12), (12, 0), (5, 5)])
+def test_at_an_occluding_edge_sigma_is_that_of_what_is_seen(front, back):
+    maker = maker_of_levels(front, back)
+    white = np.ones((maker.window, maker.window), np.float32)
+    black = np.zeros_like(white)
+    x, sigma = maker.two_layers(white, black, "gaussian")
+    near, far = sigma_of_level([front, back])
+    # The grey level tells which of the two is seen, but for a band along a blurred edge.
+    assert 0.02 < (x > 0.98).mean() < 0.98
+    assert_allclose(sigma[x > 0.98], near, rtol=1e-6)
+    assert_allclose(sigma[x < 0.02], far, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["gaussian", "disc"])
+def test_on_a_slope_every_pixel_has_the_second_moment_of_its_sigma(shape):
+    maker = maker_of_levels(8.0, 2.0)
+    n = np.linspace(-1, 1, maker.window, dtype=np.float32)
+    parabola = np.broadcast_to(n**2, (maker.window, maker.window))
+    x, sigma = maker.slope(parabola, shape)
+    m = (maker.window - maker.inner) // 2
+    added = (x - parabola[m:-m, m:-m]) / (n[1] - n[0]) ** 2
+    assert_allclose([sigma.min(), sigma.max()], sigma_of_level([2, 8]), rtol=1e-5)
+    assert_allclose(added, sigma**2, atol=0.01)
+
+
 @given(st.integers(0, 999))
 def test_silhouette_is_a_coverage(seed):
     maker = patches._Crop(64, Conditions(), np.random.default_rng(seed))
@@ -283,7 +317,4 @@ def test_one_photograph_in_ten_is_for_validation_whatever_its_folder(tmp_path):
     elsewhere = [patches.is_validation(tmp_path / "deeper" / p.name) for p in paths[:200]]
     assert_array_equal(elsewhere, chosen[:200])
     # By name, so for ever: these must not change between runs or versions.
-    assert [i for i in range(60) if chosen[i]] == PINNED
-
-
-PINNED = [-1]
+    assert_array_equal(np.flatnonzero(chosen[:60]), [18, 19, 50, 54])

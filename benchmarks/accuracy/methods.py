@@ -1,0 +1,80 @@
+"""The methods that are compared: a name, and a function from photographs to maps."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+from scipy import ndimage
+
+import skdefocus as sd
+from skdefocus._validation import check_image, to_grey
+from skdefocus.refine import enlarge
+
+Map = np.ndarray
+Method = Callable[[np.ndarray], Map]
+
+
+def raw(inference: str) -> Method:
+    """σ of the cells, interpolated: no refinement."""
+
+    def run(image: np.ndarray) -> Map:
+        grids = sd.PatchExtractor().transform([image])
+        grid = sd.BlurLevelClassifier(inference=inference).transform(grids)[0]
+        return enlarge(grid.sigma, grid.step, grid.image.shape[:2])
+
+    return run
+
+
+def refined(inference: str) -> Method:
+    pipe = sd.make_defocus_pipeline().set_params(levels__inference=inference)
+    return lambda image: pipe.transform([image])[0]
+
+
+def one(estimator: object) -> Method:
+    return lambda image: estimator.transform([image])[0]  # type: ignore[attr-defined]
+
+
+def laplacian_opencv(image: np.ndarray) -> Map:
+    """Local energy of OpenCV's Laplacian in windows of 15 pixels, as -log."""
+    import cv2
+
+    edges = cv2.Laplacian(to_grey(check_image(image)), cv2.CV_32F)
+    return -np.log(cv2.blur(edges**2, (15, 15), borderType=cv2.BORDER_REFLECT) + 1e-8)
+
+
+def blur_detector(image: np.ndarray) -> Map:
+    """The package blur-detector with the settings of its own example."""
+    import blur_detector as peer
+
+    grey = np.round(to_grey(check_image(image)) * 255).astype(np.uint8)
+    found = np.asarray(
+        peer.detectBlur(
+            grey, downsampling_factor=4, num_scales=4, scale_start=2, num_iterations_RF_filter=3
+        ),
+        np.float32,
+    )
+    scale = np.divide(grey.shape, found.shape)
+    return -ndimage.zoom(found, scale, order=1, mode="nearest", grid_mode=True)
+
+
+def methods() -> dict[str, Method]:
+    """All methods that can run here; ours first."""
+    found: dict[str, Method] = {
+        "skdefocus, refined": refined("dense"),
+        "skdefocus, raw": raw("dense"),
+        "skdefocus, refined, patches alone": refined("patches"),
+        "skdefocus, raw, patches alone": raw("patches"),
+        "EdgeReblurEstimator": one(sd.EdgeReblurEstimator()),
+    }
+    for name in ("laplacian_energy", "modified_laplacian", "tenengrad", "local_binary_patterns"):
+        try:
+            found[f"FocusMeasure, {name}"] = one(sd.FocusMeasure(name).fit([np.zeros((8, 8))]))
+        except ValueError:
+            continue
+    if importlib.util.find_spec("cv2"):
+        found["OpenCV Laplacian"] = laplacian_opencv
+    if importlib.util.find_spec("blur_detector"):
+        found["blur-detector"] = blur_detector
+    return found
