@@ -12,9 +12,9 @@ so that columns are summed with additions of whole strips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -93,22 +93,42 @@ class Axis:
             np.add(rest, 2 * self.repeats * total, out=sums)
 
 
-def share(work: Callable[[Any, Scratch], None], pieces: Iterable[Any], n_threads: int) -> None:
-    """Call ``work(piece, scratch)`` for each piece, by up to `n_threads` workers."""
-    pieces = list(pieces)
-    todo = iter(pieces)
+class Crew:
+    """Workers that share pieces of work; as a context, their threads live as long as it.
 
-    def worker() -> None:
-        scratch = Scratch()
-        for piece in todo:
-            work(piece, scratch)
+    Parameters
+    ----------
+    n_threads : int
+        How many, the caller's thread included.
+    spare : list of Scratch
+        Where workers find and leave their buffers: fresh memory costs about as much as the sums.
+    """
 
-    others = min(n_threads, len(pieces)) - 1
-    if others < 1:
-        worker()
-        return
-    with ThreadPoolExecutor(others) as pool:
-        running = [pool.submit(worker) for _ in range(others)]
+    def __init__(self, n_threads: int, spare: list[Scratch]) -> None:
+        self.n_threads, self.spare = n_threads, spare
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def share(self, work: Callable[[Any, Scratch], None], pieces: Sequence[Any]) -> None:
+        """Call ``work(piece, scratch)`` for each piece."""
+        todo = iter(pieces)
+
+        def worker() -> None:
+            scratch = self.spare.pop() if self.spare else Scratch()
+            for piece in todo:
+                work(piece, scratch)
+            self.spare.append(scratch)
+
+        others = min(self.n_threads, len(pieces)) - 1
+        if others > 0 and self._pool is None:
+            self._pool = ThreadPoolExecutor(self.n_threads - 1)
+        running = [self._pool.submit(worker) for _ in range(others)] if self._pool else []
         worker()
         for other in running:
             other.result()
@@ -122,20 +142,25 @@ def spans(n: int, size: int) -> list[tuple[int, int]]:
 class Frame:
     """Geometry of one image, (H, W), under windows of one radius."""
 
-    def __init__(self, shape: tuple[int, int], radius: int, n_threads: int) -> None:
-        self.shape, self.n_threads = shape, n_threads
+    def __init__(self, shape: tuple[int, int], radius: int) -> None:
+        self.shape = shape
         self.down, self.right = Axis(shape[0], radius), Axis(shape[1], radius)
         width = max(32, PIECE // (8 * self.down.length))
         self.count = -(-shape[1] // width)
         self.strip = -(-shape[1] // self.count)
 
-    def strips(self, planes: int, dtype: DTypeLike, mirrored: bool = False) -> Floats:
-        """Give room for planes: (strips, planes, H, width), H with borders if `mirrored`."""
+    def strips(self, planes: int, *, mirrored: bool = False) -> tuple[int, int, int, int]:
+        """Shape of planes in strips: (strips, planes, H, width), H with borders if `mirrored`."""
         height = self.down.length if mirrored else self.down.n
-        return np.empty((self.count, planes, height, self.strip), dtype)
+        return self.count, planes, height, self.strip
 
     def sum_rows(
-        self, planes: int, dtype: DTypeLike, source: Fill | Floats, done: Fill | Floats
+        self,
+        planes: int,
+        dtype: DTypeLike,
+        source: Fill | Floats,
+        done: Fill | Floats,
+        crew: Crew,
     ) -> None:
         """Sum along the rows.
 
@@ -174,7 +199,7 @@ class Frame:
                 done[:, :, top + y0 : top + y1] = blocks.transpose(2, 0, 1, 3)
 
         rows = max(1, PIECE // (planes * length * np.dtype(dtype).itemsize))
-        share(work, spans(self.shape[0], rows), self.n_threads)
+        crew.share(work, spans(self.shape[0], rows))
 
     def sum_columns(self, x: Floats, out: Floats, scratch: Scratch) -> None:
         """Sum one strip's planes, (planes, H with borders, width), into `out`, (planes, H, width).
@@ -188,17 +213,14 @@ class Frame:
             window_sums(plane.reshape(-1), length, self.strip, flat, scratch)
             axis.complete(sums, plane)
 
-    def each_strip(self, work: Callable[[int, Scratch], None]) -> None:
-        """Call ``work(strip, scratch)`` for every strip's number."""
-        share(work, range(self.count), self.n_threads)
-
 
 def box_sums(
     plane: Floats, radius: int, *, weights: Floats | None = None, n_threads: int = 1
 ) -> Floats:
     """Sum `plane` (H, W), times `weights` if given, over square windows; in its dtype."""
-    frame = Frame((plane.shape[0], plane.shape[1]), radius, n_threads)
-    rows, both = frame.strips(1, plane.dtype, True), frame.strips(1, plane.dtype)
+    frame = Frame((plane.shape[0], plane.shape[1]), radius)
+    rows = np.empty(frame.strips(1, mirrored=True), plane.dtype)
+    both = np.empty(frame.strips(1), plane.dtype)
 
     def fill(band: Floats, y0: int, y1: int) -> None:
         if weights is None:
@@ -206,13 +228,17 @@ def box_sums(
         else:
             np.multiply(plane[y0:y1], weights[y0:y1], out=band[0])
 
-    frame.sum_rows(1, plane.dtype, fill, rows)
-    frame.each_strip(lambda s, scratch: frame.sum_columns(rows[s], both[s], scratch))
+    def work(s: int, scratch: Scratch) -> None:
+        frame.sum_columns(rows[s], both[s], scratch)
+
+    with Crew(n_threads, []) as crew:
+        frame.sum_rows(1, plane.dtype, fill, rows, crew)
+        crew.share(work, range(frame.count))
     return from_strips(both, frame.shape[1])[0]
 
 
 def from_strips(strips: Floats, width: int) -> Floats:
     """Lay strips (strips, planes, H, width) side by side: (planes, H, W)."""
     count, planes, height, strip = strips.shape
-    side = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)
-    return side[..., :width]
+    side: Floats = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)[..., :width]
+    return side

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._box import PIECE, Fill, Floats, Frame, Scratch, from_strips, share, spans
+from skdefocus._box import PIECE, Crew, Floats, Frame, Scratch, spans
 
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
@@ -43,8 +43,6 @@ class Fit:
         Exponent of the variance in the windows' votes; None gives every window one vote.
     edge_aware : bool
         Regularise less where the guide varies more.
-    step : int
-        Windows are fitted at every `step`-th pixel of the guide, to means over blocks of this side.
     n_threads : int
     """
 
@@ -56,32 +54,35 @@ class Fit:
         weights: Floats | None,
         alpha: float | None,
         edge_aware: bool,
-        step: int,
         n_threads: int,
     ) -> None:
-        self.guide, self.weights = guide, weights
-        self.step, self.n_threads = step, n_threads
+        self.guide, self.weights, self.n_threads = guide, weights, n_threads
+        #: Those of the images that `apply` takes.
+        self.image_weights = weights
         self.dtype = guide.dtype
         self.channels = len(guide)
         self.shape = (guide.shape[1], guide.shape[2])
-        grid = (-(-self.shape[0] // step), -(-self.shape[1] // step))
-        if step > 1:
-            radius = max(1, round((2 * radius + 1 - step) / (2 * step)))
         self.scale = 1 / (2 * radius + 1) ** 2
-        self.frame = Frame(grid, radius, n_threads)
-        self.mean = self.frame.strips(self.channels, np.float64)
-        evidence, cov = self._moments()
-        self.factors, self.votes = self._factored(cov, evidence, eps, alpha, edge_aware)
-        self.per_vote = self._tally(evidence)
+        self.frame = Frame(self.shape, radius)
+        self._spare: list[Scratch] = []
+        self._planes: list[Scratch] = []
+        self.mean = np.empty(self.frame.strips(self.channels))
+        with self._crew() as crew:
+            evidence, cov = self._moments(crew)
+            self.factors, self.votes = self._factored(cov, evidence, eps, alpha, edge_aware, crew)
+            self.per_vote = self._tally(evidence, crew)
         self.deserted = isinstance(self.per_vote, np.ndarray) and not self.per_vote.all()
 
-    def _moments(self) -> tuple[Floats | None, Floats]:
+    def _crew(self) -> Crew:
+        return Crew(self.n_threads, self._spare)
+
+    def _moments(self, crew: Crew) -> tuple[Floats | None, Floats]:
         """Set the guide's means; return the windows' evidence and the guide's covariances."""
         channels, frame, weights = self.channels, self.frame, self.weights
         first = int(weights is not None)
         planes = first + channels + len(pairs(channels))
-        evidence = None if weights is None else frame.strips(1, self.dtype)
-        cov = frame.strips(len(pairs(channels)), np.float64)
+        evidence = None if weights is None else np.empty(frame.strips(1), self.dtype)
+        cov = np.empty(frame.strips(len(pairs(channels))))
 
         def fill(band: Floats, y0: int, y1: int) -> None:
             guide = self.guide[:, y0:y1]
@@ -93,7 +94,8 @@ class Fit:
             for k, (i, j) in enumerate(pairs(channels)):
                 np.multiply(level[i], guide[j], out=band[first + channels + k])
 
-        rows = self._row_sums(fill, planes)
+        rows = np.empty(frame.strips(planes, mirrored=True))
+        frame.sum_rows(rows.shape[1], np.float64, fill, rows, crew)
 
         def work(s: int, scratch: Scratch) -> None:
             shape = rows.shape[1:2] + cov.shape[2:]
@@ -111,7 +113,7 @@ class Fit:
                 if i == j:
                     cov[s, k] *= cov[s, k] > ROUNDING * sums[first + channels + k]
 
-        frame.each_strip(work)
+        crew.share(work, range(frame.count))
         return evidence, cov
 
     def _factored(
@@ -121,12 +123,13 @@ class Fit:
         eps: float,
         alpha: float | None,
         edge_aware: bool,
+        crew: Crew,
     ) -> tuple[Floats, Floats | None]:
         """Factors of the covariances, and the windows' votes by variance."""
         channels, frame = self.channels, self.frame
-        factors = frame.strips(cov.shape[1], self.dtype)
-        votes = None if alpha is None else frame.strips(1, self.dtype)
-        mean_inverse = self._mean_inverse(cov, evidence) if edge_aware else 1.0
+        factors = np.empty(frame.strips(cov.shape[1]), self.dtype)
+        votes = None if alpha is None else np.empty(frame.strips(1), self.dtype)
+        mean_inverse = self._mean_inverse(cov, evidence, crew) if edge_aware else 1.0
 
         def work(s: int, scratch: Scratch) -> None:
             variance = variances(cov[s], channels)
@@ -136,10 +139,10 @@ class Fit:
             factor(cov[s], reg, channels)
             factors[s] = cov[s]
 
-        frame.each_strip(work)
+        crew.share(work, range(frame.count))
         return factors, votes
 
-    def _mean_inverse(self, cov: Floats, evidence: Floats | None) -> float:
+    def _mean_inverse(self, cov: Floats, evidence: Floats | None, crew: Crew) -> float:
         """Mean of 1 / variance over all windows, by evidence."""
         found = np.zeros((self.frame.count, 2))
 
@@ -150,17 +153,17 @@ class Fit:
             by = np.ones_like(variance) if evidence is None else evidence[s, 0, :, :real]
             found[s] = (by / (variance + TINY)).sum(), by.sum(dtype=np.float64)
 
-        self.frame.each_strip(work)
+        crew.share(work, range(self.frame.count))
         total, count = found.sum(0)
         return float(total / count) if count else 1.0
 
-    def _tally(self, evidence: Floats | None) -> Floats | float:
+    def _tally(self, evidence: Floats | None, crew: Crew) -> Floats | float:
         """One over the votes that each pixel gets; 0 where it gets none."""
         votes, frame = self.votes, self.frame
         if evidence is None and votes is None:
             return self.scale**2
         per_vote = np.empty(frame.shape, self.dtype)
-        columns = frame.strips(1, self.dtype)
+        columns = np.empty(frame.strips(1), self.dtype)
 
         def work(s: int, scratch: Scratch) -> None:
             top, bottom = frame.down.radius, frame.down.radius + frame.down.n
@@ -173,8 +176,8 @@ class Fit:
         def done(sums: Floats, y0: int, y1: int) -> None:
             per_vote[y0:y1] = inverse(sums[0])
 
-        frame.each_strip(work)
-        frame.sum_rows(1, self.dtype, columns, done)
+        crew.share(work, range(frame.count))
+        frame.sum_rows(1, self.dtype, columns, done, crew)
         return per_vote
 
     def apply(self, image: Floats, out: Floats) -> None:
@@ -187,100 +190,138 @@ class Fit:
                 band[0] *= weights[y0:y1]
             np.multiply(self.guide[:, y0:y1], band[0], out=band[1:])
 
-        rows = self._row_sums(fill, channels + 1)
-        fits = frame.strips(channels + 1, self.dtype)
+        fallback = weighted_mean(image, weights) if self.deserted else None
+        held = self._planes.pop() if self._planes else Scratch()
+        rows = held("rows", frame.strips(channels + 1, mirrored=True), np.float64)
+        fits = held("fits", frame.strips(channels + 1), self.dtype)
 
         def work(s: int, scratch: Scratch) -> None:
             top, bottom = frame.down.radius, frame.down.radius + frame.down.n
             sums = scratch("moments", fits.shape[1:], np.float64)
             frame.sum_columns(rows[s], sums, scratch)
-            x = scratch("fits", rows.shape[1:], self.dtype)
+            x = scratch("shares", rows.shape[1:], self.dtype)
             self._solve(s, sums, x[:, top:bottom], scratch)
             frame.sum_columns(x, fits[s], scratch)
 
-        frame.each_strip(work)
-        fallback = weighted_mean(image, weights) if self.deserted else None
-        if self.step > 1:
-            self._apply_coarse(fits, fallback, out)
-            return
-
-        def predict(sums: Floats, y0: int, y1: int) -> None:
-            self._finish(sums, y0, y1, fallback)
-            self._combine(sums, y0, y1, out)
-
-        frame.sum_rows(channels + 1, self.dtype, fits, predict)
+        with self._crew() as crew:
+            frame.sum_rows(rows.shape[1], np.float64, fill, rows, crew)
+            crew.share(work, range(frame.count))
+            self._predict(fits, fallback, out, crew)
+        self._planes.append(held)
 
     def _solve(self, s: int, sums: Floats, fits: Floats, scratch: Scratch) -> None:
         """Write the fits of strip `s`, (b, a...), for sums of (I, G I...), which are lost."""
-        mean = self.mean[s]
-        product = scratch("product", mean.shape[1:], np.float64)
-        fits[0] = sums[0]
-        for i in range(self.channels):
-            np.multiply(mean[i], sums[0], out=product)
-            np.subtract(sums[i + 1], product, out=sums[i + 1])
-            fits[i + 1] = sums[i + 1]
+        mean, factors, a = self.mean[s], self.factors[s], fits[1:]
+        exact = scratch("exact", mean.shape[1:], np.float64)
         part = scratch("part", mean.shape[1:], self.dtype)
-        solve(self.factors[s], fits[1:], part)
+        fits[0] = sums[0]
+        # Forward in float64: what is left of a covariance is small where channels are alike.
+        for i in range(self.channels):
+            sums[i + 1] -= np.multiply(mean[i], sums[0], out=exact)
+            for j in range(i):
+                exact[...] = factors[_at(i, j)]
+                exact *= sums[j + 1]
+                sums[i + 1] -= exact
+            a[i] = sums[i + 1]
+        for i in reversed(range(self.channels)):
+            a[i] *= factors[_at(i, i)]
+            for k in range(i + 1, self.channels):
+                a[i] -= np.multiply(factors[_at(k, i)], a[k], out=part)
         for i in range(self.channels):
             part[...] = mean[i]
-            part *= fits[i + 1]
+            part *= a[i]
             fits[0] -= part
         if self.votes is not None:
             fits *= self.votes[s]
 
-    def _finish(self, fits: Floats, y0: int, y1: int, fallback: float | None) -> None:
-        """Turn summed fits into their means."""
-        per_vote = self.per_vote
-        if isinstance(per_vote, np.ndarray):
-            fits *= per_vote[y0:y1]
-            if fallback is not None:
-                fits[0][per_vote[y0:y1] == 0] = fallback
+    def _predict(self, fits: Floats, fallback: float | None, out: Floats, crew: Crew) -> None:
+        """Average the fits along the rows too, and apply them."""
+
+        def finish(fits: Floats, y0: int, y1: int) -> None:
+            combine(fits, self.guide[:, y0:y1])
+            self._divide(fits[0], y0, y1, fallback, out[y0:y1])
+
+        self.frame.sum_rows(fits.shape[1], self.dtype, fits, finish, crew)
+
+    def _divide(self, sums: Floats, y0: int, y1: int, fallback: float | None, out: Floats) -> None:
+        """Write sums of votes as means."""
+        per = self.per_vote[y0:y1] if isinstance(self.per_vote, np.ndarray) else self.per_vote
+        np.multiply(sums, per, out=out, casting="same_kind")
+        if fallback is not None:
+            out[per == 0] = fallback
+
+
+class CoarseFit(Fit):
+    """Fits to means over blocks of `step` by `step` pixels, interpolated between them.
+
+    Parameters
+    ----------
+    guide, weights
+        At full size, and so are the images to come.
+    radius, eps, alpha, edge_aware, n_threads
+        As of `Fit`; the radius in pixels at full size.
+    step : int
+        Side of the blocks.
+    """
+
+    def __init__(
+        self,
+        guide: Floats,
+        radius: int,
+        eps: float,
+        weights: Floats | None,
+        alpha: float | None,
+        edge_aware: bool,
+        n_threads: int,
+        step: int,
+    ) -> None:
+        self.step, self.fine = step, guide
+        super().__init__(
+            block_means(guide, step),
+            max(1, round((2 * radius + 1 - step) / (2 * step))),
+            eps,
+            None if weights is None else block_means(weights[None], step)[0],
+            alpha,
+            edge_aware,
+            n_threads,
+        )
+        self.image_weights = weights
+
+    def apply(self, image: Floats, out: Floats) -> None:
+        """Filter `image` (H, W) into `out`, which may be `image`."""
+        if self.image_weights is None or self.weights is None:
+            small = block_means(image[None], self.step)[0]
         else:
-            fits *= per_vote
+            small = block_means((image * self.image_weights)[None], self.step)[0]
+            small *= inverse(self.weights)
+        super().apply(small, out)
 
-    def _combine(self, fits: Floats, y0: int, y1: int, out: Floats) -> None:
-        for i in range(self.channels):
-            fits[i + 1] *= self.guide[i, y0:y1]
-            fits[0] += fits[i + 1]
-        out[y0:y1] = fits[0]
+    def _predict(self, fits: Floats, fallback: float | None, out: Floats, crew: Crew) -> None:
+        height, width = self.frame.shape
+        full_height, full_width = self.fine.shape[1:]
+        # With a border, to interpolate to the image's.
+        wide = np.empty((fits.shape[1], height + 2, full_width), self.dtype)
 
-    def _apply_coarse(self, fits: Floats, fallback: float | None, out: Floats) -> None:
-        coarse = np.empty((self.channels + 1, *self.frame.shape), self.dtype)
+        def widen(fits: Floats, y0: int, y1: int) -> None:
+            narrow = np.empty((*fits.shape[:2], width + 2), self.dtype)
+            for i, plane in enumerate(fits):
+                level = fallback if i == 0 or fallback is None else 0.0
+                self._divide(plane, y0, y1, level, narrow[i, :, 1:-1])
+            narrow[..., 0], narrow[..., -1] = narrow[..., 1], narrow[..., -2]
+            stretch(narrow, self.step, wide[:, y0 + 1 : y1 + 1], 2)
 
-        def keep(sums: Floats, y0: int, y1: int) -> None:
-            self._finish(sums, y0, y1, fallback)
-            coarse[:, y0:y1] = sums
+        def predict(piece: tuple[int, int], scratch: Scratch) -> None:
+            k0, k1 = piece
+            y0, y1 = k0 * self.step, min(k1 * self.step, full_height)
+            fine = scratch("fine", (len(wide), y1 - y0, full_width), self.dtype)
+            stretch(wide[:, k0 : k1 + 2], self.step, fine, 1)
+            combine(fine, self.fine[:, y0:y1])
+            out[y0:y1] = fine[0]
 
-        self.frame.sum_rows(len(coarse), self.dtype, fits, keep)
-
-        def work(piece: tuple[int, int], scratch: Scratch) -> None:
-            y0, y1 = piece
-            self._combine(upsample(coarse, self.step, y0, y1, self.shape[1]), y0, y1, out)
-
-        share(work, spans(self.shape[0], 64), self.n_threads)
-
-    def _row_sums(self, fill: Fill, planes: int) -> Floats:
-        """Sum the planes that `fill` writes, (planes, rows, W), along the rows of the grid."""
-        rows = self.frame.strips(planes, np.float64, True)
-        if self.step == 1:
-            self.frame.sum_rows(planes, np.float64, fill, rows)
-            return rows
-        coarse = np.empty((planes, *self.frame.shape))
-        step, (height, width) = self.step, self.shape
-
-        def work(piece: tuple[int, int], scratch: Scratch) -> None:
-            y0, y1 = piece[0] * step, min(piece[1] * step, height)
-            full = scratch("full", (planes, y1 - y0, width), np.float64)
-            fill(full, y0, y1)
-            coarse[:, piece[0] : piece[1]] = block_means(full, step)
-
-        def refill(band: Floats, y0: int, y1: int) -> None:
-            band[...] = coarse[:, y0:y1]
-
-        size = max(1, PIECE // (8 * planes * step * width))
-        share(work, spans(self.frame.shape[0], size), self.n_threads)
-        self.frame.sum_rows(planes, np.float64, refill, rows)
-        return rows
+        self.frame.sum_rows(len(wide), self.dtype, fits, widen, crew)
+        wide[:, 0], wide[:, -1] = wide[:, 1], wide[:, -2]
+        rows = max(1, PIECE // (full_width * self.step * wide.itemsize))
+        crew.share(predict, spans(height, rows))
 
 
 def pairs(channels: int) -> list[tuple[int, int]]:
@@ -325,18 +366,6 @@ def factor(cov: Floats, reg: Floats | float, channels: int) -> None:
             cov[_at(i, j)] = ratio
 
 
-def solve(factors: Floats, x: Floats, part: Floats) -> None:
-    """Solve L D Lᵀ y = x for planes `x` (channels, ...), in place; `part` is scratch."""
-    channels = len(x)
-    for i in range(channels):
-        for j in range(i):
-            x[i] -= np.multiply(factors[_at(i, j)], x[j], out=part)
-    for i in reversed(range(channels)):
-        x[i] *= factors[_at(i, i)]
-        for k in range(i + 1, channels):
-            x[i] -= np.multiply(factors[_at(k, i)], x[k], out=part)
-
-
 def inverse(x: Floats) -> Floats:
     """One over `x`, and 0 for 0."""
     return np.divide(1, x, out=np.zeros_like(x), where=x > 0)
@@ -350,8 +379,15 @@ def weighted_mean(image: Floats, weights: Floats | None) -> float:
     return float((image * weights).sum(dtype=np.float64) / total) if total else 0.0
 
 
+def combine(fits: Floats, guide: Floats) -> None:
+    """Turn ``fits[0]`` of (b, a...) into ``a . guide + b``; the others are lost."""
+    for a, g in zip(fits[1:], guide, strict=True):
+        a *= g
+        fits[0] += a
+
+
 def block_means(planes: Floats, step: int) -> Floats:
-    """Means over blocks of `step` by `step`; the last ones hold what is left."""
+    """Means of (K, H, W) over blocks of `step` by `step`; the last ones hold what is left."""
     for axis in (1, 2):
         x = np.moveaxis(planes, axis, 1)
         means = x[:, ::step].copy()
@@ -363,25 +399,21 @@ def block_means(planes: Floats, step: int) -> Floats:
         if left:
             means[:, -1] *= step / left
         planes = np.moveaxis(means, 1, axis)
-    return planes
+    return np.ascontiguousarray(planes)
 
 
-def upsample(planes: Floats, step: int, y0: int, y1: int, width: int) -> Floats:
-    """Rows `y0` to `y1` of planes (K, h, w) that are means of blocks, made `step` times larger.
+def stretch(x: Floats, step: int, out: Floats, axis: int) -> None:
+    """Interpolate linearly between blocks' centres.
 
-    Linear between the blocks' centres, constant beyond the outermost.
+    `x` has one value per block on `axis`, and one more on either side; `out` has `step`, the last
+    block maybe fewer.
     """
-    rows, cols = planes.shape[1:]
-    below, part = _between(np.arange(y0, y1), step, rows)
-    t = part[:, None].astype(planes.dtype)
-    lines = planes[:, below] * (1 - t) + planes[:, np.minimum(below + 1, rows - 1)] * t
-    left, part = _between(np.arange(width), step, cols)
-    t = part.astype(planes.dtype)
-    out: Floats = lines[..., left] * (1 - t) + lines[..., np.minimum(left + 1, cols - 1)] * t
-    return out
-
-
-def _between(i: Floats, step: int, n: int) -> tuple[Floats, Floats]:
-    at = np.clip((i + 0.5) / step - 0.5, 0, n - 1)
-    low = at.astype(np.intp)
-    return low, at - low
+    x, out = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
+    slope = x[1:] - x[:-1]
+    for j in range(step):
+        into = out[j::step]
+        t = (j + 0.5) / step - 0.5
+        first = int(t >= 0)
+        part = slice(first, first + len(into))
+        np.multiply(slope[part], t + 1 - first, out=into)
+        into += x[part]

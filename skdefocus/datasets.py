@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skdefocus import synthesis
+from skdefocus._blur import PSFShape
 from skdefocus._validation import check_image, check_int, check_real
-from skdefocus.synthesis import Layer, PSFShape, Scene
+from skdefocus.synthesis import Layer, Scene
 
 __all__ = ["SceneKind", "load_sample_scenes", "make_scene", "sample_photographs"]
 

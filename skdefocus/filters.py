@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._box import Floats, box_sums
-from skdefocus._guided import Fit, inverse, weighted_mean
+from skdefocus._guided import CoarseFit, Fit, inverse, weighted_mean
 from skdefocus._planes import check_out, check_planes, check_weights, promoted
 from skdefocus._validation import check_int, check_real
 
@@ -204,7 +204,7 @@ class GuidedFilter:
             If a shape is not the guide's, or values with weight are not finite.
         """
         fit = self._fit if weights is None else self._fitted(weights)
-        x = check_planes(image, shape=fit.shape, weights=fit.weights)
+        x = check_planes(image, shape=self._guide.shape[1:], weights=fit.image_weights)
         out = check_out(out, image)
         for c in range(x.shape[2]):
             fit.apply(x[..., c], out if out.ndim == 2 else out[..., c])
@@ -212,16 +212,16 @@ class GuidedFilter:
 
     def _fitted(self, weights: ArrayLike | None) -> Fit:
         shape = (self._guide.shape[1], self._guide.shape[2])
-        return Fit(
+        described = (
             self._guide,
             self.radius,
             self.eps,
             check_weights(weights, shape, self._guide.dtype),
             self.alpha if self.variance_weighted else None,
             self.edge_aware,
-            self.subsample,
             self.n_threads,
         )
+        return Fit(*described) if self.subsample == 1 else CoarseFit(*described, self.subsample)
 
 
 def guided_filter(

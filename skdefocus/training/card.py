@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from skdefocus import _onnx, synthesis
+from skdefocus._blur import PSFShape
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.patches import PatchExtractor
 from skdefocus.training.patches import BLOCK, edge_blur_blocks, is_in_focus, photographs, read_grey
 
 #: Title, PSF, noise (standard deviation, full scale is 1), JPEG quality.
-CONDITIONS: list[tuple[str, synthesis.PSFShape, float, int | None]] = [
+CONDITIONS: list[tuple[str, PSFShape, float, int | None]] = [
     ("clean", "gaussian", 0.0, None),
     ("noise 2/255 and JPEG 85", "gaussian", 2 / 255, 85),
     ("noise 6/255 and JPEG 70", "gaussian", 6 / 255, 70),
@@ -174,8 +175,8 @@ def main() -> None:
                 name=f"{facts.metadata['network']}, version {facts.metadata['version']}",
                 largest=facts.sigmas[-1], training=facts.metadata["training_data"],
                 digest=facts.metadata["training_data_digest"][:16],
-                steps=facts.metadata["training_steps"], count=len(images), half=args.half, table=rows,
-                sigmas=", ".join(f"{s:.2f}" for s in facts.sigmas),
+                steps=facts.metadata["training_steps"], count=len(images), half=args.half,
+                table=rows, sigmas=", ".join(f"{s:.2f}" for s in facts.sigmas),
             ),
             encoding="utf-8",
         )  # fmt: skip

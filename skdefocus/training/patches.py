@@ -24,12 +24,13 @@ from scipy import fft, ndimage
 from tqdm import tqdm
 
 from skdefocus import synthesis
+from skdefocus._blur import PSFShape
 from skdefocus.training.levels import N_LEVELS, level_sigmas, sigma_of_level
 
 PATCH = 32
 STRIDE = 8
-#: Room around a crop for the PSF (3 σ of the largest Gaussian) and for a shifted JPEG grid.
-PSF_MARGIN = 24
+#: Room around a crop for the PSF (4 σ of the largest Gaussian) and for a shifted JPEG grid.
+PSF_MARGIN = 32
 JPEG_MARGIN = 8
 BLOCK = 16
 
@@ -49,6 +50,7 @@ class Conditions:
     sharpened: float = 0.1
     jpeg: float = 0.6
     reduced: float = 0.25
+    denoised: float = 0.5
     textured: float = 0.5
 
 
@@ -126,7 +128,7 @@ def crop_places(image: Float, window: int) -> tuple[NDArray[np.intp], NDArray[np
 
 
 @lru_cache(maxsize=1024)
-def _transfer(sigma: float, shape: synthesis.PSFShape, size: int) -> Float:
+def _transfer(sigma: float, shape: PSFShape, size: int) -> Float:
     """The PSF's transfer function on a periodic window (real, as the PSF is symmetric)."""
     kernel = synthesis.psf(sigma, shape)
     r = len(kernel) // 2
@@ -145,11 +147,12 @@ class _Crop:
 
     def level(self) -> float:
         # A tenth of a level is finer than anything that can be told apart, and lets the
-        # transfer functions be kept.
-        return float(self.rng.integers(0, 10 * (N_LEVELS - 1) + 1)) / 10
+        # transfer functions be kept. Half a level more on either side, cut off, gives the first
+        # and the last level the share of the others.
+        return float(np.clip(self.rng.integers(-5, 10 * N_LEVELS - 5) / 10, 0, N_LEVELS - 1))
 
     def blur(
-        self, spectrum: NDArray[np.complex64], level: float, shape: synthesis.PSFShape
+        self, spectrum: NDArray[np.complex64], level: float, shape: PSFShape
     ) -> Float:
         sigma = float(sigma_of_level(level))
         product = spectrum * _transfer(sigma, shape, self.window)
@@ -161,7 +164,9 @@ class _Crop:
         """Photograph `scene` (and `behind` it another) with a random lens, sensor and file."""
         rng, c = self.rng, self.c
         linear = rng.random() < c.linear_light
-        shape: synthesis.PSFShape = "disc" if rng.random() < c.disc else "gaussian"
+        shape: PSFShape = "disc" if rng.random() < c.disc else "gaussian"
+        if rng.random() < c.denoised:
+            scene, behind = self.denoise(scene), self.denoise(behind)
         scene, behind = self.expose(scene, behind)
         if linear:
             scene, behind = synthesis.to_linear(scene), synthesis.to_linear(behind)
@@ -181,6 +186,21 @@ class _Crop:
         crop, sigma = (a[i : i + self.size, j : j + self.size] for a in (x, sigma))
         return np.round(crop * 255).astype(np.uint8), window_sigma(sigma)
 
+    def denoise(self, x: Float) -> Float:
+        """Smooth what is faint and keep strong edges: a guided filter with the scene as guide.
+
+        Blur also removes the grain of the source photograph. Without scenes that are sharp and
+        have none, the network would take its absence for blur, and call every smooth surface
+        from a camera that denoises out of focus.
+        """
+        size = 2 * int(self.rng.integers(1, 6)) + 1
+        eps = np.float32(np.exp(self.rng.uniform(np.log(2), np.log(20))) / 255) ** 2
+        mean = ndimage.uniform_filter(x, size)
+        variance = np.maximum(ndimage.uniform_filter(x * x, size) - mean * mean, 0)
+        gain = variance / (variance + eps)
+        offset = ndimage.uniform_filter(mean * (1 - gain), size)
+        return np.clip(ndimage.uniform_filter(gain, size) * x + offset, 0, 1)
+
     def expose(self, *scenes: Float) -> list[Float]:
         """Contrast, exposure and tone curve, the same for all that is in the scene."""
         rng = self.rng
@@ -192,7 +212,7 @@ class _Crop:
         gamma = np.float32(np.exp(rng.uniform(-0.5, 0.5)))
         return [np.asarray(x**gamma * gain + lift, np.float32) for x in scenes]
 
-    def slope(self, scene: Float, shape: synthesis.PSFShape) -> tuple[Float, Float]:
+    def slope(self, scene: Float, shape: PSFShape) -> tuple[Float, Float]:
         """A tilted plane: σ² changes evenly between two levels across the crop."""
         low, high = sorted((self.level(), self.level()))
         high = min(high, low + 7.0)  # steeper planes are edges
@@ -213,7 +233,7 @@ class _Crop:
         return out, np.sqrt(variance).astype(np.float32)
 
     def two_layers(
-        self, scene: Float, behind: Float, shape: synthesis.PSFShape
+        self, scene: Float, behind: Float, shape: PSFShape
     ) -> tuple[Float, Float]:
         """An occluding edge: a foreground with its own blur over a background with another."""
         front, back = self.level(), self.level()
@@ -280,6 +300,8 @@ def photographs(folder: Path) -> list[Path]:
 
 def read_grey(path: Path) -> Float:
     with Image.open(path) as image:
+        if image.mode.startswith("I;16"):
+            return np.asarray(image, np.float32) / 65535
         return np.asarray(image.convert("L"), np.float32) / 255
 
 
@@ -358,6 +380,9 @@ def make(
             digest.update(records.tobytes())
             stream.write(records.tobytes())
     total = sum(kept)
+    if not total:
+        part.unlink()
+        raise SystemExit(f"no photograph in {images} is in focus")
     target = np.lib.format.open_memmap(out, "w+", record_type(size), (total,))
     source = np.memmap(part, record_type(size), "r", shape=(total,))
     for start in range(0, total, 4096):

@@ -104,7 +104,7 @@ def evaluate(
 
 def train(
     data: Path, out: Path, *, network: str, epochs: int, batch: int, rate: float, seed: int,
-    threads: int,
+    threads: int, start: Path | None,
 ) -> None:  # fmt: skip
     """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially."""
     torch.manual_seed(seed)
@@ -130,6 +130,10 @@ def train(
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1))) + 1e-3
 
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    if start:  # another run's averaged weights, on new data or at a new rate
+        saved = torch.load(start, weights_only=True)["average"]
+        average.load_state_dict(saved)
+        net.load_state_dict(average.module.state_dict())
     state, step, first = out / "checkpoint.pt", 0, 0
     if state.exists():
         saved = torch.load(state, weights_only=True)
@@ -210,6 +214,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--start", type=Path, help="checkpoint.pt of a run to go on from")
     args = vars(parser.parse_args())
     train(args.pop("data"), args.pop("out"), **args)
 

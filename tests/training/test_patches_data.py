@@ -93,7 +93,7 @@ def test_where_there_is_no_strong_edge_nothing_is_said():
 
 
 def test_windows_lie_within_the_photograph_near_sharp_edges():
-    image = grey("china.png")
+    image = (data.astronaut() @ [0.299, 0.587, 0.114] / 255).astype(np.float32)
     rich, anywhere = patches.crop_places(image, 96)
     assert 0 < len(rich) < len(anywhere)
     assert {tuple(c) for c in rich} <= {tuple(c) for c in anywhere}
@@ -163,14 +163,13 @@ def test_levels_are_balanced(folder):
     sigma = crops(folder, size=32, count=2000, **vars(UNIFORM))["sigma"].ravel()
     tenths = np.round(10 * levels_of(sigma)).astype(int)
     assert (tenths.min(), tenths.max()) == (0, 190)
-    counts = np.bincount(tenths[tenths < 190] // 10, minlength=19)
+    counts = np.bincount((tenths[(tenths > 0) & (tenths < 190)] + 4) // 10, minlength=20)[1:19]
     chi2 = ((counts - counts.mean()) ** 2 / counts.mean()).sum()
-    assert chi2 < 42.3  # 18 degrees of freedom: one fair draw in a thousand is above
-    # In the targets that the network sees, the two ends have half a neighbourhood each.
-    share = soft_targets(sigma, level_sigmas()).mean(0) * 19
-    assert share[1:-1].min() > 0.7
-    assert share[1:-1].max() < 1.3
-    assert_allclose(share[[0, -1]], 0.5, atol=0.2)
+    assert chi2 < 40.8  # 17 degrees of freedom: one fair draw in a thousand is above
+    # The two ends gather what lies beyond them, so that all levels are targets equally often.
+    share = soft_targets(sigma, level_sigmas()).mean(0) * 20
+    assert share.min() > 0.7
+    assert share.max() < 1.35
 
 
 def test_blurred_crops_have_less_detail(folder):

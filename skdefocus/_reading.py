@@ -1,0 +1,226 @@
+"""The decoders behind :func:`skdefocus.io.read_image`."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+#: Largest photograph that is read without asking for more, in pixels.
+MAX_PIXELS = 250_000_000
+#: What is read. Pillow knows more formats, some of which start other programs.
+FORMATS = (
+    "PNG", "JPEG", "TIFF", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "PPM",
+)  # fmt: skip
+#: Camera raw files are TIFF inside, and their first picture is a thumbnail.
+RAW = {".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+ORIENTATION = 0x0112
+DNG_VERSION = 50706
+#: Pillow's byte orders: big, little, native.
+OPPOSITE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+
+# Pillow's limit is a global; it is moved only while a header is read.
+_limit_lock = Lock()
+
+
+class ReadError(ValueError):
+    """A file that cannot be read as a photograph; the message names it and says why."""
+
+
+def read(path: str | os.PathLike[str], max_pixels: int) -> NDArray[Any]:
+    """See :func:`skdefocus.io.read_image`."""
+    name = os.fspath(path)
+    try:
+        # Opening a pipe or a device could wait for ever.
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise ReadError("it is a folder; name the files in it")
+        if not stat.S_ISREG(mode):
+            raise ReadError("it is no regular file")
+        if Path(path).suffix.lower() in RAW:
+            raise ReadError("camera raw files are not read; develop it to TIFF, PNG or JPEG first")
+        with open(path, "rb") as file:
+            magic = file.read(8)
+            if not magic:
+                raise ReadError("the file is empty")
+            pixels = _read_tiff(file, max_pixels) if magic.startswith(TIFF_MAGIC) else None
+            if pixels is None:
+                pixels = _read_with_pillow(file, max_pixels)
+            return _finish(pixels)
+    except Exception as error:  # decoders raise whatever they like on damaged files
+        raise ReadError(f"cannot read {name!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ReadError):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        return f"no picture of a kind that is read ({', '.join(FORMATS)}), or its head is damaged"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"too many pixels; raise max_pixels if you trust the file ({error})"
+    if isinstance(error, MemoryError):
+        return "not enough memory for its pixels"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"damaged, cut off or of a variety that is not read ({text})"
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ReadError(
+            f"it has {width} x {height} pixels, more than max_pixels = {max_pixels}; "
+            "raise the limit if you trust the file"
+        )
+
+
+@contextmanager
+def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    with _limit_lock:
+        before = Image.MAX_IMAGE_PIXELS
+        if before is not None:
+            Image.MAX_IMAGE_PIXELS = max(before, max_pixels)
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
+    Image.init()
+    file.seek(0)
+    with _pillow_limit(max_pixels):
+        image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    _check_size(*image.size, max_pixels)
+    return image
+
+
+def _read_with_pillow(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
+    image = _open(file, max_pixels)
+    pixels = _deep_color(image, file, max_pixels)
+    if pixels is None:
+        pixels = np.asarray(_plain(image))
+    # After loading, because Pillow turns TIFF itself and then says that it is upright.
+    image.load()
+    orientation = image.getexif().get(ORIENTATION, 1)
+    if image.format == "PNG":
+        _open(file, max_pixels).verify()  # decoding does not look at the checksums
+    return _upright(pixels, orientation)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """One of the modes L, RGB, RGBA, I;16, I, F."""
+    if image.mode in ("L", "RGB", "RGBA", "I", "F") or image.mode.startswith("I;16"):
+        return image
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    # Through RGBA, as Pillow warns of palettes with alpha otherwise.
+    return image.convert("RGBA" if image.mode in ("P", "PA", "RGBa") else "RGB")
+
+
+def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> NDArray[Any] | None:
+    """Colour, or grey with alpha, of 16 bits; Pillow itself keeps the upper 8 only.
+
+    Read with the opposite byte order, the lower bytes are the upper ones.
+    """
+    tiles: list[Any] = list(getattr(image, "tile", ()))
+    args = [[tile[3]] if isinstance(tile[3], str) else list(tile[3] or [""]) for tile in tiles]
+    kinds = {first for first, *_ in args}
+    if len(kinds) != 1:
+        return None
+    kind = str(kinds.pop())
+
+    def decoded_as(rawmode: str) -> NDArray[np.uint16]:
+        again: Any = _open(file, max_pixels)
+        again.tile = [
+            tile._replace(args=new) if hasattr(tile, "_replace") else (*tile[:3], new)
+            for tile, (_, *rest) in zip(tiles, args, strict=True)
+            for new in [(rawmode, *rest) if rest else rawmode]
+        ]
+        return np.asarray(again).astype(np.uint16)
+
+    if kind == "LA;16B" and image.mode == "RGBA":
+        pixels = decoded_as("RGBA")  # two bytes of grey, two of alpha
+        return pixels[..., 0] << 8 | pixels[..., 1]
+    mode, _, order = kind.partition(";16")
+    if mode in ("RGB", "RGBA", "RGBX") and order in OPPOSITE:
+        return decoded_as(kind) << 8 | decoded_as(f"{mode};16{OPPOSITE[order]}")
+    return None
+
+
+def _read_tiff(file: IO[bytes], max_pixels: int) -> NDArray[Any] | None:
+    """First page of a TIFF with more than 8 bits; None where Pillow reads it as well."""
+    import tifffile
+
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        page: Any = tiff.pages[0]
+        _check_size(page.imagewidth, page.imagelength * page.imagedepth, max_pixels)
+        if DNG_VERSION in page.tags or page.subfiletype & 1:
+            raise ReadError("its first picture is a thumbnail; export it to a plain TIFF first")
+        if page.bitspersample <= 8:
+            return None
+        kind = str(page.dtype)
+        if kind not in ("uint16", "float16", "float32", "float64") or page.imagedepth != 1:
+            raise ReadError(f"TIFF with values of type {kind} is not read; use 8, 16 bits or float")
+        if page.photometric not in (0, 1, 2):
+            raise ReadError("TIFF with more than 8 bits must be grey or RGB; convert it first")
+        separate = page.planarconfig == 2 and page.samplesperpixel > 1
+        try:
+            pixels = np.asarray(page.asarray())
+        except ValueError as error:
+            if "imagecodecs" in str(error) and not separate:
+                return None
+            raise
+        orientation = page.tags.valueof(ORIENTATION, default=1)
+    if separate:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if page.photometric == 0:  # 0 is white
+        white = np.iinfo(np.uint16).max if kind == "uint16" else 1
+        pixels = white - pixels
+    if pixels.ndim == 3 and page.photometric != 2:
+        pixels = pixels[..., 0]
+    return _upright(pixels, orientation)
+
+
+def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
+    """Undo the turns and flips 1 to 8 of EXIF; anything else counts as upright."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _finish(pixels: NDArray[Any]) -> NDArray[Any]:
+    if pixels.ndim == 3:
+        if pixels.shape[2] not in (3, 4):
+            raise ReadError(f"it has {pixels.shape[2]} channels; convert it to grey or RGB")
+        pixels = pixels[..., :3]
+    if (pixels.ndim != 2 and pixels.ndim != 3) or 0 in pixels.shape:
+        raise ReadError(f"it is no picture but values of shape {pixels.shape}")
+    if pixels.dtype.kind == "f":
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise ReadError("it holds NaN or infinity; replace them first")
+        if low < 0 or high > 1:
+            raise ReadError(f"floats must be within [0, 1], but span [{low:.6g}, {high:.6g}]")
+        return np.require(pixels, np.float32, ["C", "W"])
+    if pixels.dtype.itemsize > 2:  # Pillow's mode I: 16-bit PNM and old PNG, or 32 bits
+        if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
+            raise ReadError("integers of 32 bits are not read; convert it to 8 or 16 bits")
+        return np.require(pixels, np.uint16, ["C", "W"])
+    # Pillow's memory is read-only.
+    return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
