@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
+from joblib import cpu_count, effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -57,6 +58,11 @@ def each(
     Names no backend, so that ``joblib.parallel_config`` decides where it runs.
     """
     return list(Parallel(n_jobs=n_jobs)(delayed(function)(s, *args) for s in samples))
+
+
+def threads_each(n_jobs: int | None) -> int:
+    """Threads that each of `n_jobs` workers may use without crowding the cores."""
+    return max(1, int(cpu_count()) // int(effective_n_jobs(n_jobs)))
 
 
 def restack(results: list[Any], stacked: bool) -> Any:

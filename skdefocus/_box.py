@@ -234,11 +234,12 @@ def box_sums(
     with Crew(n_threads, []) as crew:
         frame.sum_rows(1, plane.dtype, fill, rows, crew)
         crew.share(work, range(frame.count))
-    return from_strips(both, frame.shape[1])[0]
+    total: Floats = from_strips(both, frame.shape[1])[0]
+    return total
 
 
 def from_strips(strips: Floats, width: int) -> Floats:
     """Lay strips (strips, planes, H, width) side by side: (planes, H, W)."""
     count, planes, height, strip = strips.shape
-    side: Floats = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)[..., :width]
-    return side
+    side: Floats = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)
+    return side[..., :width]

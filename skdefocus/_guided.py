@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._box import PIECE, Crew, Floats, Frame, Scratch, spans
+from skdefocus._box import Crew, Floats, Frame, Scratch
 
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
@@ -67,22 +67,30 @@ class Fit:
         self._spare: list[Scratch] = []
         self._planes: list[Scratch] = []
         self.mean = np.empty(self.frame.strips(self.channels))
+        # Where pixels without weight lie off the plane of those with some, float32 is not enough.
+        precise = weights is not None and self.channels > 1
+        self.factors = np.empty(
+            self.frame.strips(len(pairs(self.channels))), np.float64 if precise else self.dtype
+        )
+        self.votes = None if alpha is None else np.empty(self.frame.strips(1), self.dtype)
         with self._crew() as crew:
-            evidence, cov = self._moments(crew)
-            self.factors, self.votes = self._factored(cov, evidence, eps, alpha, edge_aware, crew)
+            evidence = self._describe(eps, alpha, edge_aware, crew)
             self.per_vote = self._tally(evidence, crew)
         self.deserted = isinstance(self.per_vote, np.ndarray) and not self.per_vote.all()
 
     def _crew(self) -> Crew:
         return Crew(self.n_threads, self._spare)
 
-    def _moments(self, crew: Crew) -> tuple[Floats | None, Floats]:
-        """Set the guide's means; return the windows' evidence and the guide's covariances."""
+    def _describe(
+        self, eps: float, alpha: float | None, edge_aware: bool, crew: Crew
+    ) -> Floats | None:
+        """Set means, factors and votes by variance; return the windows' evidence."""
         channels, frame, weights = self.channels, self.frame, self.weights
         first = int(weights is not None)
         planes = first + channels + len(pairs(channels))
         evidence = None if weights is None else np.empty(frame.strips(1), self.dtype)
-        cov = np.empty(frame.strips(len(pairs(channels))))
+        # Regularisation that depends on all variances has to wait for them.
+        kept = np.empty(self.factors.shape) if edge_aware else None
 
         def fill(band: Floats, y0: int, y1: int) -> None:
             guide = self.guide[:, y0:y1]
@@ -94,53 +102,50 @@ class Fit:
             for k, (i, j) in enumerate(pairs(channels)):
                 np.multiply(level[i], guide[j], out=band[first + channels + k])
 
-        rows = np.empty(frame.strips(planes, mirrored=True))
-        frame.sum_rows(rows.shape[1], np.float64, fill, rows, crew)
+        held = Scratch()
+        rows = held("rows", frame.strips(planes, mirrored=True), np.float64)
+        frame.sum_rows(planes, np.float64, fill, rows, crew)
 
         def work(s: int, scratch: Scratch) -> None:
-            shape = rows.shape[1:2] + cov.shape[2:]
-            sums = scratch("moments", shape, np.float64)
+            sums = scratch("moments", (planes, *self.mean.shape[2:]), np.float64)
             frame.sum_columns(rows[s], sums, scratch)
             if evidence is None:
                 sums *= self.scale
             else:
                 evidence[s] = sums[0]
                 sums[1:] *= inverse(sums[0])
-            self.mean[s] = mean = sums[first : first + channels]
-            for k, (i, j) in enumerate(pairs(channels)):
-                np.multiply(mean[i], mean[j], out=cov[s, k])
-                np.subtract(sums[first + channels + k], cov[s, k], out=cov[s, k])
-                if i == j:
-                    cov[s, k] *= cov[s, k] > ROUNDING * sums[first + channels + k]
+            self.mean[s] = sums[first : first + channels]
+            cov = sums[first + channels :]
+            centre(cov, self.mean[s], scratch)
+            if kept is None:
+                self._factor(s, cov, eps, alpha, scratch)
+            else:
+                kept[s] = cov
 
         crew.share(work, range(frame.count))
-        return evidence, cov
+        if planes <= channels + 2:  # No more than an image needs later.
+            self._planes.append(held)
+        if kept is not None:
+            mean_inverse = self._mean_inverse(kept, evidence, crew)
 
-    def _factored(
-        self,
-        cov: Floats,
-        evidence: Floats | None,
-        eps: float,
-        alpha: float | None,
-        edge_aware: bool,
-        crew: Crew,
-    ) -> tuple[Floats, Floats | None]:
-        """Factors of the covariances, and the windows' votes by variance."""
-        channels, frame = self.channels, self.frame
-        factors = np.empty(frame.strips(cov.shape[1]), self.dtype)
-        votes = None if alpha is None else np.empty(frame.strips(1), self.dtype)
-        mean_inverse = self._mean_inverse(cov, evidence, crew) if edge_aware else 1.0
+            def finish(s: int, scratch: Scratch) -> None:
+                reg = variances(kept[s], channels)
+                reg += TINY
+                np.divide(eps / mean_inverse, reg, out=reg)
+                self._factor(s, kept[s], reg, alpha, scratch)
 
-        def work(s: int, scratch: Scratch) -> None:
-            variance = variances(cov[s], channels)
-            if votes is not None and alpha is not None:
-                votes[s] = TINY / (variance**alpha + TINY)
-            reg = eps / ((variance + TINY) * mean_inverse) if edge_aware else eps
-            factor(cov[s], reg, channels)
-            factors[s] = cov[s]
+            crew.share(finish, range(frame.count))
+        return evidence
 
-        crew.share(work, range(frame.count))
-        return factors, votes
+    def _factor(
+        self, s: int, cov: Floats, reg: Floats | float, alpha: float | None, scratch: Scratch
+    ) -> None:
+        if self.votes is not None and alpha is not None:
+            votes = variances(cov, self.channels) ** alpha
+            votes += TINY
+            np.divide(TINY, votes, out=self.votes[s, 0], casting="same_kind")
+        factor(cov, reg, self.channels, scratch)
+        self.factors[s] = cov
 
     def _mean_inverse(self, cov: Floats, evidence: Floats | None, crew: Crew) -> float:
         """Mean of 1 / variance over all windows, by evidence."""
@@ -212,21 +217,27 @@ class Fit:
     def _solve(self, s: int, sums: Floats, fits: Floats, scratch: Scratch) -> None:
         """Write the fits of strip `s`, (b, a...), for sums of (I, G I...), which are lost."""
         mean, factors, a = self.mean[s], self.factors[s], fits[1:]
-        exact = scratch("exact", mean.shape[1:], np.float64)
-        part = scratch("part", mean.shape[1:], self.dtype)
+        part = scratch("part", mean.shape[1:], np.float64)
         fits[0] = sums[0]
         # Forward in float64: what is left of a covariance is small where channels are alike.
         for i in range(self.channels):
-            sums[i + 1] -= np.multiply(mean[i], sums[0], out=exact)
+            sums[i + 1] -= np.multiply(mean[i], sums[0], out=part)
             for j in range(i):
-                exact[...] = factors[_at(i, j)]
-                exact *= sums[j + 1]
-                sums[i + 1] -= exact
-            a[i] = sums[i + 1]
+                part[...] = factors[_at(i, j)]
+                part *= sums[j + 1]
+                sums[i + 1] -= part
+        x = sums[1:]
+        if factors.dtype != x.dtype:
+            a[...] = x
+            x = a
+        part = scratch("part", mean.shape[1:], x.dtype)
         for i in reversed(range(self.channels)):
-            a[i] *= factors[_at(i, i)]
+            x[i] *= factors[_at(i, i)]
             for k in range(i + 1, self.channels):
-                a[i] -= np.multiply(factors[_at(k, i)], a[k], out=part)
+                x[i] -= np.multiply(factors[_at(k, i)], x[k], out=part)
+        if x is not a:
+            a[...] = x
+        part = scratch("part", mean.shape[1:], self.dtype)
         for i in range(self.channels):
             part[...] = mean[i]
             part *= a[i]
@@ -251,79 +262,6 @@ class Fit:
             out[per == 0] = fallback
 
 
-class CoarseFit(Fit):
-    """Fits to means over blocks of `step` by `step` pixels, interpolated between them.
-
-    Parameters
-    ----------
-    guide, weights
-        At full size, and so are the images to come.
-    radius, eps, alpha, edge_aware, n_threads
-        As of `Fit`; the radius in pixels at full size.
-    step : int
-        Side of the blocks.
-    """
-
-    def __init__(
-        self,
-        guide: Floats,
-        radius: int,
-        eps: float,
-        weights: Floats | None,
-        alpha: float | None,
-        edge_aware: bool,
-        n_threads: int,
-        step: int,
-    ) -> None:
-        self.step, self.fine = step, guide
-        super().__init__(
-            block_means(guide, step),
-            max(1, round((2 * radius + 1 - step) / (2 * step))),
-            eps,
-            None if weights is None else block_means(weights[None], step)[0],
-            alpha,
-            edge_aware,
-            n_threads,
-        )
-        self.image_weights = weights
-
-    def apply(self, image: Floats, out: Floats) -> None:
-        """Filter `image` (H, W) into `out`, which may be `image`."""
-        if self.image_weights is None or self.weights is None:
-            small = block_means(image[None], self.step)[0]
-        else:
-            small = block_means((image * self.image_weights)[None], self.step)[0]
-            small *= inverse(self.weights)
-        super().apply(small, out)
-
-    def _predict(self, fits: Floats, fallback: float | None, out: Floats, crew: Crew) -> None:
-        height, width = self.frame.shape
-        full_height, full_width = self.fine.shape[1:]
-        # With a border, to interpolate to the image's.
-        wide = np.empty((fits.shape[1], height + 2, full_width), self.dtype)
-
-        def widen(fits: Floats, y0: int, y1: int) -> None:
-            narrow = np.empty((*fits.shape[:2], width + 2), self.dtype)
-            for i, plane in enumerate(fits):
-                level = fallback if i == 0 or fallback is None else 0.0
-                self._divide(plane, y0, y1, level, narrow[i, :, 1:-1])
-            narrow[..., 0], narrow[..., -1] = narrow[..., 1], narrow[..., -2]
-            stretch(narrow, self.step, wide[:, y0 + 1 : y1 + 1], 2)
-
-        def predict(piece: tuple[int, int], scratch: Scratch) -> None:
-            k0, k1 = piece
-            y0, y1 = k0 * self.step, min(k1 * self.step, full_height)
-            fine = scratch("fine", (len(wide), y1 - y0, full_width), self.dtype)
-            stretch(wide[:, k0 : k1 + 2], self.step, fine, 1)
-            combine(fine, self.fine[:, y0:y1])
-            out[y0:y1] = fine[0]
-
-        self.frame.sum_rows(len(wide), self.dtype, fits, widen, crew)
-        wide[:, 0], wide[:, -1] = wide[:, 1], wide[:, -2]
-        rows = max(1, PIECE // (full_width * self.step * wide.itemsize))
-        crew.share(predict, spans(height, rows))
-
-
 def pairs(channels: int) -> list[tuple[int, int]]:
     """Rows and columns of a lower triangle, row by row."""
     return [(i, j) for i in range(channels) for j in range(i + 1)]
@@ -343,7 +281,17 @@ def variances(cov: Floats, channels: int) -> Floats:
     return total
 
 
-def factor(cov: Floats, reg: Floats | float, channels: int) -> None:
+def centre(moments: Floats, mean: Floats, scratch: Scratch) -> None:
+    """Turn mean products, (pairs, ...), into covariances, in place."""
+    part = scratch("part", mean.shape[1:], np.float64)
+    for k, (i, j) in enumerate(pairs(len(mean))):
+        least = ROUNDING * moments[k] if i == j else None
+        moments[k] -= np.multiply(mean[i], mean[j], out=part)
+        if least is not None:
+            moments[k] *= moments[k] > least
+
+
+def factor(cov: Floats, reg: Floats | float, channels: int, scratch: Scratch) -> None:
     """Turn symmetric matrices, plus `reg` on the diagonal, into L and 1/D of L D Lᵀ, in place.
 
     Parameters
@@ -351,6 +299,8 @@ def factor(cov: Floats, reg: Floats | float, channels: int) -> None:
     cov : ndarray of shape (channels * (channels + 1) / 2, ...)
         The lower triangles, row by row.
     """
+    part = scratch("part", cov.shape[1:], np.float64)
+    ratio = scratch("ratio", cov.shape[1:], np.float64)
     for j in range(channels):
         pivot = cov[_at(j, j)]
         pivot += reg
@@ -358,17 +308,19 @@ def factor(cov: Floats, reg: Floats | float, channels: int) -> None:
         np.maximum(pivot, reg, out=pivot)
         np.reciprocal(pivot, out=pivot)
         for i in range(j + 1, channels):
-            ratio = cov[_at(i, j)] * pivot
+            entry = cov[_at(i, j)]
+            np.multiply(entry, pivot, out=ratio)
             for k in range(j + 1, i + 1):
                 # Column j of the rows above i holds L already, row i's own is `ratio`.
                 below = ratio if k == i else cov[_at(k, j)]
-                cov[_at(i, k)] -= cov[_at(i, j)] * below
-            cov[_at(i, j)] = ratio
+                cov[_at(i, k)] -= np.multiply(entry, below, out=part)
+            entry[...] = ratio
 
 
 def inverse(x: Floats) -> Floats:
     """One over `x`, and 0 for 0."""
-    return np.divide(1, x, out=np.zeros_like(x), where=x > 0)
+    result: Floats = np.divide(1, x, out=np.zeros_like(x), where=x > 0)
+    return result
 
 
 def weighted_mean(image: Floats, weights: Floats | None) -> float:
@@ -384,36 +336,3 @@ def combine(fits: Floats, guide: Floats) -> None:
     for a, g in zip(fits[1:], guide, strict=True):
         a *= g
         fits[0] += a
-
-
-def block_means(planes: Floats, step: int) -> Floats:
-    """Means of (K, H, W) over blocks of `step` by `step`; the last ones hold what is left."""
-    for axis in (1, 2):
-        x = np.moveaxis(planes, axis, 1)
-        means = x[:, ::step].copy()
-        for j in range(1, step):
-            part = x[:, j::step]
-            means[:, : part.shape[1]] += part
-        means /= step
-        left = x.shape[1] % step
-        if left:
-            means[:, -1] *= step / left
-        planes = np.moveaxis(means, 1, axis)
-    return np.ascontiguousarray(planes)
-
-
-def stretch(x: Floats, step: int, out: Floats, axis: int) -> None:
-    """Interpolate linearly between blocks' centres.
-
-    `x` has one value per block on `axis`, and one more on either side; `out` has `step`, the last
-    block maybe fewer.
-    """
-    x, out = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
-    slope = x[1:] - x[:-1]
-    for j in range(step):
-        into = out[j::step]
-        t = (j + 0.5) / step - 0.5
-        first = int(t >= 0)
-        part = slice(first, first + len(into))
-        np.multiply(slope[part], t + 1 - first, out=into)
-        into += x[part]

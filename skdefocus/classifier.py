@@ -8,14 +8,13 @@ from itertools import pairwise, product
 from typing import Any, Self
 
 import numpy as np
-from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_memory
 
 from skdefocus import _onnx
-from skdefocus._base import ImageTransformer, each
+from skdefocus._base import ImageTransformer, each, threads_each
 from skdefocus._validation import check_choice, check_image, check_int
 from skdefocus.records import LevelGrid, PatchGrid, windows
 
@@ -267,7 +266,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     def _threads(self) -> int:
         if self.n_threads is not None:
             return self.n_threads
-        return max(1, cpu_count() // effective_n_jobs(self.n_jobs))
+        return threads_each(self.n_jobs)
 
     def _providers(self) -> tuple[str, ...] | None:
         return None if self.providers is None else tuple(self.providers)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._box import Floats, box_sums
-from skdefocus._guided import CoarseFit, Fit, inverse, weighted_mean
+from skdefocus._coarse import CoarseFit
+from skdefocus._guided import Fit, inverse, weighted_mean
 from skdefocus._planes import check_out, check_planes, check_weights, promoted
 from skdefocus._validation import check_int, check_real
 

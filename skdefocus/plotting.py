@@ -20,11 +20,10 @@ Float = NDArray[np.float32]
 
 #: Perceptually uniform and safe for colour-blind readers; dark is in focus.
 CMAP = "inferno"
-CONFIDENCE_CMAP = "gray"
 DPI = 120
 #: Largest width and height of a panel of an overview, and the space around it, in inches.
 PANEL = (5.3, 4.6)
-LEFT, RIGHT, TOP, BOTTOM, GAP, BAR, TICKS = 0.1, 0.05, 0.36, 0.1, 0.16, 0.13, 0.42
+LEFT, RIGHT, TOP, BOTTOM, GAP, BAR, TICKS = 0.1, 0.05, 0.36, 0.1, 0.16, 0.13, 0.36
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -94,7 +93,7 @@ def show_map(
     top = _upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
     if ax is None:
         width, height = _panel(values.shape)
-        figure = _figure(width + (0.9 if colorbar else 0.1), height + 0.1)
+        figure = _figure(width + (0.78 if colorbar else 0.1), height + 0.1)
         figure.set_layout_engine("constrained")
         ax = figure.add_subplot()
     ax.set_axis_off()
@@ -110,9 +109,7 @@ def show_map(
     return ax
 
 
-def overview(
-    image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = None, *, title: str = ""
-) -> Figure:
+def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = None) -> Figure:
     """Photograph, map and confidence beside each other.
 
     Parameters
@@ -124,8 +121,6 @@ def overview(
     confidence : array_like of shape (H, W) or (rows, columns), or None
         From 0 to 1, per pixel or per cell as in :attr:`skdefocus.LevelGrid.confidence`; None leaves
         the third picture out.
-    title : str, default=""
-        Stands above the photograph, "Photograph" if empty.
 
     Returns
     -------
@@ -151,15 +146,18 @@ def overview(
     height, width = values.shape
     shrink = max(1, math.ceil(max(height / PANEL[1], width / PANEL[0]) / (2 * DPI)))
     top = _upper_end(values)
-    extend = _extend(values, top)
-    panels: list[tuple[str, Any, dict[str, Any], str | None]] = [
-        (title or "Photograph", _shrink(photograph, shrink), {"cmap": "gray", "vmax": 1}, None),
-        ("Blur σ (pixels, 0 is in focus)", _shrink(values, shrink), {"cmap": CMAP, "vmax": top},
-         extend),
-    ]  # fmt: skip
+    panels: list[tuple[str, Float, dict[str, Any], str | None]] = [
+        ("Photograph", _shrink(photograph, shrink), {"cmap": "gray", "vmax": 1}, None),
+        (
+            "Blur σ (pixels, 0 is in focus)",
+            _shrink(values, shrink),
+            {"cmap": CMAP, "vmax": top},
+            _extend(values, top),
+        ),
+    ]
     if confidence is not None:
         cells = _check_map(confidence, "confidence")
-        look = {"cmap": CONFIDENCE_CMAP, "vmax": 1}
+        look: dict[str, Any] = {"cmap": "gray", "vmax": 1, "interpolation": "nearest"}
         panels.append(("Confidence (0 cannot tell, 1 sure)", cells, look, "neither"))
 
     w, h = _panel(values.shape)
@@ -177,10 +175,7 @@ def overview(
         ax.set_axis_off()
         ax.set_title(name, loc="left", fontsize=11, pad=5)
         # One extent for all, so that cells lie on their pixels whatever the size of the array.
-        drawn = ax.imshow(
-            pixels, extent=_extent(pixels, values), aspect="auto", vmin=0, **look,
-            interpolation="nearest" if bar == "neither" else "antialiased",
-        )  # fmt: skip
+        drawn = ax.imshow(pixels, extent=_extent(pixels, values), aspect="auto", vmin=0, **look)
         ax.set(xlim=(0, width), ylim=(height, 0))
         if bar is not None:
             where = figure.add_axes(_box(x + w + 0.06, y, BAR, h, size))

@@ -50,8 +50,9 @@ class Conditions:
     sharpened: float = 0.1
     jpeg: float = 0.6
     reduced: float = 0.25
-    denoised: float = 0.5
-    textured: float = 0.5
+    denoised: float = 0.7
+    textured: float = 0.4
+    flat: float = 0.25
 
 
 def edge_blur_blocks(image: Float, block: int = BLOCK) -> NDArray[np.int8]:
@@ -103,7 +104,10 @@ def is_in_focus(image: Float) -> bool:
     return sharp >= 0.4 and soft <= 0.1 * (sharp + soft)
 
 
-def crop_places(image: Float, window: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+Places = NDArray[np.intp]
+
+
+def crop_places(image: Float, window: int) -> tuple[Places, Places, Places]:
     """Top-left corners of the windows that may be used, on the grid of blocks.
 
     A window may be used if no more than one in ten of its blocks has a soft strong edge and a
@@ -112,19 +116,25 @@ def crop_places(image: Float, window: int) -> tuple[NDArray[np.intp], NDArray[np
 
     Returns
     -------
-    textured, any : ndarray of shape (n, 2)
-        Corners of windows of which a fifth of the blocks or more is sharp, and of all.
+    textured, flat, any : ndarray of shape (n, 2)
+        Corners of windows of which a fifth of the blocks or more is sharp, of those without a
+        strong edge in the middle, and of all.
     """
     state = edge_blur_blocks(image)
     n = window // BLOCK
     if min(state.shape) < n:
-        return np.empty((0, 2), np.intp), np.empty((0, 2), np.intp)
+        none = np.empty((0, 2), np.intp)
+        return none, none, none
     view = np.lib.stride_tricks.sliding_window_view
     soft = view(state == -1, (n, n)).mean(axis=(2, 3))
     sharp = view(state == 1, (n, n)).mean(axis=(2, 3))
     near = view(ndimage.binary_dilation(state == 1, np.ones((7, 7))), (n, n)).any(axis=(2, 3))
     usable = (soft <= 0.1) & near
-    return np.argwhere(usable & (sharp >= 0.2)) * BLOCK, np.argwhere(usable) * BLOCK
+    rim = n // 4
+    middle = view(state != 0, (n, n))[:, :, rim : n - rim, rim : n - rim]
+    flat = usable & ~middle.any(axis=(2, 3))
+    textured = usable & (sharp >= 0.2)
+    return tuple(np.argwhere(where) * BLOCK for where in (textured, flat, usable))
 
 
 @lru_cache(maxsize=1024)
@@ -330,24 +340,25 @@ def crops_of(
         small = ndimage.uniform_filter(image, 2)[1::2, 1::2]
         views.append([(im, *crop_places(im, maker.window)) for im in (image, small)])
     own, lent = views
-    if not len(own[0][2]):
+    if not len(own[0][3]):
         return np.empty(0, record_type(size))
 
-    def pick(pair: list[Any], textured: bool) -> Float:
-        reduced = rng.random() < conditions.reduced and len(pair[1][2]) > 0
-        image, rich, all_places = pair[1 if reduced else 0]
-        if not len(all_places):
-            return pick(own, textured)
-        places = rich if textured and len(rich) else all_places
-        i, j = places[rng.integers(len(places))] + rng.integers(0, BLOCK, 2)
+    def pick(pair: list[Any], kind: int) -> Float:
+        reduced = rng.random() < conditions.reduced and len(pair[1][3]) > 0
+        image, *places = pair[1 if reduced else 0]
+        if not len(places[2]):
+            return pick(own, kind)
+        corners = places[kind] if len(places[kind]) else places[2]
+        i, j = corners[rng.integers(len(corners))] + rng.integers(0, BLOCK, 2)
         i, j = min(i, image.shape[0] - maker.window), min(j, image.shape[1] - maker.window)
         return np.asarray(image[i : i + maker.window, j : j + maker.window])
 
     out = np.empty(count, record_type(size))
+    shares = np.cumsum([conditions.textured, conditions.flat])
     for k in range(count):
-        textured = bool(rng.random() < conditions.textured)
-        crop, sigma = maker.draw(pick(own, textured), pick(lent, textured))
-        out[k] = (crop, sigma, number, textured)
+        kind = int(np.searchsorted(shares, rng.random(), side="right"))
+        crop, sigma = maker.draw(pick(own, kind), pick(lent, kind))
+        out[k] = (crop, sigma, number, kind == 0)
     return out
 
 

@@ -94,9 +94,10 @@ def test_where_there_is_no_strong_edge_nothing_is_said():
 
 def test_windows_lie_within_the_photograph_near_sharp_edges():
     image = (data.astronaut() @ [0.299, 0.587, 0.114] / 255).astype(np.float32)
-    rich, anywhere = patches.crop_places(image, 96)
+    rich, flat, anywhere = patches.crop_places(image, 96)
     assert 0 < len(rich) < len(anywhere)
     assert {tuple(c) for c in rich} <= {tuple(c) for c in anywhere}
+    assert {tuple(c) for c in flat} <= {tuple(c) for c in anywhere} - {tuple(c) for c in rich}
     assert (anywhere >= 0).all()
     assert (anywhere + 96 <= image.shape).all()
     assert (anywhere % patches.BLOCK == 0).all()
@@ -266,7 +267,8 @@ def test_crops_depend_on_the_seed_and_on_nothing_else(folder):
     one = crops(folder)
     assert crops(folder).tobytes() == one.tobytes()
     assert crops(folder, seed=1).tobytes() != one.tobytes()
-    assert crops(folder, other="gravel.png").tobytes() != one.tobytes()
+    lent = crops(folder, other="gravel.png", edge=1.0)
+    assert lent.tobytes() != crops(folder, edge=1.0).tobytes()
 
 
 def test_two_runs_write_identical_files(folder, tmp_path):

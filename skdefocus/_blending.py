@@ -1,0 +1,164 @@
+"""How frames are compared, the choice among them settled, and the chosen ones blended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from skdefocus.filters import GuidedFilter
+
+Float = NDArray[np.float32]
+Index = NDArray[np.intp]
+
+#: σ in pixels of the Gaussians that one frame is blurred by to see whether it becomes another.
+TRIALS = (0.7, 1.2, 2.0, 3.0, 4.5)
+#: σ in pixels of the windows over which detail and mismatch are averaged.
+DETAIL_WINDOW, MISMATCH_WINDOW = 2.0, 1.0
+#: Mean of the squared modified Laplacian of white noise of variance 1: 12 + 24 / π.
+LAPLACIAN_GAIN = 20.0
+#: Say of the energies of detail beside that of the mismatches.
+DETAIL_SHARE = 0.3
+#: Regularisation of the guided filters in squared intensity.
+EPS = 1e-2
+#: Say of the surroundings against a pixel's own evidence, which is at most 1.
+PRIOR = 0.05
+
+
+class Contest:
+    """The best of what has been offered at every pixel, and by how much it leads.
+
+    Equal offers are decided by the brighter frame, so that their order does not matter.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.best = np.full(size, -np.inf, np.float32)
+        self.second = np.full(size, -np.inf, np.float32)
+        self.grey = np.zeros(size, np.float32)
+        self.index = np.zeros(size, np.intp)
+
+    def offer(self, number: int, score: Float, grey: Float) -> None:
+        """Let frame `number` compete, with its scores and its grey values."""
+        wins = (score > self.best) | ((score == self.best) & (grey > self.grey))
+        self.second = np.maximum(self.second, np.where(wins, self.best, score))
+        self.best[wins], self.grey[wins], self.index[wins] = score[wins], grey[wins], number
+
+    @property
+    def evidence(self) -> Float:
+        """Lead of the best over the second, in [0, 1]: tanh(Δ / 2), Δ in nats."""
+        # Where no other frame reaches, the second is -inf.
+        return np.tanh((self.best - self.second) / 2).astype(np.float32)
+
+
+def detail(grey: Float, noise: float) -> Float:
+    """Log energy of local detail: the squared modified Laplacian, averaged.
+
+    Parameters
+    ----------
+    grey : ndarray of shape (H, W)
+    noise : float
+        Standard deviation of the noise; detail below it does not count.
+    """
+    kernel = np.array([-1, 2, -1], np.float32)
+    energy = np.abs(ndimage.correlate1d(grey, kernel, axis=0, mode="reflect"))
+    energy += np.abs(ndimage.correlate1d(grey, kernel, axis=1, mode="reflect"))
+    mean = ndimage.gaussian_filter(energy**2, DETAIL_WINDOW)
+    return np.log(mean + np.float32(LAPLACIAN_GAIN * noise**2))
+
+
+def blurred(grey: Float) -> Iterator[Float]:
+    """The trials: the image blurred more and more."""
+    return (ndimage.gaussian_filter(grey, sigma) for sigma in TRIALS)
+
+
+def mismatch(trials: Sequence[Float] | Iterator[Float], seen: Float, noise: float) -> Float:
+    """Log of how badly the best trial explains what is seen, averaged over a small window."""
+    least = np.full(seen.shape, np.inf, np.float32)
+    for trial in trials:
+        np.minimum(least, ndimage.gaussian_filter((trial - seen) ** 2, MISMATCH_WINDOW), out=least)
+    return np.log(least + np.float32(noise**2))
+
+
+def settle(
+    index: Index,
+    evidence: Float,
+    guide: Float,
+    radius: int,
+    min_area: int,
+    reach: Sequence[NDArray[np.bool_] | None],
+) -> Index:
+    """Make a choice of frames spatially consistent.
+
+    Every frame's share is smoothed along the guide's edges by guided filters in which a pixel
+    counts by its evidence, first in wide windows, whose result is the prior of the narrow ones;
+    the largest share wins. Then regions below `min_area` pixels go to what is next to them.
+
+    Parameters
+    ----------
+    index : ndarray of shape (H, W)
+        Numbers of the chosen frames.
+    evidence : ndarray of shape (H, W), in [0, 1]
+    guide : ndarray of shape (H, W)
+        Grey values of the chosen pixels.
+    radius : int
+        Of the narrow windows, pixels; 0 smooths nothing.
+    min_area : int
+        In pixels.
+    reach : sequence of ndarray of shape (H, W) or None
+        Where each frame has pixels; None is everywhere.
+    """
+    labels = np.flatnonzero(np.bincount(index.ravel()))
+    if len(labels) > 1 and radius > 0:
+        wide = GuidedFilter(guide, 8 * radius, EPS, weights=evidence + np.float32(1e-6))
+        narrow = GuidedFilter(guide, radius, EPS, weights=evidence + np.float32(PRIOR))
+        most, settled = np.full(index.shape, -np.inf, np.float32), index.copy()
+        for label in labels:
+            share = (index == label).astype(np.float32)
+            share = (evidence * share + PRIOR * wide.filter(share)) / (evidence + PRIOR)
+            share = narrow.filter(share)
+            if (where := reach[label]) is not None:
+                share[~where] = -np.inf
+            wins = (share > most) | ((share == most) & (index == label))
+            most[wins], settled[wins] = share[wins], label
+        index = settled
+    return without_specks(index, min_area)
+
+
+def without_specks(index: Index, min_area: int) -> Index:
+    """Give connected regions of fewer than `min_area` pixels to the nearest larger region."""
+    small = np.zeros(index.shape, bool)
+    for label in np.flatnonzero(np.bincount(index.ravel())):
+        regions, _ = ndimage.label(index == label)
+        too_small = np.bincount(regions.ravel()) < min_area
+        too_small[0] = False
+        small |= too_small[regions]
+    if not small.any() or small.all():
+        return index
+    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
+    return np.asarray(index[tuple(nearest)], np.intp)
+
+
+class Blend:
+    """Weighted mean of the frames, added one by one."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._sum = np.zeros(shape, np.float32)
+        self._weights = np.zeros(shape[:2], np.float32)
+        self._low = np.full(shape, np.inf, np.float32)
+        self._high = np.full(shape, -np.inf, np.float32)
+
+    def add(self, image: Float, weights: Float) -> None:
+        """Add a frame; pixels of weight 0 are as if there was none."""
+        self._weights += weights
+        w = weights.reshape(weights.shape + (1,) * (image.ndim - 2))
+        self._sum += w * image
+        np.minimum(self._low, image, out=self._low, where=w > 0)
+        np.maximum(self._high, image, out=self._high, where=w > 0)
+
+    @property
+    def image(self) -> Float:
+        """The mean; rounding does not lead out of the range of the frames."""
+        total = self._weights.reshape(self._weights.shape + (1,) * (self._sum.ndim - 2))
+        return np.clip(self._sum / total, self._low, self._high)

@@ -1,0 +1,114 @@
+"""Fits made on a smaller image and applied to the full one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from skdefocus._box import PIECE, Crew, Floats, Scratch, spans
+from skdefocus._guided import Fit, combine, inverse
+
+
+class CoarseFit(Fit):
+    """Fits to means over blocks of `step` by `step` pixels, interpolated between them.
+
+    Parameters
+    ----------
+    guide, weights
+        At full size, and so are the images to come.
+    radius, eps, alpha, edge_aware, n_threads
+        As of `Fit`; the radius in pixels at full size.
+    step : int
+        Side of the blocks.
+    """
+
+    def __init__(
+        self,
+        guide: Floats,
+        radius: int,
+        eps: float,
+        weights: Floats | None,
+        alpha: float | None,
+        edge_aware: bool,
+        n_threads: int,
+        step: int,
+    ) -> None:
+        self.step, self.fine = step, guide
+        super().__init__(
+            block_means(guide, step),
+            max(1, round((2 * radius + 1 - step) / (2 * step))),
+            eps,
+            None if weights is None else block_means(weights[None], step)[0],
+            alpha,
+            edge_aware,
+            n_threads,
+        )
+        self.image_weights = weights
+
+    def apply(self, image: Floats, out: Floats) -> None:
+        """Filter `image` (H, W) into `out`, which may be `image`."""
+        if self.image_weights is None or self.weights is None:
+            small = block_means(image[None], self.step)[0]
+        else:
+            small = block_means((image * self.image_weights)[None], self.step)[0]
+            small *= inverse(self.weights)
+        super().apply(small, out)
+
+    def _predict(self, fits: Floats, fallback: float | None, out: Floats, crew: Crew) -> None:
+        height, width = self.frame.shape
+        full_height, full_width = self.fine.shape[1:]
+        # With a border, to interpolate to the image's.
+        wide = np.empty((fits.shape[1], height + 2, full_width), self.dtype)
+
+        def widen(fits: Floats, y0: int, y1: int) -> None:
+            narrow = np.empty((*fits.shape[:2], width + 2), self.dtype)
+            for i, plane in enumerate(fits):
+                level = fallback if i == 0 or fallback is None else 0.0
+                self._divide(plane, y0, y1, level, narrow[i, :, 1:-1])
+            narrow[..., 0], narrow[..., -1] = narrow[..., 1], narrow[..., -2]
+            stretch(narrow, self.step, wide[:, y0 + 1 : y1 + 1], 2)
+
+        def predict(piece: tuple[int, int], scratch: Scratch) -> None:
+            k0, k1 = piece
+            y0, y1 = k0 * self.step, min(k1 * self.step, full_height)
+            fine = scratch("fine", (len(wide), y1 - y0, full_width), self.dtype)
+            stretch(wide[:, k0 : k1 + 2], self.step, fine, 1)
+            combine(fine, self.fine[:, y0:y1])
+            out[y0:y1] = fine[0]
+
+        self.frame.sum_rows(len(wide), self.dtype, fits, widen, crew)
+        wide[:, 0], wide[:, -1] = wide[:, 1], wide[:, -2]
+        rows = max(1, PIECE // (full_width * self.step * wide.itemsize))
+        crew.share(predict, spans(height, rows))
+
+
+def block_means(planes: Floats, step: int) -> Floats:
+    """Means of (K, H, W) over blocks of `step` by `step`; the last ones hold what is left."""
+    for axis in (1, 2):
+        x = np.moveaxis(planes, axis, 1)
+        means = x[:, ::step].copy()
+        for j in range(1, step):
+            part = x[:, j::step]
+            means[:, : part.shape[1]] += part
+        means /= step
+        left = x.shape[1] % step
+        if left:
+            means[:, -1] *= step / left
+        planes = np.moveaxis(means, 1, axis)
+    return np.ascontiguousarray(planes)
+
+
+def stretch(x: Floats, step: int, out: Floats, axis: int) -> None:
+    """Interpolate linearly between blocks' centres.
+
+    `x` has one value per block on `axis`, and one more on either side; `out` has `step`, the last
+    block maybe fewer.
+    """
+    x, out = np.moveaxis(x, axis, 0), np.moveaxis(out, axis, 0)
+    slope = x[1:] - x[:-1]
+    for j in range(step):
+        into = out[j::step]
+        t = (j + 0.5) / step - 0.5
+        first = int(t >= 0)
+        part = slice(first, first + len(into))
+        np.multiply(slope[part], t + 1 - first, out=into)
+        into += x[part]

@@ -1,0 +1,129 @@
+"""Bring frames of a focus stack to coincide: shifts, and affine maps for focus breathing."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.registration import phase_cross_correlation
+
+Float = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+#: Coarsest level of the pyramid: its shorter side in pixels.
+COARSEST = 64
+#: Steps per level at most, and the motion in pixels at which they end.
+STEPS, SMALL = 20, 0.005
+
+
+def inside(matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Where `warp` finds pixels of the frame, shape (H, W)."""
+    y, x = _mapped(matrix, size)
+    return (y >= 0) & (y <= size[0] - 1) & (x >= 0) & (x <= size[1] - 1)
+
+
+def warp(image: Float, matrix: Matrix, order: int = 3) -> Float:
+    """Resample a frame onto the reference; beyond its border its last pixels are repeated.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, C)
+    matrix : ndarray of shape (3, 3)
+        From (row, column, 1) of the reference to that of the frame.
+    order : int
+        Of the spline. The result stays within the range of the image.
+    """
+    planes = image[..., None] if image.ndim == 2 else image
+    at = _mapped(matrix, (image.shape[0], image.shape[1]))
+    out = np.empty_like(planes)
+    for c in range(planes.shape[2]):
+        ndimage.map_coordinates(planes[..., c], at, out[..., c], order=order, mode="nearest")
+    return np.clip(out, image.min(), image.max(), out=out).reshape(image.shape)
+
+
+def register(reference: Float, moving: Float, kind: str) -> Matrix:
+    """Find the map from the reference's pixels to those of another grey frame.
+
+    Translation by phase correlation, then Gauss-Newton steps on the squared differences over a
+    pyramid, with the frame's gain and offset as further unknowns. Large differences, which are
+    defocus rather than motion, count less.
+
+    Parameters
+    ----------
+    reference, moving : ndarray of shape (H, W)
+    kind : {"translation", "affine"}
+
+    Returns
+    -------
+    ndarray of shape (3, 3)
+        See `warp`; the identity where nothing is found to go by.
+    """
+    pyramid = [(reference, moving)]
+    while min(pyramid[-1][0].shape) >= 2 * COARSEST:
+        pyramid.append((_half(pyramid[-1][0]), _half(pyramid[-1][1])))
+    matrix = np.eye(3)
+    coarse = pyramid[-1]
+    shift = phase_cross_correlation(*map(_windowed, coarse), normalization=None)[0]
+    if (np.abs(shift) < np.array(coarse[0].shape) / 4).all():
+        matrix[:2, 2] = -shift
+    for level, (fixed, other) in enumerate(reversed(pyramid)):
+        if level:
+            # Pixel centres: position p of a level is 2 p + 1/2 of the next finer one.
+            up = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+            matrix = up @ matrix @ np.linalg.inv(up)
+        matrix = _refined(fixed, other, matrix, kind)
+    return matrix
+
+
+def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
+    """Gauss-Newton steps at one level of the pyramid."""
+    size = (fixed.shape[0], fixed.shape[1])
+    target = ndimage.gaussian_filter(fixed, 1.0)
+    source = ndimage.gaussian_filter(moving, 1.0)
+    half = np.array(size) / 2
+    y, x = ((axis - h) / h for axis, h in zip(np.indices(size, np.float32), half, strict=True))
+    for _ in range(STEPS):
+        seen = warp(source, matrix, order=1)
+        gy, gx = np.gradient(seen)
+        columns = [gy, gx]
+        if kind == "affine":
+            columns += [gy * y, gy * x, gx * y, gx * x]
+        use = inside(matrix, size)
+        design = np.stack([c[use] for c in [*columns, seen, np.ones_like(seen)]], axis=1)
+        difference = (target - seen)[use]
+        scale = 1.4826 * np.median(np.abs(difference)) + 1e-6
+        weight = (1 / (1 + (difference / (2 * scale)) ** 2)).astype(np.float32)
+        normal = (design * weight[:, None]).T @ design.astype(np.float64)
+        right = (design * weight[:, None]).T @ difference.astype(np.float64)
+        p = np.linalg.lstsq(normal, right, rcond=1e-9)[0]
+        # d holds the motion in pixels as a function of (row, column, 1).
+        d = np.zeros((3, 3))
+        d[:2, 2] = p[:2]
+        if kind == "affine":
+            slopes = np.array(p[2:6]).reshape(2, 2) / half
+            d[:2, :2], d[:2, 2] = slopes, p[:2] - slopes @ half
+        if not np.isfinite(d).all() or np.abs(p[: len(columns)]).max() > size[0] / 4:
+            return matrix
+        matrix = matrix @ (np.eye(3) + d)
+        if np.abs(p[: len(columns)]).max() < SMALL:
+            break
+    return matrix
+
+
+def _half(image: Float) -> Float:
+    """Mean over blocks of 2×2 pixels; an odd last row or column is left out."""
+    h, w = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+    return np.asarray(image[:h, :w].reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3)), np.float32)
+
+
+def _windowed(image: Float) -> Float:
+    """Without mean and borders, which would hold the correlation at no shift."""
+    window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
+    return np.asarray((image - image.mean()) * window, np.float32)
+
+
+def _mapped(matrix: Matrix, size: tuple[int, int]) -> NDArray[np.float64]:
+    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
+    y = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
+    x = matrix[1, 0] * rows + matrix[1, 1] * columns + matrix[1, 2]
+    return np.stack([y, x])
