@@ -1,6 +1,7 @@
 """Defocus maps in pixels from a single photograph, as scikit-learn estimators."""
 
 from skdefocus import datasets, filters, metrics, synthesis
+from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.patches import PatchExtractor
 from skdefocus.pipeline import defocus_map, make_defocus_pipeline
@@ -11,6 +12,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BlurLevelClassifier",
+    "EdgeReblurEstimator",
+    "FocusMeasure",
     "LevelGrid",
     "PatchExtractor",
     "PatchGrid",

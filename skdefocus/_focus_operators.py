@@ -14,6 +14,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from skdefocus.filters import box_mean
 
 __all__ = ["OPERATORS"]
 
-Float = NDArray[np.float32]
+Float = NDArray[np.floating[Any]]
 
 #: Differences of neighbours below this are not counted as gradients (of a range of 1).
 GRADIENT_THRESHOLD = 0.02
@@ -58,8 +59,7 @@ def differences(grey: Float, lag: int, axis: int) -> tuple[Float, Float]:
     pads[axis] = (lag, lag)
     x = np.moveaxis(np.pad(grey, pads, mode="symmetric"), axis, 0)
     d = np.moveaxis(x[lag:] - x[:-lag], 0, axis)
-    both = np.take(d, range(lag, lag + n), axis), np.take(d, range(n), axis)
-    return both
+    return np.take(d, range(lag, lag + n), axis), np.take(d, range(n), axis)
 
 
 def squares(grey: Float, lag: int) -> Float:

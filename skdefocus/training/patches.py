@@ -161,9 +161,7 @@ class _Crop:
         # and the last level the share of the others.
         return float(np.clip(self.rng.integers(-5, 10 * N_LEVELS - 5) / 10, 0, N_LEVELS - 1))
 
-    def blur(
-        self, spectrum: NDArray[np.complex64], level: float, shape: PSFShape
-    ) -> Float:
+    def blur(self, spectrum: NDArray[np.complex64], level: float, shape: PSFShape) -> Float:
         sigma = float(sigma_of_level(level))
         product = spectrum * _transfer(sigma, shape, self.window)
         x = fft.irfft2(product, s=(self.window, self.window))
@@ -242,9 +240,7 @@ class _Crop:
             out += np.asarray(hat, np.float32) * self.blur(spectrum, float(level), shape)
         return out, np.sqrt(variance).astype(np.float32)
 
-    def two_layers(
-        self, scene: Float, behind: Float, shape: PSFShape
-    ) -> tuple[Float, Float]:
+    def two_layers(self, scene: Float, behind: Float, shape: PSFShape) -> tuple[Float, Float]:
         """An occluding edge: a foreground with its own blur over a background with another."""
         front, back = self.level(), self.level()
         alpha = self.silhouette()
