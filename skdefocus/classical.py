@@ -234,7 +234,7 @@ class EdgeReblurEstimator(ImageTransformer):
     sigma0 : float, default=1.0
         Unit of the scales in pixels, > 0: gradients are compared between 0.5, 1, 2 and 4 of it.
         Larger ones suffer less from noise, smaller ones tell slight blurs and close edges apart.
-    threshold : float, default=3.0
+    threshold : float, default=5.0
         Least gradient of an edge, ≥ 0, in standard deviations of the gradient in the calmest
         tenth of the photograph.
     radius : int, default=16
@@ -289,7 +289,7 @@ class EdgeReblurEstimator(ImageTransformer):
         self,
         sigma0: float = 1.0,
         *,
-        threshold: float = 3.0,
+        threshold: float = 5.0,
         radius: int = 16,
         eps: float = 1e-3,
         max_sigma: float = 8.0,

@@ -42,7 +42,7 @@ class Conditions:
     """Shares and ranges of what happens to a crop between the scene and the file."""
 
     gradient: float = 0.15
-    edge: float = 0.25
+    edge: float = 0.45
     disc: float = 0.4
     linear_light: float = 0.7
     dark: float = 0.1
@@ -50,7 +50,7 @@ class Conditions:
     sharpened: float = 0.1
     jpeg: float = 0.6
     reduced: float = 0.25
-    denoised: float = 0.7
+    denoised: float = 0.6
     textured: float = 0.4
     flat: float = 0.25
 
@@ -291,11 +291,17 @@ class _Crop:
 
 
 def window_sigma(sigma: Float) -> Float:
-    """σ of every 32×32 window, every 8 pixels: the mean over its central 8×8 pixels."""
+    """σ of every 32×32 window, every 8 pixels: the median over its central 8×8 pixels.
+
+    At a depth edge it is that of the surface which covers more of them; a mean would be the σ of
+    neither, and teach the network to answer with what is nowhere in the scene.
+    """
     first = (PATCH - STRIDE) // 2
     n = (sigma.shape[0] - PATCH) // STRIDE + 1
     middle = sigma[first : first + n * STRIDE, first : first + n * STRIDE]
-    return middle.reshape(n, STRIDE, n, STRIDE).mean(axis=(1, 3)).astype(np.float32)
+    middle = middle.reshape(n, STRIDE, n, STRIDE).swapaxes(1, 2).reshape(n, n, STRIDE * STRIDE)
+    # The upper of the two middle values: their mean could again lie between two surfaces.
+    return np.partition(middle, STRIDE * STRIDE // 2)[..., STRIDE * STRIDE // 2].astype(np.float32)
 
 
 def photographs(folder: Path) -> list[Path]:
