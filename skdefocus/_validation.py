@@ -14,11 +14,28 @@ FloatImage = NDArray[np.float32]
 #: Rec. 601 luma, what "L" means in Pillow and grey in OpenCV.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
+#: Rows of a colour photograph that are turned to grey at once.
+GREY_ROWS = 128
+
 _ACCEPTED = "bool, uint8, uint16 or float"
 
 
 def check_image(image: Any, name: str = "image") -> FloatImage:
-    """Turn one photograph into float32 in [0, 1].
+    """Turn one photograph into float32 in [0, 1]; see :func:`check_photograph`.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3), float32
+        C-contiguous; shares memory with `image` where nothing had to change.
+    """
+    return scaled(check_photograph(image, name))
+
+
+def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
+    """Check one photograph and leave its values as they are.
+
+    A photograph as float32 is four times as large as one of 8 bits, and most of the work is done
+    by parts of it; :func:`scaled` converts these.
 
     Parameters
     ----------
@@ -29,8 +46,8 @@ def check_image(image: Any, name: str = "image") -> FloatImage:
 
     Returns
     -------
-    ndarray of shape (H, W) or (H, W, 3), float32
-        C-contiguous; shares memory with `image` where nothing had to change. Alpha is dropped.
+    ndarray of shape (H, W) or (H, W, 3)
+        Shares memory with `image`. Alpha is dropped.
 
     Raises
     ------
@@ -48,10 +65,8 @@ def check_image(image: Any, name: str = "image") -> FloatImage:
         raise ValueError(f"{name} must hold at least one pixel, got shape {x.shape}")
     if x.ndim == 3:
         x = x[..., 0] if x.shape[2] == 1 else x[..., :3]
-    if x.dtype == np.bool_:
-        return np.ascontiguousarray(x, np.float32)
-    if x.dtype in (np.uint8, np.uint16):
-        return np.multiply(x, np.float32(1 / np.iinfo(x.dtype).max), dtype=np.float32, order="C")
+    if x.dtype in (np.bool_, np.uint8, np.uint16):
+        return x
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(f"{name} must be {_ACCEPTED}, got dtype {x.dtype}")
     # One pass over the data: NaN fails both comparisons.
@@ -63,17 +78,29 @@ def check_image(image: Any, name: str = "image") -> FloatImage:
             f"{name} must be within [0, 1] if float, but spans [{low:.6g}, {high:.6g}]; "
             "divide by the largest possible value (for 8 bits: image / 255)"
         )
-    return np.ascontiguousarray(x, np.float32)
+    return x
 
 
-def to_grey(image: FloatImage) -> FloatImage:
-    """Grey values of a checked image, by the luma of Rec. 601 on the values as encoded."""
+def scaled(image: NDArray[Any]) -> FloatImage:
+    """Values of a checked photograph, or of a part of one, as C-contiguous float32 in [0, 1]."""
+    if np.issubdtype(image.dtype, np.unsignedinteger):
+        factor = np.float32(1 / np.iinfo(image.dtype).max)
+        return np.multiply(image, factor, dtype=np.float32, order="C")
+    return np.ascontiguousarray(image, np.float32)
+
+
+def to_grey(image: NDArray[Any]) -> FloatImage:
+    """Grey values of a checked photograph, by the luma of Rec. 601 on the values as encoded."""
     if image.ndim == 2:
-        return image
-    # Summed by plane: the same bits whatever BLAS is there.
-    grey = image[..., 0] * LUMA[0]
-    grey += image[..., 1] * LUMA[1]
-    grey += image[..., 2] * LUMA[2]
+        return scaled(image)
+    grey = np.empty(image.shape[:2], np.float32)
+    for start in range(0, len(image), GREY_ROWS):
+        part = scaled(image[start : start + GREY_ROWS])
+        # Summed by plane: the same bits whatever BLAS is there.
+        out = grey[start : start + GREY_ROWS]
+        np.multiply(part[..., 0], LUMA[0], out=out)
+        out += part[..., 1] * LUMA[1]
+        out += part[..., 2] * LUMA[2]
     return grey
 
 

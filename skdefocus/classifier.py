@@ -358,7 +358,6 @@ def _dense(
     """
     stride, size = facts.stride, facts.patch_size
     halo, frame = -(-facts.reach // stride), FRAME // stride
-    framed = np.pad(padded, FRAME, mode="symmetric")
     out = np.empty((*shape, len(facts.sigmas)), np.float32)
     shifts, skip = max(1, stride // step), max(1, step // stride)
     tile = max(1, TILE // (stride * skip))
@@ -370,7 +369,7 @@ def _dense(
         for first, last in pairwise(edges):
             low, high = first * skip, (last - 1) * skip + 1  # in windows of the network
             start, stop = max(low - halo, -frame), min(high + halo, (cells - 1) * skip + 1 + frame)
-            origin = FRAME + shift * step
+            origin = shift * step
             pixels = slice(origin + start * stride, origin + (stop - 1) * stride + size)
             yield slice(first, last), pixels, slice(low - start, high - start, skip)
 
@@ -380,6 +379,17 @@ def _dense(
             *(spans(n, s) for n, s in zip(part.shape, (a, b), strict=False))
         ):
             (rows, top, keep_rows), (columns, left, keep_columns) = down, across
-            answers = answer(framed[None, top, left])[0]
+            answers = answer(framed(padded, top, left)[None])[0]
             part[rows, columns] = answers[keep_rows, keep_columns]
     return out
+
+
+def framed(image: NDArray[np.float32], rows: slice, columns: slice) -> NDArray[np.float32]:
+    """Part of an image that goes on, mirrored, beyond its borders; copied only there."""
+    spans, pads = [], []
+    for span, length in ((rows, image.shape[0]), (columns, image.shape[1])):
+        low, high = max(span.start, 0), min(span.stop, length)
+        spans.append(slice(low, high))
+        pads.append((low - span.start, span.stop - high))
+    part = image[spans[0], spans[1]]
+    return np.pad(part, pads, mode="symmetric") if np.any(pads) else part

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skdefocus._base import ImageTransformer
-from skdefocus._validation import check_image, check_images, check_int, to_grey
+from skdefocus._validation import check_images, check_int, check_photograph, to_grey
 from skdefocus.records import PatchGrid
 
 __all__ = ["PatchExtractor"]
@@ -85,7 +85,7 @@ class PatchExtractor(ImageTransformer):
         patch_size, step = int(self.patch_size), int(self.step)
         images, stacked = check_images(X)
         return [
-            extract(check_image(image, f"X[{i}]"), patch_size, step, stacked)
+            extract(check_photograph(image, f"X[{i}]"), patch_size, step, stacked)
             for i, image in enumerate(images)
         ]
 
@@ -95,7 +95,7 @@ def extract(image: Any, patch_size: int, step: int, stacked: bool = False) -> Pa
 
     Parameters
     ----------
-    image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+    image : ndarray of shape (H, W) or (H, W, 3)
         Kept in the record as it is, not copied.
     patch_size, step : int
         In pixels, 1 ≤ `step` ≤ `patch_size`; not checked.

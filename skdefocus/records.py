@@ -7,6 +7,7 @@ pipeline, so the image and the grid travel with the sample itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ class PatchGrid:
 
     Attributes
     ----------
-    image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+    image : ndarray of shape (H, W) or (H, W, 3)
+        As it came, without alpha: bool, uint8, uint16, or float in [0, 1].
     padded : ndarray of shape (H', W'), float32
         Its grey values with symmetric borders, such that patch (i, j) begins at row ``i * step``
         and column ``j * step``.
@@ -33,7 +35,7 @@ class PatchGrid:
         Whether the image was a row of an array; its map then becomes one too.
     """
 
-    image: NDArray[np.float32]
+    image: NDArray[Any]
     padded: NDArray[np.float32]
     patch_size: int
     step: int
@@ -64,7 +66,8 @@ class LevelGrid:
 
     Attributes
     ----------
-    image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+    image : ndarray of shape (H, W) or (H, W, 3)
+        As it came, without alpha: bool, uint8, uint16, or float in [0, 1].
     proba : ndarray of shape (rows, columns, n_levels), float32
         Probabilities of the blur levels, summing to 1.
     sigmas : ndarray of shape (n_levels,), float64
@@ -75,7 +78,7 @@ class LevelGrid:
         See :class:`PatchGrid`.
     """
 
-    image: NDArray[np.float32]
+    image: NDArray[Any]
     proba: NDArray[np.float32]
     sigmas: NDArray[np.float64]
     step: int

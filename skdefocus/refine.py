@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skdefocus._base import ImageTransformer, each, restack, threads_each
-from skdefocus._validation import check_choice, check_int, check_real, to_grey
+from skdefocus._validation import check_choice, check_int, check_real, scaled, to_grey
 from skdefocus.filters import guided_filter, weighted_guided_filter
 from skdefocus.records import LevelGrid
 
@@ -21,6 +21,8 @@ Float = NDArray[np.float32]
 #: Variance of a level that no patch falls below, in squared levels: what a patch says is never
 #: exact, and a few patches must not outvote all others.
 FLOOR = 0.3
+#: Pixels that are refined at a time, so that memory does not grow with the image.
+STRIP = 1 << 22
 
 
 class WeightedGuidedRefiner(ImageTransformer):
@@ -155,16 +157,35 @@ def refine(
     level, evidence = belief(grid)
     level = fill(level, evidence, cell_means(grid.image, grid.step), eps, prior,
                  max(1, fill_radius // grid.step))  # fmt: skip
-    size = grid.image.shape[:2]
-    dense = enlarge(level, grid.step, size)
-    if n_iter:
-        picture = to_grey(grid.image) if guide == "grey" else grid.image
-        dense = weighted_guided_filter(
-            dense, picture, radius, eps, alpha=alpha, n_iter=n_iter, n_threads=n_threads,
-            weights=enlarge(evidence + np.float32(prior), grid.step, size),
-        )  # fmt: skip
+    weights = evidence + np.float32(prior)
     levels = np.arange(len(grid.sigmas), dtype=np.float32)
-    return np.interp(dense, levels, grid.sigmas).astype(np.float32)
+    height, width = grid.image.shape[:2]
+    out = np.empty((height, width), np.float32)
+    # A fit looks `radius` far and is averaged over as much.
+    for inner, outer in strips(height, width, grid.step, 2 * radius * n_iter):
+        size = outer.stop - outer.start, width
+        dense = enlarge(level, grid.step, size, outer.start)
+        if n_iter:
+            part = grid.image[outer]
+            dense = weighted_guided_filter(
+                dense, to_grey(part) if guide == "grey" else scaled(part), radius, eps,
+                alpha=alpha, edge_aware=False, n_iter=n_iter, n_threads=n_threads,
+                weights=enlarge(weights, grid.step, size, outer.start),
+            )  # fmt: skip
+        kept = slice(inner.start - outer.start, inner.stop - outer.start)
+        out[inner] = np.interp(dense[kept], levels, grid.sigmas)
+    return out
+
+
+def strips(height: int, width: int, step: int, halo: int) -> Iterator[tuple[slice, slice]]:
+    """Rows to make at a time, and with `halo` more on either side, from whole cells on."""
+    rows = -(-max(STRIP // width, 4 * halo, 1) // step) * step
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        yield (
+            slice(start, stop),
+            slice(max(start - halo, 0) // step * step, min(stop + halo, height)),
+        )
 
 
 def belief(grid: LevelGrid) -> tuple[Float, Float]:
@@ -199,20 +220,44 @@ def fill(
     return (evidence * level + np.float32(prior) * found) / weights
 
 
-def cell_means(image: Float, step: int) -> Float:
+def cell_means(image: NDArray[Any], step: int) -> Float:
     """Mean of the image over each cell; those cut off by the border repeat its last pixels."""
     height, width = image.shape[:2]
-    short = [(0, -height % step), (0, -width % step)] + [(0, 0)] * (image.ndim - 2)
-    if any(end for _, end in short):
-        image = np.pad(image, short, mode="edge")
-    rows, columns = image.shape[0] // step, image.shape[1] // step
-    cells = image.reshape(rows, step, columns, step, *image.shape[2:])
-    return np.asarray(cells.mean(axis=(1, 3)), np.float32)
+    rows, columns = -(-height // step), -(-width // step)
+    out = np.empty((rows, columns, *image.shape[2:]), np.float32)
+    for inner, _ in strips(height, width, step, 0):
+        part = scaled(image[inner])
+        short = [(0, -part.shape[0] % step), (0, -width % step), (0, 0)][: image.ndim]
+        if any(end for _, end in short):
+            part = np.pad(part, short, mode="edge")
+        cells = part.reshape(-1, step, columns, step, *image.shape[2:])
+        first = inner.start // step
+        out[first : first + len(cells)] = cells.mean(axis=(1, 3))
+    return out
 
 
-def enlarge(cells: Float, step: int, size: tuple[int, int]) -> Float:
-    """Interpolate values at the cells' centres linearly to an image of `size`."""
-    rows, columns = cells.shape
-    picture = Image.fromarray(np.ascontiguousarray(cells, np.float32))
-    whole = picture.resize((columns * step, rows * step), Image.Resampling.BILINEAR)
-    return np.asarray(whole, np.float32)[: size[0], : size[1]]
+def enlarge(cells: Float, step: int, size: tuple[int, int], start: int = 0) -> Float:
+    """Interpolate values at the cells' centres linearly to pixels.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (rows, columns), float32
+    step : int
+        Side of a cell in pixels.
+    size : tuple of two int
+        Rows and columns of the result.
+    start : int
+        The row of the whole image that the result begins with.
+
+    Returns
+    -------
+    ndarray of shape `size`, float32
+    """
+    first = max(start // step - 1, 0)
+    last = min(-(-(start + size[0]) // step) + 1, len(cells))
+    picture = Image.fromarray(np.ascontiguousarray(cells[first:last], np.float32))
+    whole = picture.resize(
+        (cells.shape[1] * step, (last - first) * step), Image.Resampling.BILINEAR
+    )
+    top = start - first * step
+    return np.asarray(whole, np.float32)[top : top + size[0], : size[1]]

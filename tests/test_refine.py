@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import skdefocus as sd
 from skdefocus.datasets import load_sample_scenes
 from skdefocus.records import LevelGrid
-from skdefocus.refine import belief, cell_means, enlarge, fill
+from skdefocus.refine import belief, cell_means, enlarge, fill, strips
 
 SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
 
@@ -86,6 +86,20 @@ def test_improves_on_the_coarse_map_of_layered_scenes():
     fine = sd.WeightedGuidedRefiner().transform(grids)
     assert sd.metrics.sigma_mae(truth, fine) < sd.metrics.sigma_mae(truth, coarse)
     assert sd.metrics.spearman(truth, fine) > 0.6
+
+
+@pytest.mark.parametrize("n_iter", [0, 1, 2])
+@pytest.mark.parametrize("guide", ["color", "grey"])
+def test_strips_equal_the_whole(monkeypatch, n_iter, guide):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.full(5, 0.3), (27, 6))
+    image = rng.integers(0, 256, (27 * 8 - 3, 6 * 8, 3), np.uint8)
+    refiner = sd.WeightedGuidedRefiner(radius=4, n_iter=n_iter, guide=guide)
+    whole = refiner.transform([grid_of(proba, image=image)])[0]
+    monkeypatch.setattr("skdefocus.refine.STRIP", 48 * 40)
+    assert len(list(strips(*image.shape[:2], 8, 8))) == 6
+    parts = refiner.transform([grid_of(proba, image=image)])[0]
+    assert_allclose(parts, whole, atol=1e-4)
 
 
 def test_belief():
