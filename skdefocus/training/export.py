@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skdefocus._onnx import FORMAT
-from skdefocus.training.levels import level_sigmas, soft_targets
+from skdefocus.training.levels import SPACINGS, soft_targets
 from skdefocus.training.networks import NETWORKS
 from skdefocus.training.patches import PATCH, STRIDE
 from skdefocus.training.train import evaluate, split
@@ -50,13 +50,15 @@ def load(run: Path) -> tuple[nn.Module, dict[str, object]]:
 
 
 @torch.no_grad()
-def temperature_of(net: nn.Module, crops: np.ndarray, sigma: np.ndarray) -> float:
+def temperature_of(
+    net: nn.Module, crops: np.ndarray, sigma: np.ndarray, sigmas: np.ndarray
+) -> float:
     """The temperature of least cross-entropy on held-out crops (Guo et al., ICML 2017)."""
     z = torch.cat(
         [net(torch.from_numpy(c.copy())[:, None].float() / 255) for c in np.array_split(crops, 30)]
     )
     z = z.movedim(1, -1).reshape(-1, z.shape[1])
-    target = torch.from_numpy(soft_targets(sigma.reshape(-1), level_sigmas()))
+    target = torch.from_numpy(soft_targets(sigma.reshape(-1), sigmas))
     grid = np.exp(np.linspace(-0.7, 0.7, 57))
     losses = [float(F.cross_entropy(z / t, target)) for t in grid]
     return float(grid[int(np.argmin(losses))])
@@ -74,14 +76,16 @@ def reach_of(net: nn.Module) -> int:
     return int(max(start - used[0], used[-1] + 1 - (start + PATCH)))
 
 
-def export(run: Path, data: Path, out: Path, version: str) -> None:
+def export(run: Path, data: Path, out: Path, version: str = "1") -> dict[str, float]:
+    """Write the ONNX file; returns the figures on held-out crops that stand in it."""
     torch.manual_seed(0)
     net, saved = load(run)
     records, _, check = split(data)
     facts = json.loads(data.with_suffix(".json").read_text())
     middle = check[:: max(1, len(check) // 3000)]
-    temperature = temperature_of(net, records["crop"][middle], records["sigma"][middle])
-    figures = evaluate(net, records, middle)
+    sigmas = SPACINGS[str(saved.get("spacing", "visible"))]
+    temperature = temperature_of(net, records["crop"][middle], records["sigma"][middle], sigmas)
+    figures = evaluate(net, records, middle, sigmas)
     model = Shipped(net, temperature).eval()
     example = torch.rand(2, 1, 48, 64)
     axes = {0: "n", 2: "h", 3: "w"}
@@ -97,7 +101,7 @@ def export(run: Path, data: Path, out: Path, version: str) -> None:
         "format": FORMAT,
         "version": version,
         "network": str(saved["network"]),
-        "sigmas": json.dumps(level_sigmas().tolist()),
+        "sigmas": json.dumps(sigmas.tolist()),
         "patch_size": str(PATCH),
         "stride": str(STRIDE),
         "reach": str(reach_of(net)),
@@ -123,6 +127,7 @@ def export(run: Path, data: Path, out: Path, version: str) -> None:
         if worst > 1e-4:
             raise SystemExit(f"ONNX differs from PyTorch by {worst}")
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, temperature {temperature:.3f}, {figures}")
+    return figures
 
 
 def main() -> None:

@@ -47,3 +47,11 @@ def soft_targets(sigma: NDArray[np.floating], sigmas: NDArray[np.floating]) -> N
     np.put_along_axis(out, upper[..., None] - 1, (1 - share)[..., None].astype(np.float32), -1)
     np.put_along_axis(out, upper[..., None], share[..., None].astype(np.float32), -1)
     return out
+
+
+#: How 20 levels can lie between 0 and 8 px; the first is what is shipped.
+SPACINGS = {
+    "visible": level_sigmas(),
+    "uniform": np.linspace(0.0, MAX_SIGMA, N_LEVELS),
+    "geometric": np.concatenate([[0.0], np.geomspace(0.25, MAX_SIGMA, N_LEVELS - 1)]),
+}

@@ -57,8 +57,8 @@ class InvertedResidual(nn.Module):
         return x + self.body(x) if self.residual else self.body(x)
 
 
-class MobileNetV2(nn.Module):
-    """MobileNetV2 for small patches: its blocks, with a total stride of 8 instead of 32.
+class Network(nn.Module):
+    """What all have in common: contrast planes, a body of total stride 8, the pooling, the levels.
 
     The mean over the last feature map is a learned 4×4 depthwise window instead, so that the
     middle of a patch can count for more than its rim; the wide 1×1 layer comes after it, where
@@ -66,37 +66,20 @@ class MobileNetV2(nn.Module):
 
     Parameters
     ----------
-    width : float
-        Multiplier of the channels.
+    layers : list of Module
+        From 2 channels to `channels`, with a total stride of 8.
+    channels : int
     n_levels : int
         Number of logits.
+    head : int
+        Number of features.
     """
 
-    #: expansion, channels, repeats, stride
-    blocks = (
-        (1, 16, 1, 1),
-        (6, 24, 2, 2),
-        (6, 32, 3, 2),
-        (6, 64, 4, 1),
-        (6, 96, 3, 1),
-        (6, 160, 1, 1),
-    )
-
-    def __init__(self, width: float = 0.5, n_levels: int = 20, head: int = 512) -> None:
+    def __init__(
+        self, layers: list[nn.Module], channels: int, n_levels: int = 20, head: int = 512
+    ) -> None:
         super().__init__()
-
-        def scaled(channels: int) -> int:
-            return max(16, int(channels * width + 4) // 8 * 8)
-
-        channels = 32
-        layers: list[nn.Module] = [Contrast(), conv(2, channels, 3, 2)]
-        for expand, out, repeats, stride in self.blocks:
-            for i in range(repeats):
-                layers.append(
-                    InvertedResidual(channels, scaled(out), stride if i == 0 else 1, expand)
-                )
-                channels = scaled(out)
-        self.body = nn.Sequential(*layers)
+        self.body = nn.Sequential(Contrast(), *layers)
         self.pool = nn.Sequential(
             nn.Conv2d(channels, channels * 2, 4, groups=channels, bias=False),
             nn.BatchNorm2d(channels * 2),
@@ -112,7 +95,111 @@ class MobileNetV2(nn.Module):
         return self.levels(self.dropout(self.features(x)))
 
 
+#: MobileNetV2's expansion, channels, repeats and stride, cut off where the stride is 8.
+MOBILE_BLOCKS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 1),
+    (6, 96, 3, 1),
+    (6, 160, 1, 1),
+)
+
+
+def mobilenetv2(width: float) -> Network:
+    """MobileNetV2 (Sandler et al. 2018) with its channels times `width`."""
+
+    def scaled(channels: int) -> int:
+        return max(16, int(channels * width + 4) // 8 * 8)
+
+    channels = 32
+    layers: list[nn.Module] = [conv(2, channels, 3, 2)]
+    for expand, out, repeats, stride in MOBILE_BLOCKS:
+        for i in range(repeats):
+            layers.append(InvertedResidual(channels, scaled(out), stride if i == 0 else 1, expand))
+            channels = scaled(out)
+    return Network(layers, channels)
+
+
+def vgg() -> Network:
+    """Plain 3×3 convolutions, two before each halving (Simonyan and Zisserman 2015)."""
+    layers: list[nn.Module] = []
+    channels = 2
+    for out in (32, 64, 128):
+        layers += [conv(channels, out, 3), conv(out, out, 3), nn.MaxPool2d(2)]
+        channels = out
+    return Network([*layers, conv(channels, channels, 3), conv(channels, channels, 3)], channels)
+
+
+class Basic(nn.Module):
+    """ResNet's basic block (He et al. 2016)."""
+
+    def __init__(self, inp: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv(inp, out, 3, stride),
+            nn.Conv2d(out, out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+        )
+        self.skip = (
+            nn.Identity()
+            if stride == 1 and inp == out
+            else nn.Sequential(nn.Conv2d(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.skip(x) + self.body(x))
+
+
+def resnet18() -> Network:
+    """ResNet-18's plan, half as wide, cut off where the stride is 8."""
+    layers: list[nn.Module] = [conv(2, 32, 3, 2)]
+    channels = 32
+    for out, stride in ((32, 1), (32, 1), (64, 2), (64, 1), (128, 2), (128, 1)):
+        layers.append(Basic(channels, out, stride))
+        channels = out
+    return Network(layers, channels)
+
+
+class Shuffle(nn.Module):
+    """ShuffleNetV2's unit (Ma et al. 2018): half of the channels pass by, then all are mixed."""
+
+    def __init__(self, inp: int, out: int, stride: int) -> None:
+        super().__init__()
+        half = out // 2
+        self.stride = stride
+
+        def depthwise(channels: int) -> list[nn.Module]:
+            return [
+                nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
+                nn.BatchNorm2d(channels),
+            ]
+
+        worked = inp if stride > 1 else half
+        self.work = nn.Sequential(conv(worked, half, 1), *depthwise(half), conv(half, half, 1))
+        self.passed = nn.Sequential(*depthwise(inp), conv(inp, half, 1)) if stride > 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = (x, x) if self.passed is not None else x.chunk(2, dim=1)
+        both = torch.stack([a if self.passed is None else self.passed(a), self.work(b)], dim=2)
+        return both.flatten(1, 2)
+
+
+def shufflenetv2() -> Network:
+    """ShuffleNetV2 at width 1.0, cut off where the stride is 8."""
+    layers: list[nn.Module] = [conv(2, 24, 3, 2)]
+    channels = 24
+    for out, repeats in ((116, 4), (232, 8)):
+        for i in range(repeats):
+            layers.append(Shuffle(channels, out, 2 if i == 0 else 1))
+            channels = out
+    return Network(layers, channels)
+
+
 NETWORKS = {
-    "mobilenetv2": lambda: MobileNetV2(1.0),
-    "mobilenetv2-0.5": lambda: MobileNetV2(0.5),
+    "mobilenetv2": lambda: mobilenetv2(1.0),
+    "mobilenetv2-0.5": lambda: mobilenetv2(0.5),
+    "vgg": vgg,
+    "resnet18": resnet18,
+    "shufflenetv2": shufflenetv2,
 }

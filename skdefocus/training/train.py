@@ -22,10 +22,35 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from skdefocus.training.levels import level_sigmas, soft_targets
+from skdefocus.training.levels import SPACINGS, soft_targets
 from skdefocus.training.networks import NETWORKS
 
-SIGMAS = level_sigmas()
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    return F.cross_entropy(logits, target)
+
+
+def smoothed(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy with a fifth of each target moved to the neighbours on either side."""
+    spread = F.pad(target, (0, 0, 0, 0, 1, 1))
+    spread = 0.8 * target + 0.1 * (spread[:, :-2] + spread[:, 2:])
+    return F.cross_entropy(logits, spread / spread.sum(1, keepdim=True))
+
+
+def ordinal(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy, and the squared distance of the cumulative distributions beside it."""
+    apart = torch.softmax(logits, 1).cumsum(1) - target.cumsum(1)
+    return F.cross_entropy(logits, target) + 0.5 * apart.square().sum(1).mean()
+
+
+def regression(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy, and the absolute error of the expected level beside it."""
+    levels = torch.arange(logits.shape[1], dtype=logits.dtype)[:, None, None]
+    error = ((torch.softmax(logits, 1) - target) * levels).sum(1).abs().mean()
+    return F.cross_entropy(logits, target) + 0.2 * error
+
+
+LOSSES = {f.__name__: f for f in (cross_entropy, smoothed, ordinal, regression)}
 
 
 def split(data: Path) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
@@ -37,7 +62,11 @@ def split(data: Path) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]
 
 
 def batches(
-    records: NDArray[Any], index: NDArray[np.intp], size: int, rng: np.random.Generator
+    records: NDArray[Any],
+    index: NDArray[np.intp],
+    size: int,
+    rng: np.random.Generator,
+    sigmas: NDArray[np.float64],
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled batches of (N, 1, S, S) crops and (N, 20, n, n) targets, flipped and transposed.
 
@@ -61,13 +90,17 @@ def batches(
             )
             sigma = np.concatenate([sigma[:, i : i + 1, j : j + 1] for i, j in corners])
         x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255
-        y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(soft_targets(sigma, SIGMAS), -1, 1)))
+        y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(soft_targets(sigma, sigmas), -1, 1)))
         yield x.contiguous(memory_format=torch.channels_last), y
 
 
 @torch.no_grad()
 def evaluate(
-    net: torch.nn.Module, records: NDArray[Any], index: NDArray[np.intp], patches: bool = False
+    net: torch.nn.Module,
+    records: NDArray[Any],
+    index: NDArray[np.intp],
+    sigmas: NDArray[np.float64],
+    patches: bool = False,
 ) -> dict[str, float]:
     """Errors on held-out photographs; with `patches`, of the middle patch without surroundings."""
     net.eval()
@@ -80,15 +113,16 @@ def evaluate(
             crop = crop[:, 8 * i : 8 * i + 32, 8 * i : 8 * i + 32]
             sigma = sigma[:, i : i + 1, i : i + 1]
         out = net(torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255)
-        logits.append(out.movedim(1, -1).reshape(-1, len(SIGMAS)))
+        logits.append(out.movedim(1, -1).reshape(-1, len(sigmas)))
         truth.append(sigma.reshape(-1))
         rich.append(np.repeat(chosen["textured"], sigma[0].size))
     z, s = torch.cat(logits), np.concatenate(truth)
-    target = torch.from_numpy(soft_targets(s, SIGMAS))
+    target = torch.from_numpy(soft_targets(s, sigmas))
     p = torch.softmax(z, 1).numpy()
-    error = np.abs(p @ SIGMAS - s)
-    near = np.abs(p.argmax(1) - target.numpy().argmax(1)) <= 1
-    spread = np.sqrt(np.maximum(p @ SIGMAS**2 - (p @ SIGMAS) ** 2, 0)) / (0.5 + p @ SIGMAS)
+    error = np.abs(p @ sigmas - s)
+    apart = np.abs(p.argmax(1) - target.numpy().argmax(1))
+    near = apart <= 1
+    spread = np.sqrt(np.maximum(p @ sigmas**2 - (p @ sigmas) ** 2, 0)) / (0.5 + p @ sigmas)
     sure = spread <= np.median(spread)
     textured = np.concatenate(rich)
     return {
@@ -97,21 +131,32 @@ def evaluate(
         "mae_textured": float(error[textured].mean()),
         "mae_sure": float(error[sure].mean()),
         "mae_unsure": float(error[~sure].mean()),
+        "top_one": float((apart == 0).mean()),
         "within_one": float(near.mean()),
         "within_one_textured": float(near[textured].mean()),
     }
 
 
 def train(
-    data: Path, out: Path, *, network: str, epochs: int, batch: int, rate: float, seed: int,
-    threads: int, start: Path | None,
+    data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 64, rate: float = 3e-3,
+    seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
+    spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
 ) -> None:  # fmt: skip
-    """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially."""
+    """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
+
+    With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
+    used at all.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     records, learn, check = split(data)
     check = check[:: max(1, len(check) // 3000)]
+    sigmas, measure = SPACINGS[spacing], LOSSES[loss]
+    if only is not None:
+        learn = learn[only[learn]]
+    if steps:
+        learn = np.random.default_rng(seed).permutation(learn)[: steps * batch]
     net = NETWORKS[network]().to(memory_format=torch.channels_last)
     decay = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
@@ -151,7 +196,7 @@ def train(
         rng = np.random.default_rng([seed, epoch])
         losses: list[float] = []
         bar = tqdm(
-            batches(records, learn, batch, rng),
+            batches(records, learn, batch, rng, sigmas),
             total=per_epoch,
             desc=f"epoch {epoch}",
             mininterval=20,
@@ -159,27 +204,28 @@ def train(
         for i, (x, y) in enumerate(bar):
             if epoch * per_epoch + i < step:  # resumed within this epoch
                 continue
-            loss = F.cross_entropy(net(x), y)
+            value = measure(net(x), y)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            value.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
             optimizer.step()
             scheduler.step()
             average.update_parameters(net)
-            losses.append(loss.item())
+            losses.append(value.item())
             step += 1
             if step % 500 == 0 or step == total:
                 bar.set_postfix(loss=f"{np.mean(losses[-500:]):.3f}")
                 _save(state, net=net.state_dict(), average=average.state_dict(),
                       optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict(),
-                      step=step, network=network, digest=_digest(data))  # fmt: skip
+                      step=step, network=network, spacing=spacing,
+                      digest=_digest(data))  # fmt: skip
             if step % (per_epoch // 2) == 0 or step == total:
                 row = {"step": step, "minutes": round((time.time() - started) / 60, 1),
                        "train_loss": float(np.mean(losses[-500:])),
-                       **evaluate(average.module, records, check)}  # fmt: skip
+                       **evaluate(average.module, records, check, sigmas)}  # fmt: skip
                 row |= {
                     f"patch_{k}": v
-                    for k, v in evaluate(average.module, records, check, True).items()
+                    for k, v in evaluate(average.module, records, check, sigmas, True).items()
                 }
                 _log(out / "log.csv", row)
                 net.train()
@@ -214,6 +260,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--loss", choices=LOSSES, default="cross_entropy")
+    parser.add_argument("--spacing", choices=SPACINGS, default="visible")
+    parser.add_argument("--steps", type=int, help="per epoch, on so many crops only")
     parser.add_argument("--start", type=Path, help="checkpoint.pt of a run to go on from")
     args = vars(parser.parse_args())
     train(args.pop("data"), args.pop("out"), **args)
