@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from skdefocus._validation import to_grey
 from skdefocus.filters import box_mean, weighted_guided_filter
-from skdefocus.refine import cell_means, enlarge, fill
+from skdefocus.refine import cell_means, enlarge, fill, whole
 from skdefocus.synthesis import blur, psf
 
 Float = NDArray[np.float32]
@@ -77,8 +77,8 @@ def reblur_map(
     level, evidence = edge_evidence(grey, sigma0, threshold, max_sigma)
     cells = fill(level, evidence, cell_means(grey, CELL), eps, PRIOR, max(1, radius // CELL))
     dense = weighted_guided_filter(
-        enlarge(cells, CELL, grey.shape), grey, radius, eps, n_iter=2, n_threads=n_threads,
-        weights=enlarge(evidence + np.float32(PRIOR), CELL, grey.shape),
+        enlarge(cells, CELL, whole(grey.shape)), grey, radius, eps, n_iter=2, n_threads=n_threads,
+        weights=enlarge(evidence + np.float32(PRIOR), CELL, whole(grey.shape)),
     )  # fmt: skip
     return np.sqrt(np.clip(np.exp(2 * dense) - SOFT**2, 0, max_sigma**2)).astype(np.float32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,15 @@ from skdefocus.records import LevelGrid
 __all__ = ["WeightedGuidedRefiner"]
 
 Float = NDArray[np.float32]
+#: Rows and columns, with start and stop.
+Area = tuple[slice, slice]
 
 #: Variance of a level that no patch falls below, in squared levels: what a patch says is never
 #: exact, and a few patches must not outvote all others.
 FLOOR = 0.3
-#: Pixels that are refined at a time, so that memory does not grow with the image.
-STRIP = 1 << 22
+#: Side in pixels of the tiles that are refined one by one, so that memory does not grow with the
+#: image.
+TILE = 1024
 
 
 class WeightedGuidedRefiner(ImageTransformer):
@@ -159,33 +163,40 @@ def refine(
                  max(1, fill_radius // grid.step))  # fmt: skip
     weights = evidence + np.float32(prior)
     levels = np.arange(len(grid.sigmas), dtype=np.float32)
-    height, width = grid.image.shape[:2]
-    out = np.empty((height, width), np.float32)
+    out = np.empty(grid.image.shape[:2], np.float32)
     # A fit looks `radius` far and is averaged over as much.
-    for inner, outer in strips(height, width, grid.step, 2 * radius * n_iter):
-        size = outer.stop - outer.start, width
-        dense = enlarge(level, grid.step, size, outer.start)
+    for inner, outer in tiles(out.shape, grid.step, 2 * radius * n_iter):
+        dense = enlarge(level, grid.step, outer)
         if n_iter:
             part = grid.image[outer]
             dense = weighted_guided_filter(
                 dense, to_grey(part) if guide == "grey" else scaled(part), radius, eps,
                 alpha=alpha, edge_aware=False, n_iter=n_iter, n_threads=n_threads,
-                weights=enlarge(weights, grid.step, size, outer.start),
+                weights=enlarge(weights, grid.step, outer),
             )  # fmt: skip
-        kept = slice(inner.start - outer.start, inner.stop - outer.start)
+        kept = tuple(
+            slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
+        )
         out[inner] = np.interp(dense[kept], levels, grid.sigmas)
     return out
 
 
-def strips(height: int, width: int, step: int, halo: int) -> Iterator[tuple[slice, slice]]:
-    """Rows to make at a time, and with `halo` more on either side, from whole cells on."""
-    rows = -(-max(STRIP // width, 4 * halo, 1) // step) * step
-    for start in range(0, height, rows):
-        stop = min(start + rows, height)
-        yield (
-            slice(start, stop),
-            slice(max(start - halo, 0) // step * step, min(stop + halo, height)),
-        )
+def tiles(shape: tuple[int, ...], step: int, halo: int) -> Iterator[tuple[Area, Area]]:
+    """Parts of an image to make one by one, and with up to `halo` pixels more on every side.
+
+    Both begin with whole cells.
+    """
+
+    def spans(length: int) -> list[tuple[slice, slice]]:
+        cells, count = -(-length // step), -(-length // TILE)
+        edges = [min(cells * i // count * step, length) for i in range(count)] + [length]
+        return [
+            (slice(a, b), slice(max(a - halo, 0) // step * step, min(b + halo, length)))
+            for a, b in pairwise(edges)
+        ]
+
+    for rows, columns in product(spans(shape[0]), spans(shape[1])):
+        yield (rows[0], columns[0]), (rows[1], columns[1])
 
 
 def belief(grid: LevelGrid) -> tuple[Float, Float]:
@@ -223,20 +234,20 @@ def fill(
 def cell_means(image: NDArray[Any], step: int) -> Float:
     """Mean of the image over each cell; those cut off by the border repeat its last pixels."""
     height, width = image.shape[:2]
-    rows, columns = -(-height // step), -(-width // step)
-    out = np.empty((rows, columns, *image.shape[2:]), np.float32)
-    for inner, _ in strips(height, width, step, 0):
+    out = np.empty((-(-height // step), -(-width // step), *image.shape[2:]), np.float32)
+    for inner, _ in tiles(image.shape, step, 0):
         part = scaled(image[inner])
-        short = [(0, -part.shape[0] % step), (0, -width % step), (0, 0)][: image.ndim]
+        short = [(0, -part.shape[0] % step), (0, -part.shape[1] % step), (0, 0)][: image.ndim]
         if any(end for _, end in short):
             part = np.pad(part, short, mode="edge")
-        cells = part.reshape(-1, step, columns, step, *image.shape[2:])
-        first = inner.start // step
-        out[first : first + len(cells)] = cells.mean(axis=(1, 3))
+        rows, columns = part.shape[0] // step, part.shape[1] // step
+        cells = part.reshape(rows, step, columns, step, *image.shape[2:])
+        top, left = inner[0].start // step, inner[1].start // step
+        out[top : top + rows, left : left + columns] = cells.mean(axis=(1, 3))
     return out
 
 
-def enlarge(cells: Float, step: int, size: tuple[int, int], start: int = 0) -> Float:
+def enlarge(cells: Float, step: int, area: Area) -> Float:
     """Interpolate values at the cells' centres linearly to pixels.
 
     Parameters
@@ -244,20 +255,29 @@ def enlarge(cells: Float, step: int, size: tuple[int, int], start: int = 0) -> F
     cells : ndarray of shape (rows, columns), float32
     step : int
         Side of a cell in pixels.
-    size : tuple of two int
-        Rows and columns of the result.
-    start : int
-        The row of the whole image that the result begins with.
+    area : tuple of two slice
+        Rows and columns of the image that are wanted.
 
     Returns
     -------
-    ndarray of shape `size`, float32
+    ndarray of the shape of `area`, float32
     """
-    first = max(start // step - 1, 0)
-    last = min(-(-(start + size[0]) // step) + 1, len(cells))
-    picture = Image.fromarray(np.ascontiguousarray(cells[first:last], np.float32))
-    whole = picture.resize(
-        (cells.shape[1] * step, (last - first) * step), Image.Resampling.BILINEAR
-    )
-    top = start - first * step
-    return np.asarray(whole, np.float32)[top : top + size[0], : size[1]]
+    # One cell more on every side, as far as there are any: what lies there counts too.
+    around = [
+        slice(max(span.start // step - 1, 0), min(-(-span.stop // step) + 1, n))
+        for span, n in zip(area, cells.shape, strict=True)
+    ]
+    part = np.ascontiguousarray(cells[tuple(around)], np.float32)
+    size = part.shape[1] * step, part.shape[0] * step
+    whole = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR), np.float32)
+    return whole[
+        tuple(
+            slice(span.start - cell.start * step, span.stop - cell.start * step)
+            for span, cell in zip(area, around, strict=True)
+        )
+    ]
+
+
+def whole(shape: tuple[int, ...]) -> Area:
+    """The area of a whole image."""
+    return slice(0, shape[0]), slice(0, shape[1])

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
 from skdefocus.records import LevelGrid
-from skdefocus.refine import belief, cell_means, enlarge, fill, strips
+from skdefocus.refine import belief, cell_means, enlarge, fill, tiles, whole
 from skdefocus.synthesis import Layer, render_layers
 
 SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
@@ -97,16 +99,31 @@ def test_finds_depth_edges_that_show_in_the_photograph(radius, behind, front):
 
 @pytest.mark.parametrize("n_iter", [0, 1, 2])
 @pytest.mark.parametrize("guide", ["color", "grey"])
-def test_strips_equal_the_whole(monkeypatch, n_iter, guide):
+def test_tiles_equal_the_whole(monkeypatch, n_iter, guide):
     rng = np.random.default_rng(0)
-    proba = rng.dirichlet(np.full(5, 0.3), (27, 6))
-    image = rng.integers(0, 256, (27 * 8 - 3, 6 * 8, 3), np.uint8)
+    proba = rng.dirichlet(np.full(5, 0.3), (27, 16))
+    image = rng.integers(0, 256, (27 * 8 - 3, 16 * 8 - 1, 3), np.uint8)
     refiner = sd.WeightedGuidedRefiner(radius=4, n_iter=n_iter, guide=guide)
-    whole = refiner.transform([grid_of(proba, image=image)])[0]
-    monkeypatch.setattr("skdefocus.refine.STRIP", 48 * 40)
-    assert len(list(strips(*image.shape[:2], 8, 8))) == 6
+    at_once = refiner.transform([grid_of(proba, image=image)])[0]
+    monkeypatch.setattr("skdefocus.refine.TILE", 48)
+    assert len(list(tiles(image.shape, 8, 8))) == 5 * 3
     parts = refiner.transform([grid_of(proba, image=image)])[0]
-    assert_allclose(parts, whole, atol=1e-4)
+    assert_allclose(parts, at_once, atol=1e-4)
+
+
+@given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(1, 9), st.integers(0, 40))
+def test_tiles_cover_every_pixel_once(shape, step, halo):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skdefocus.refine.TILE", 24)
+        seen = np.zeros(shape, int)
+        for inner, outer in tiles(shape, step, halo):
+            seen[inner] += 1
+            for i, o, n in zip(inner, outer, shape, strict=True):
+                assert i.start % step == o.start % step == 0
+                assert 0 <= o.start <= i.start < i.stop <= o.stop <= n
+                assert i.start - o.start >= min(halo, i.start)
+                assert o.stop - i.stop >= min(halo, n - i.stop)
+    assert np.all(seen == 1)
 
 
 def test_belief():
@@ -131,8 +148,8 @@ def test_cells_and_pixels(size):
     assert_allclose(
         cells[0, 0], image[:8, :8].mean(axis=(0, 1)) if min(size) >= 8 else cells[0, 0], rtol=1e-5
     )
-    assert enlarge(cells[..., 0], 8, size).shape == size
-    assert_array_equal(enlarge(np.full(cells.shape[:2], 0.25), 8, size), np.float32(0.25))
+    assert enlarge(cells[..., 0], 8, whole(size)).shape == size
+    assert_array_equal(enlarge(np.full(cells.shape[:2], 0.25), 8, whole(size)), np.float32(0.25))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 import skdefocus as sd
 from skdefocus._validation import check_image, to_grey
-from skdefocus.refine import enlarge
+from skdefocus.refine import enlarge, whole
 
 Map = np.ndarray
 Method = Callable[[np.ndarray], Map]
@@ -22,7 +22,7 @@ def raw(inference: str) -> Method:
     def run(image: np.ndarray) -> Map:
         grids = sd.PatchExtractor().transform([image])
         grid = sd.BlurLevelClassifier(inference=inference).transform(grids)[0]
-        return enlarge(grid.sigma, grid.step, grid.image.shape[:2])
+        return enlarge(grid.sigma, grid.step, whole(grid.image.shape))
 
     return run
 

@@ -18,7 +18,7 @@ import torch
 
 import skdefocus as sd
 from benchmarks.accuracy.__main__ import lytro_cases
-from skdefocus.refine import belief, enlarge
+from skdefocus.refine import belief, enlarge, whole
 from skdefocus.training.export import export, load
 from skdefocus.training.train import split, train
 
@@ -77,7 +77,7 @@ def lytro_auc(model: Path) -> tuple[float, float]:
     classifier, found = sd.BlurLevelClassifier(model), []
     for case in lytro_cases():
         grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
-        level = enlarge(belief(grid)[0], grid.step, case.image.shape[:2])
+        level = enlarge(belief(grid)[0], grid.step, whole(case.image.shape))
         found.append(sd.metrics.focus_auc(case.mask, level))
     return float(np.mean(found)), float(np.min(found))
 
