@@ -118,7 +118,7 @@ def settle(
             share = (index == label).astype(np.float32)
             share = (evidence * share + PRIOR * wide.filter(share)) / (evidence + PRIOR)
             share = narrow.filter(share)
-            if (where := reach[label]) is not None:
+            if (where := reach[int(label)]) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
             most[wins], settled[wins] = share[wins], label

@@ -83,7 +83,7 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
     half = np.array(size) / 2
     y, x = ((axis - h) / h for axis, h in zip(np.indices(size, np.float32), half, strict=True))
     for _ in range(STEPS):
-        seen = warp(source, matrix, order=1)
+        seen = np.asarray(warp(source, matrix, order=1))
         gy, gx = np.gradient(seen)
         columns = [gy, gx]
         if kind == "affine":
@@ -92,7 +92,7 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
         design = np.stack([c[use] for c in [*columns, seen, np.ones_like(seen)]], axis=1)
         difference = (target - seen)[use]
         scale = 1.4826 * np.median(np.abs(difference)) + 1e-6
-        weight = (1 / (1 + (difference / (2 * scale)) ** 2)).astype(np.float32)
+        weight: Float = np.asarray(1 / (1 + (difference / (2 * scale)) ** 2), np.float32)
         normal = (design * weight[:, None]).T @ design.astype(np.float64)
         right = (design * weight[:, None]).T @ difference.astype(np.float64)
         p = np.linalg.lstsq(normal, right, rcond=1e-9)[0]
