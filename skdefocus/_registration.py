@@ -84,7 +84,7 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
     y, x = ((axis - h) / h for axis, h in zip(np.indices(size, np.float32), half, strict=True))
     for _ in range(STEPS):
         seen = np.asarray(warp(source, matrix, order=1))
-        gy, gx = np.gradient(seen)
+        gy, gx = np.gradient(seen, axis=0), np.gradient(seen, axis=1)
         columns = [gy, gx]
         if kind == "affine":
             columns += [gy * y, gy * x, gx * y, gx * x]

@@ -141,7 +141,8 @@ def test_a_constant_stays(case, level, switches):
         edge_aware=edge_aware,
         variance_weighted=variance_weighted,
     )
-    np.testing.assert_allclose(found, level, rtol=1e-6, atol=1e-6)
+    # The fits' slopes are rounding errors divided by variance + eps, which can be small.
+    np.testing.assert_allclose(found, level, rtol=1e-5, atol=1e-5)
     flat = box_mean(np.full_like(image, level), radius, weights=weights)
     np.testing.assert_allclose(flat, level, rtol=1e-12)
 
