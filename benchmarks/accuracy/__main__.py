@@ -20,9 +20,11 @@ from scipy import ndimage
 from tqdm import tqdm
 
 import skdefocus as sd
-from benchmarks.accuracy.methods import methods
+from benchmarks.accuracy.methods import Method, ablations, levels_of, methods
 from benchmarks.accuracy.scenes import DATA, STRENGTHS, scenes
 from skdefocus import metrics
+from skdefocus.refine import enlarge, whole
+from skdefocus.training.patches import BLOCK, edge_blur_blocks
 
 HERE = Path(__file__).parent
 
@@ -35,6 +37,7 @@ class Case:
     image: np.ndarray
     sigma: np.ndarray | None = None
     near: np.ndarray | None = None
+    flat: np.ndarray | None = None
     mask: np.ndarray | None = None
 
 
@@ -46,10 +49,18 @@ def near_borders(index: np.ndarray, distance: int = 10) -> np.ndarray:
     return np.asarray(ndimage.distance_transform_edt(inner) <= distance)
 
 
+def flat_places(sharp: np.ndarray) -> np.ndarray:
+    """Pixels of blocks in which the all-in-focus picture has no strong edge."""
+    state = np.repeat(np.repeat(edge_blur_blocks(sharp) == 0, BLOCK, 0), BLOCK, 1)
+    short = [(0, a - b) for a, b in zip(sharp.shape, state.shape, strict=True)]
+    return np.pad(state, short)
+
+
 def scene_cases(half: str, count: int, strength: str) -> Iterator[Case]:
     for i, (kind, scene) in enumerate(scenes(half, count, strength)):
         near = near_borders(scene.index)
-        yield Case(f"{i:02d} {kind}", scene.photograph, sigma=scene.sigma, near=near)
+        flat = flat_places(np.asarray(scene.sharp, np.float32))
+        yield Case(f"{i:02d} {kind}", scene.photograph, sigma=scene.sigma, near=near, flat=flat)
 
 
 def lytro_cases(part: slice = slice(None)) -> Iterator[Case]:
@@ -81,6 +92,9 @@ def sigma_row(maps: list[np.ndarray], cases: list[Case]) -> dict[str, float]:
         "MAE after fit": metrics.linear_fit_mae(true, maps),
         "Spearman": metrics.spearman(true, maps),
         "MAE near borders": float(np.mean(near)),
+        "MAE in flat places": float(
+            np.mean([np.abs(m - c.sigma)[c.flat].mean() for m, c in zip(maps, cases, strict=True)])
+        ),
     }
 
 
@@ -130,12 +144,36 @@ def sheet(cases: list[Case], maps: dict[str, list[np.ndarray]], path: Path) -> N
     figure.savefig(path, dpi=110)
 
 
-def run(cases: list[Case], name: str, only: str) -> tuple[dict, dict, list[list[object]]]:
+def kept_shares(cases: list[Case]) -> dict[str, dict[str, float]]:
+    """Error of the raw and the refined map on the pixels of the most confident cells."""
+    shares = (1.0, 0.9, 0.7, 0.5, 0.3)
+    errors: dict[str, list[np.ndarray]] = {"raw": [], "refined": []}
+    sure = []
+    for case in cases:
+        grid = levels_of(case.image)
+        area = whole(case.image.shape)
+        sure.append(enlarge(grid.confidence, grid.step, area).ravel()[::7])
+        for name, found in (
+            ("raw", enlarge(grid.sigma, grid.step, area)),
+            ("refined", sd.WeightedGuidedRefiner().transform([grid])[0]),
+        ):
+            errors[name].append(np.abs(found - case.sigma).ravel()[::7])
+    order = np.argsort(-np.concatenate(sure), kind="stable")
+    return {
+        name: {
+            f"{share:.0%} kept": float(np.concatenate(e)[order[: int(share * len(order))]].mean())
+            for share in shares
+        }
+        for name, e in errors.items()
+    }
+
+
+def run(
+    cases: list[Case], name: str, tried: dict[str, Method]
+) -> tuple[dict, dict, list[list[object]]]:
     rows, maps, lines = {}, {}, []
     megapixels = sum(c.image.shape[0] * c.image.shape[1] for c in cases) / 1e6
-    for method, function in methods().items():
-        if only not in method:
-            continue
+    for method, function in tried.items():
         start = time.perf_counter()
         found = [
             np.asarray(function(c.image), np.float64)
@@ -156,6 +194,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="methods whose name contains this")
     parser.add_argument("--out", type=Path, default=HERE)
     args = parser.parse_args()
+    tried = {name: method for name, method in methods().items() if args.only in name}
     sets = {
         f"Scenes with true σ, {s}": list(scene_cases("report", args.scenes, s)) for s in STRENGTHS
     }
@@ -163,9 +202,19 @@ def main() -> None:
     sets["CUHK, 10 photographs"] = list(cuhk_cases())
     parts, lines = [], []
     for number, (name, cases) in enumerate(sets.items()):
-        rows, maps, more = run(cases, name, args.only)
+        rows, maps, more = run(cases, name, tried)
         sheet(cases, maps, args.out / f"sheet{number}.jpg")
         parts.append(f"## {name}\n\n{table(rows)}\n\n![{name}](sheet{number}.jpg)\n")
+        lines += more
+    made = list(sets.items())
+    clean, lytro = made[0], made[len(STRENGTHS)]
+    parts.append(
+        "## What the confidence is worth\n\nMAE in pixels over the clean scenes, on the pixels of "
+        f"the most confident cells.\n\n{table(kept_shares(clean[1]))}\n"
+    )
+    for name, cases in (clean, lytro):
+        rows, _, more = run(cases, f"Ablation, {name}", ablations())
+        parts.append(f"## What each part is worth: {name}\n\n{table(rows)}\n")
         lines += more
     head = (
         "# Accuracy of defocus maps\n\n"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
 import skdefocus as sd
 from skdefocus._validation import check_image, to_grey
-from skdefocus.refine import enlarge, whole
+from skdefocus.refine import belief, enlarge, whole
 
 Map = np.ndarray
 Method = Callable[[np.ndarray], Map]
@@ -78,3 +79,60 @@ def methods() -> dict[str, Method]:
     if importlib.util.find_spec("blur_detector"):
         found["blur-detector"] = blur_detector
     return found
+
+
+def levels_of(image: np.ndarray, step: int = 8) -> sd.LevelGrid:
+    return sd.BlurLevelClassifier().transform(sd.PatchExtractor(step=step).transform([image]))[0]
+
+
+def most_probable(image: np.ndarray) -> Map:
+    """Each cell counts by its most probable level alone."""
+    grid = levels_of(image)
+    certain = np.eye(len(grid.sigmas), dtype=np.float32)[grid.proba.argmax(axis=-1)]
+    return sd.WeightedGuidedRefiner().transform([replace(grid, proba=certain)])[0]
+
+
+def unweighted(image: np.ndarray) -> Map:
+    """The weighted guided filter over mean levels, every cell with the same weight."""
+    grid = levels_of(image)
+    area = whole(grid.image.shape)
+    level = enlarge(belief(grid)[0], grid.step, area)
+    defaults = sd.WeightedGuidedRefiner()
+    level = sd.filters.weighted_guided_filter(
+        level, check_image(grid.image), defaults.radius, defaults.eps, alpha=defaults.alpha,
+        edge_aware=False, n_iter=defaults.n_iter,
+    )  # fmt: skip
+    return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
+
+
+def box(image: np.ndarray) -> Map:
+    """A box mean by evidence in place of all guided filters."""
+    grid = levels_of(image)
+    level, evidence = belief(grid)
+    area, radius = whole(grid.image.shape), sd.WeightedGuidedRefiner().radius
+    level = sd.filters.box_mean(
+        enlarge(level, grid.step, area), radius, weights=enlarge(evidence + 0.1, grid.step, area)
+    )
+    return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
+
+
+def ablations() -> dict[str, Method]:
+    """The default with one part changed."""
+
+    def changed(**parameters: object) -> Method:
+        pipe = sd.make_defocus_pipeline().set_params(**parameters)
+        return lambda image: pipe.transform([image])[0]
+
+    return {
+        "default": changed(),
+        "step 4": changed(patches__step=4),
+        "step 16": changed(patches__step=16),
+        "patches alone": changed(levels__inference="patches"),
+        "most probable level": most_probable,
+        "no confidence": unweighted,
+        "box instead of guided": box,
+        "fill only": changed(refine__n_iter=0),
+        "two iterations": changed(refine__n_iter=2),
+        "plain aggregation": changed(refine__alpha=0.0),
+        "grey guide": changed(refine__guide="grey"),
+    }
