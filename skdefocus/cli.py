@@ -17,6 +17,10 @@ from typing import Any, NoReturn
 __all__ = ["main"]
 
 
+#: What `demo` writes to without --out; its own, so that it may replace what is there.
+DEMO_FOLDER = Path("skdefocus-demo")
+
+
 class UsageError(Exception):
     """What the user has to change before anything can start: one line, exit code 2."""
 
@@ -136,9 +140,10 @@ def _add_demo(commands: Any) -> None:
     parser = _command(
         commands, "demo", _run_demo, "Map a photograph that comes with scikit-learn.",
         "Writes flower_overview.png (photograph, map and confidence), flower_sigma.tif (σ in "
-        "pixels, float32) and flower_sigma.png (16 bits, value = 1000 σ).",
+        "pixels, float32) and flower_sigma.png (16 bits, value = 1000 σ); in the default folder "
+        "it replaces those of the last time.",
     )  # fmt: skip
-    _add_output(parser, default=Path("skdefocus-demo"))
+    _add_output(parser, default=DEMO_FOLDER)
 
 
 def _run_demo(args: argparse.Namespace) -> int:
@@ -150,13 +155,14 @@ def _run_demo(args: argparse.Namespace) -> int:
     from skdefocus import _batch
     from skdefocus.pipeline import make_defocus_pipeline
 
-    options = _batch.Options(args.out, overwrite=args.overwrite)
+    overwrite = args.overwrite or args.out == DEMO_FOLDER
+    options = _batch.Options(args.out, overwrite=overwrite)
     name = "flower.jpg"
     try:
         targets = options.missing(name)
         with _batch.scratch_folder(args.out) as scratch:
             sigma = _batch.map_image(
-                load_sample_image(name), targets, make_defocus_pipeline(), scratch, args.overwrite
+                load_sample_image(name), targets, make_defocus_pipeline(), scratch, overwrite
             )
     except OSError as error:
         raise UsageError(_batch.say(error)) from None

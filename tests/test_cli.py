@@ -1,0 +1,294 @@
+"""The command line: outputs, exit codes, one line per problem, and that nothing is lost."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+import skdefocus as sd
+from skdefocus import _batch
+from skdefocus.cli import main
+
+pytest.importorskip("matplotlib")
+
+RNG = np.random.default_rng(0)
+PHOTO = RNG.integers(0, 256, (40, 56, 3), np.uint8)
+
+
+def photo(folder, name="photo.png", pixels=PHOTO):
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(folder / name, format="PNG")
+    return str(folder / name)
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def run(*arguments, capsys=None):
+    code = main([str(a) for a in arguments])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return code, said.out, said.err
+
+
+# --- the commands ------------------------------------------------------------------------------
+
+
+def test_demo(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("demo", capsys=capsys)
+    folder = tmp_path / "skdefocus-demo"
+    assert code == 0
+    assert err == ""
+    assert names(folder) == ["flower_overview.png", "flower_sigma.png", "flower_sigma.tif"]
+    assert tifffile.imread(folder / "flower_sigma.tif").shape == (427, 640)
+    lines = out.splitlines()
+    assert sum(line.startswith("wrote ") for line in lines) == 3
+    subject, background = (float(line.split()[-2]) for line in lines[-2:])
+    assert subject < background
+    assert run("demo", capsys=capsys)[0] == 0  # again
+
+
+def test_map_writes_all_three_and_the_same_map_as_python(tmp_path, capsys):
+    name = photo(tmp_path)
+    code, out, err = run("map", name, "--out", tmp_path / "maps", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "1 mapped" in out
+    maps = tmp_path / "maps"
+    assert names(maps) == ["photo_overview.png", "photo_sigma.png", "photo_sigma.tif"]
+    sigma = tifffile.imread(maps / "photo_sigma.tif")
+    assert sigma.dtype == np.float32
+    assert_allclose(sigma, sd.defocus_map(PHOTO), atol=1e-4)
+    with Image.open(maps / "photo_sigma.png") as image:
+        scale = float(image.text["sigma_scale"])
+        assert_allclose(np.asarray(image) / scale, sigma, atol=1e-3)
+
+
+def test_map_options(tmp_path, capsys):
+    arguments = ["--format", "npy", "--no-picture", "--step", 16, "--radius", 4, "--eps", 0.01]
+    name = photo(tmp_path)
+    assert run("map", name, "-o", tmp_path / "m", *arguments, "--quiet", capsys=capsys) == (
+        0, "", "",
+    )  # fmt: skip
+    assert names(tmp_path / "m") == ["photo_sigma.npy", "photo_sigma.png"]
+    expected = sd.make_defocus_pipeline(step=16, radius=4, eps=0.01).transform([PHOTO])[0]
+    assert_allclose(np.load(tmp_path / "m" / "photo_sigma.npy"), expected, atol=1e-4)
+
+
+def test_info(capsys):
+    code, out, _ = run("info", capsys=capsys)
+    assert code == 0
+    for word in (sd.__version__, "onnxruntime", "levels", "training_data"):
+        assert word in out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["map", "--help"]])
+def test_help(arguments, capsys):
+    code, out, err = run(*arguments, capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "skdefocus" in out
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "skdefocus", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == f"skdefocus {sd.__version__}"
+
+
+def test_help_and_import_need_no_heavy_module():
+    code = (
+        "import sys, json, skdefocus; from skdefocus.cli import main; main(['map', '--help']); "
+        "print(json.dumps([m for m in ('onnxruntime', 'matplotlib', 'imageio') "
+        "if m in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+# --- wrong usage -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ([], "COMMAND"),
+        (["mapp"], "invalid choice"),
+        (["map", "--out", "d"], "PHOTO"),
+        (["map", "a.png"], "--out"),
+        (["map", "a.png", "--out", "d", "--step", "0"], "--step"),
+        (["map", "a.png", "--out", "d", "--step", "5"], "step"),
+        (["map", "a.png", "--out", "d", "--eps", "nan"], "--eps"),
+        (["map", "a.png", "--out", "d", "--eps", "0"], "eps"),
+        (["map", "a.png", "--out", "d", "--jobs", "0"], "--jobs"),
+        (["map", "a.png", "--out", "d", "--overwrite", "--skip-existing"], "exclude"),
+        (["map", "a.png", "--out", "d", "--model", "none.onnx"], "model"),
+        (["map", "a.png", "--out", __file__], "exists"),
+        (["info", "--model", __file__], "model"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(arguments, word, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments, capsys=capsys)
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("skdefocus: ")
+    assert word in err
+
+
+# --- bad files ---------------------------------------------------------------------------------
+
+
+def test_one_bad_file_does_not_stop_the_rest(tmp_path, capsys):
+    good, last = photo(tmp_path / "in", "a.png"), photo(tmp_path / "in", "z.png")
+    bad = tmp_path / "in" / "b.png"
+    bad.write_text("no photograph")
+    code, out, err = run(
+        "map", good, bad, tmp_path / "none.png", last, "--out", tmp_path / "maps", "--no-picture",
+        capsys=capsys,
+    )  # fmt: skip
+    assert code == 1
+    assert len(err.splitlines()) == 2
+    assert "b.png" in err
+    assert "none.png" in err
+    assert "2 mapped" in out
+    assert "2 failed" in out
+    assert names(tmp_path / "maps") == [
+        "a_sigma.png", "a_sigma.tif", "z_sigma.png", "z_sigma.tif",
+    ]  # fmt: skip
+
+
+def test_parallel_is_the_same(tmp_path, capsys):
+    many = [photo(tmp_path / "in", f"{i}.png", np.roll(PHOTO, i, 0)) for i in range(4)]
+    for jobs in (1, 2):
+        out = tmp_path / f"maps{jobs}"
+        assert run("map", *many, "--out", out, "--no-picture", "-j", jobs, capsys=capsys)[0] == 0
+    for i in range(4):
+        one, two = (tifffile.imread(tmp_path / f"maps{j}" / f"{i}_sigma.tif") for j in (1, 2))
+        assert_allclose(one, two, atol=1e-5)
+
+
+def test_names_with_dashes_spaces_and_letters(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo(tmp_path, "-dash.png")
+    photo(tmp_path, "ドア σ.png")
+    arguments = ["map", "--out", "maps", "--no-picture", "--", "-dash.png", "ドア σ.png"]
+    assert run(*arguments, capsys=capsys)[0] == 0
+    assert len(names(tmp_path / "maps")) == 4
+
+
+# --- outputs -----------------------------------------------------------------------------------
+
+
+def test_overwrite_and_skip_existing(tmp_path, capsys):
+    name, out = photo(tmp_path), tmp_path / "maps"
+    arguments = ["map", name, "--out", out, "--no-picture"]
+    assert run(*arguments, capsys=capsys)[0] == 0
+    target = out / "photo_sigma.tif"
+    target.write_bytes(b"mine")
+    code, _, err = run(*arguments, capsys=capsys)
+    assert code == 1
+    assert "--overwrite" in err
+    code, text, _ = run(*arguments, "--skip-existing", capsys=capsys)
+    assert code == 0
+    assert "1 there already" in text
+    assert target.read_bytes() == b"mine"
+    (out / "photo_sigma.png").unlink()
+    assert run(*arguments, "--skip-existing", capsys=capsys)[0] == 0
+    assert target.read_bytes() == b"mine"
+    assert (out / "photo_sigma.png").exists()
+    assert run(*arguments, "--overwrite", capsys=capsys)[0] == 0
+    assert tifffile.imread(target).shape == PHOTO.shape[:2]
+
+
+def test_an_output_never_replaces_an_input(tmp_path, capsys):
+    name = photo(tmp_path, "a.png")
+    other = photo(tmp_path, "a_sigma.png")
+    before = (tmp_path / "a_sigma.png").read_bytes()
+    code, _, err = run(
+        "map", name, other, "--out", tmp_path, "--overwrite", "--no-picture", capsys=capsys
+    )
+    assert code == 1
+    assert "also an input" in err
+    assert (tmp_path / "a_sigma.png").read_bytes() == before
+
+
+def test_two_photographs_of_one_name(tmp_path, capsys):
+    one, two = photo(tmp_path / "one"), photo(tmp_path / "two")
+    code, _, err = run("map", one, two, "--out", tmp_path / "m", "--no-picture", capsys=capsys)
+    assert code == 1
+    assert "another --out" in err
+
+
+def test_a_full_disk_stops_with_one_line_and_leaves_nothing_half(tmp_path, capsys, monkeypatch):
+    def full(path, sigma, **options):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(_batch, "write_scaled_png", full)
+    many = [photo(tmp_path / "in", f"{i}.png") for i in range(3)]
+    code, _, err = run("map", *many, "--out", tmp_path / "m", "--no-picture", capsys=capsys)
+    assert code == 1
+    assert "No space left" in err
+    assert "2 photographs not done" in err
+    assert names(tmp_path / "m") == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_missing_rights(tmp_path, capsys):
+    (tmp_path / "m").mkdir(mode=0o500)
+    code, _, err = run("map", photo(tmp_path), "--out", tmp_path / "m", capsys=capsys)
+    assert code == 2
+    assert "Permission denied" in err
+
+
+def test_interrupted_batch_leaves_whole_files_and_can_be_resumed(tmp_path):
+    many = [photo(tmp_path / "in", f"{i:03}.png") for i in range(150)]
+    out = tmp_path / "maps"
+    command = [sys.executable, "-m", "skdefocus", "map", *many, "--out", str(out), "--no-picture"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(out.glob("*.png")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    done = names(out)
+    assert 0 < len(done) < 300
+    assert all(name.endswith(("_sigma.tif", "_sigma.png")) for name in done)
+    for path in out.glob("*.tif"):
+        assert tifffile.imread(path).shape == PHOTO.shape[:2]
+    resumed = subprocess.run([*command, "--skip-existing", "--quiet"], check=False)
+    assert resumed.returncode == 0
+    assert len(names(out)) == 300
+
+
+def test_progress_is_for_terminals_only(tmp_path, capsys, monkeypatch):
+    arguments = ["map", photo(tmp_path), "--no-picture", "--out"]
+    assert run(*arguments, tmp_path / "a", capsys=capsys)[2] == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "photo" in run(*arguments, tmp_path / "b", capsys=capsys)[2]
+
+
+def test_a_killed_worker_is_reported(tmp_path, capsys, monkeypatch):
+    def dies(*_):
+        raise RuntimeError("a worker process was killed")
+
+    monkeypatch.setattr(_batch, "run", dies)
+    code, _, err = run("map", photo(tmp_path), "--out", tmp_path / "m", capsys=capsys)
+    assert code == 1
+    assert "a worker died" in err
+    assert_array_equal(names(tmp_path / "m"), [])

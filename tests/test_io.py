@@ -1,0 +1,348 @@
+"""Files in and out: what is read and how, what is refused, and that nothing is half written."""
+
+import errno
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_array_equal
+from PIL import Image, ImageCms
+
+from skdefocus.io import MAX_PIXELS, ReadError, atomic_path, read_image, write_map, write_scaled_png
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 256, (12, 17), np.uint8)
+RGB = RNG.integers(0, 256, (12, 17, 3), np.uint8)
+DEEP = RNG.integers(0, 65536, (12, 17), np.uint16)
+DEEP_RGB = RNG.integers(0, 65536, (12, 17, 3), np.uint16)
+
+
+def saved(folder, array, name="photo.png", mode=None, **options):
+    path = folder / name
+    image = Image.fromarray(array)
+    (image if mode is None else image.convert(mode)).save(path, **options)
+    return path
+
+
+def chunk(kind, data):
+    return (
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data) & 0xFFFFFFFF)
+    )
+
+
+def png(width, height, depth, color, rows):
+    """A PNG of any kind, which Pillow cannot write."""
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+# --- what is read ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.tif", "photo.bmp", "photo.webp"])
+@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
+def test_eight_bits(tmp_path, name, pixels):
+    options = {"lossless": True} if name.endswith("webp") else {}
+    found = read_image(saved(tmp_path, pixels, name, **options))
+    assert found.dtype == np.uint8
+    expected = np.stack([pixels] * 3, -1) if found.ndim > pixels.ndim else pixels
+    assert_array_equal(found, expected)
+    assert found.flags.writeable
+    assert found.flags.c_contiguous
+
+
+def test_jpeg_is_near(tmp_path):
+    smooth = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    found = read_image(saved(tmp_path, smooth, "photo.jpg", quality=95))
+    assert np.abs(found.astype(int) - smooth).max() < 12
+
+
+def test_one_bit(tmp_path):
+    found = read_image(saved(tmp_path, GREY > 127, "photo.png"))
+    assert_array_equal(found, np.where(GREY > 127, 255, 0))
+
+
+def test_sixteen_bits_grey(tmp_path):
+    for name in ("photo.png", "photo.tif", "photo.pgm"):
+        found = read_image(saved(tmp_path, DEEP, name))
+        assert found.dtype == np.uint16
+        assert_array_equal(found, DEEP)
+
+
+def test_sixteen_bits_colour_png(tmp_path):
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in DEEP_RGB)
+    path = tmp_path / "photo.png"
+    path.write_bytes(png(17, 12, 16, 2, rows))
+    assert_array_equal(read_image(path), DEEP_RGB)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bits_colour_tiff(tmp_path, order):
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, DEEP_RGB, photometric="rgb", byteorder=order)
+    found = read_image(path)
+    assert_array_equal(found, DEEP_RGB)
+    assert found.dtype == np.dtype(np.uint16)
+
+
+def test_float_tiff(tmp_path):
+    values = (GREY / 255).astype(np.float32)
+    tifffile.imwrite(tmp_path / "photo.tif", values)
+    assert_array_equal(read_image(tmp_path / "photo.tif"), values)
+
+
+def test_palette_alpha_and_cmyk_become_colour(tmp_path):
+    few = np.repeat(np.repeat(RNG.integers(0, 2, (3, 4, 3), np.uint8) * 255, 4, 0), 4, 1)
+    assert_array_equal(read_image(saved(tmp_path, few, "palette.png", "P")), few)
+    with_alpha = np.dstack([RGB, GREY])
+    assert_array_equal(read_image(saved(tmp_path, with_alpha, "alpha.png")), RGB)
+    grey_alpha = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(GREY)])
+    grey_alpha.save(tmp_path / "la.png")
+    assert_array_equal(read_image(tmp_path / "la.png"), GREY)
+    found = read_image(saved(tmp_path, np.full((8, 8, 3), 255, np.uint8), "c.tif", "CMYK"))
+    assert_array_equal(found, np.full((8, 8, 3), 255))
+
+
+def test_the_first_picture_of_an_animation_and_of_pages(tmp_path):
+    first, second = Image.fromarray(GREY), Image.fromarray(255 - GREY)
+    for name in ("film.gif", "pages.tif"):
+        first.save(tmp_path / name, save_all=True, append_images=[second])
+        found = read_image(tmp_path / name)
+        assert_array_equal(found if found.ndim == 2 else found[..., 0], GREY)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, orientation):
+    """Pillow's own transposition is the reference."""
+    from PIL import ImageOps
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path, RGB, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert_array_equal(read_image(path), expected)
+
+
+def test_a_colour_profile_does_not_matter(tmp_path):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert_array_equal(read_image(saved(tmp_path, RGB, icc_profile=profile)), RGB)
+
+
+@pytest.mark.parametrize(
+    "name", ["a photo.png", "-photo.png", "ドアの写真.png", "σ=2.PNG", "noname"]
+)
+def test_names(tmp_path, name):
+    assert_array_equal(read_image(saved(tmp_path, RGB, name, format="PNG")), RGB)
+
+
+def test_the_content_counts_and_not_the_suffix(tmp_path):
+    assert_array_equal(read_image(saved(tmp_path, RGB, "photo.jpg", format="PNG")), RGB)
+
+
+def test_symbolic_link(tmp_path):
+    (tmp_path / "link.png").symlink_to(saved(tmp_path, RGB))
+    assert_array_equal(read_image(tmp_path / "link.png"), RGB)
+
+
+@pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 1)])
+def test_thin_pictures(tmp_path, size):
+    assert read_image(saved(tmp_path, np.zeros(size, np.uint8))).shape == size
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+def refused(path, why, **options):
+    with pytest.raises(ReadError, match=why) as caught:
+        read_image(path, **options)
+    assert repr(str(path)) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_folder_and_pipe(tmp_path):
+    refused(tmp_path / "none.png", "No such file")
+    refused(tmp_path, "it is a folder")
+    os.mkfifo(tmp_path / "pipe.png")
+    refused(tmp_path / "pipe.png", "no regular file")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "none.png")
+    refused(tmp_path / "broken.png", "No such file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable(tmp_path):
+    path = saved(tmp_path, RGB)
+    path.chmod(0)
+    refused(path, "Permission denied")
+
+
+def test_empty_and_text(tmp_path):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(b"")
+    refused(path, "empty")
+    path.write_text("this is no photograph, whatever its name says")
+    refused(path, "no picture of a kind that is read")
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.tif", "photo.webp", "photo.gif"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
+def test_cut_off(tmp_path, name, share):
+    noise = RNG.integers(0, 256, (64, 64, 3), np.uint8)
+    path = saved(tmp_path, noise, name)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    refused(path, "damaged|no picture|cut off")
+
+
+def test_damaged_png(tmp_path):
+    path = saved(tmp_path, RGB)
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"IDAT") + 6
+    whole[at] ^= 0xFF  # the checksum no longer fits
+    path.write_bytes(whole)
+    refused(path, "damaged")
+    path.write_bytes(bytes(whole[:8]) + b"rubbish" * 10)
+    refused(path, "no picture|damaged")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(60_000, 60_000, 1, 0, b"\0" * 100))
+    assert path.stat().st_size < 200
+    refused(path, "3600000000|60000 x 60000|too many pixels")
+    assert MAX_PIXELS < 60_000**2
+    photo = saved(tmp_path, RGB)
+    refused(photo, "17 x 12 pixels, more than max_pixels = 100", max_pixels=100)
+    assert read_image(photo, max_pixels=17 * 12).shape == (12, 17, 3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 1.5])
+def test_float_tiff_with_values_that_are_no_intensities(tmp_path, value):
+    values = np.full((9, 9), 0.5, np.float32)
+    values[4, 4] = value
+    tifffile.imwrite(tmp_path / "photo.tif", values)
+    refused(tmp_path / "photo.tif", "NaN or infinity|within \\[0, 1\\]")
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint32])
+def test_integers_of_other_kinds(tmp_path, kind):
+    tifffile.imwrite(tmp_path / "photo.tif", np.zeros((9, 9), kind))
+    refused(tmp_path / "photo.tif", "not read")
+
+
+def test_camera_raw(tmp_path):
+    path = tmp_path / "photo.NEF"
+    path.write_bytes(b"II*\0")
+    refused(path, "camera raw")
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5])
+def test_wrong_limit(tmp_path, limit):
+    with pytest.raises((TypeError, ValueError), match="max_pixels"):
+        read_image(saved(tmp_path, RGB), max_pixels=limit)
+
+
+# --- what is written ---------------------------------------------------------------------------
+
+SIGMA = RNG.uniform(0, 8, (7, 9)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["map.tif", "map.TIFF", "map.npy"])
+def test_maps_survive(tmp_path, name):
+    write_map(tmp_path / name, SIGMA)
+    found = np.load(tmp_path / name) if name.endswith("npy") else tifffile.imread(tmp_path / name)
+    assert found.dtype == np.float32
+    assert_array_equal(found, SIGMA)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_scaled_png_states_its_scale(tmp_path):
+    path = tmp_path / "map.png"
+    write_scaled_png(path, SIGMA, scale=2000)
+    with Image.open(path) as image:
+        assert image.text["sigma_scale"] == "2000"
+        values = np.asarray(image)
+    assert values.dtype == np.uint16
+    np.testing.assert_allclose(values / 2000, SIGMA, atol=0.5 / 2000 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "options", "message"),
+    [
+        (SIGMA, {"scale": 10_000}, "within 0 to 65535"),
+        (SIGMA - 10, {}, "within 0 to 65535"),
+        (np.full((2, 2), np.nan), {}, "within 0 to 65535"),
+        (SIGMA, {"scale": 0}, "scale must be"),
+        (np.zeros((2, 2, 3)), {}, "sigma must have shape"),
+        (np.zeros((0, 2)), {}, "sigma must have shape"),
+        (np.full((2, 2), "a"), {}, "sigma must hold numbers"),
+    ],
+)
+def test_maps_that_do_not_fit(tmp_path, sigma, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        write_scaled_png(tmp_path / "map.png", sigma, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_suffix(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.tif"):
+        write_map(tmp_path / "map.exr", SIGMA)
+
+
+def test_nothing_is_replaced_without_being_asked(tmp_path):
+    path = tmp_path / "map.npy"
+    write_map(path, SIGMA)
+    with pytest.raises(FileExistsError, match="overwrite"):
+        write_map(path, SIGMA + 1)
+    assert_array_equal(np.load(path), SIGMA)
+    write_map(path, SIGMA + 1, overwrite=True)
+    assert_array_equal(np.load(path), SIGMA + 1)
+    (tmp_path / "folder.npy").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_map(tmp_path / "folder.npy", SIGMA, overwrite=True)
+
+
+def test_a_failure_leaves_no_half_file_and_the_old_one(tmp_path):
+    path = tmp_path / "map.npy"
+    write_map(path, SIGMA)
+
+    def interrupted():
+        with atomic_path(path, overwrite=True) as temporary:
+            temporary.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        interrupted()
+    assert [p.name for p in tmp_path.iterdir()] == ["map.npy"]
+    assert_array_equal(np.load(path), SIGMA)
+
+
+def test_of_two_writers_one_wins(tmp_path):
+    path = tmp_path / "map.txt"
+
+    def second():
+        with atomic_path(path) as late:
+            late.write_text("late")
+            with atomic_path(path) as fast:
+                fast.write_text("fast")
+
+    with pytest.raises(FileExistsError):
+        second()
+    assert path.read_text() == "fast"
+    assert [p.name for p in tmp_path.iterdir()] == ["map.txt"]
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        write_map(tmp_path / "none" / "map.npy", SIGMA)

@@ -1,0 +1,89 @@
+"""Pictures of maps: what is drawn, in which units, and that pyplot is left alone."""
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+pytest.importorskip("matplotlib")
+
+from skdefocus.plotting import overview, show_map
+
+SIGMA = np.linspace(0, 3.2, 40 * 60).reshape(40, 60)
+PHOTO = np.random.default_rng(0).random((40, 60, 3))
+
+
+def test_map_by_itself():
+    ax = show_map(SIGMA)
+    (drawn,) = ax.images
+    assert_array_equal(drawn.get_array(), SIGMA.astype(np.float32))
+    assert drawn.get_clim() == (0, 3.5)
+    bar = ax.figure.axes[1]
+    assert "pixels" in bar.get_ylabel()
+    assert "σ" in bar.get_ylabel()
+
+
+def test_map_over_its_photograph():
+    from matplotlib.figure import Figure
+
+    mine = Figure().add_subplot()
+    ax = show_map(SIGMA, PHOTO, ax=mine, vmax=2, colorbar=False, alpha=0.4)
+    assert ax is mine
+    below, above = ax.images
+    assert below.get_array().shape == (40, 60)
+    assert above.get_alpha() == 0.4
+    assert above.get_clim() == (0, 2)
+    assert len(ax.figure.axes) == 1
+
+
+def test_sharp_photographs_do_not_show_noise_in_full_colour():
+    assert show_map(SIGMA * 0.01).images[0].get_clim() == (0, 1)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (60, 10), (10, 200), (1, 1), (500, 3)])
+def test_overview_has_three_panels_and_saves(tmp_path, shape):
+    sigma = np.full(shape, 1.5)
+    cells = np.full((-(-shape[0] // 8), -(-shape[1] // 8)), 0.5)
+    figure = overview(np.zeros(shape), sigma, cells)
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert [t.split(" ")[0] for t in titles if t] == ["Photograph", "Blur", "Confidence"]
+    assert "pixels" in titles[1] + titles[2]
+    figure.savefig(tmp_path / "overview.png")
+    assert (tmp_path / "overview.png").stat().st_size > 1000
+
+
+def test_without_confidence_there_are_two_panels():
+    assert len(overview(PHOTO, SIGMA).axes) == 3
+
+
+def test_pyplot_is_not_imported():
+    import subprocess
+
+    code = (
+        "import sys, numpy as np; from skdefocus.plotting import show_map; "
+        "show_map(np.ones((4, 4))); print('matplotlib.pyplot' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((np.zeros((2, 2, 3)),), {}, "sigma must have shape"),
+        ((np.full((2, 2), "a"),), {}, "sigma must hold numbers"),
+        ((SIGMA, PHOTO[:10]), {}, "image must have the map's size"),
+        ((SIGMA,), {"vmax": 0}, "vmax must be"),
+        ((SIGMA,), {"alpha": 2}, "alpha must be"),
+    ],
+)
+def test_wrong_input(arguments, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        show_map(*arguments, **options)
+
+
+def test_without_matplotlib_the_message_tells_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"skdefocus\[plot\]"):
+        show_map(SIGMA)
