@@ -163,11 +163,14 @@ def train(
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=rate
     )
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-    )
     per_epoch = len(learn) // batch
-    total, warm = per_epoch * epochs, min(500, per_epoch)
+    total = per_epoch * epochs
+    warm = min(500, total // 10)
+    # A short run must forget where it began.
+    decay_rate = min(0.998, 1 - 10 / max(total, 20))
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay_rate), use_buffers=True
+    )
 
     def factor(step: int) -> float:
         if step < warm:
