@@ -1,31 +1,44 @@
-"""How long a map takes, as ratios within one run.
+"""How long a map takes and how much memory, as ratios within one run.
 
-``python -m benchmarks.speed.maps`` times one photograph from pixels to refined map, by default
-and by slower roads, interleaved, and writes the table to benchmarks/speed/maps.md.
+``python -m benchmarks.speed.maps`` writes a section of RESULTS.md; ``--largest 100`` also maps a
+photograph of 100 megapixels.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
-import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
+from tempfile import TemporaryDirectory
 
 import joblib
 import numpy as np
+from sklearn.model_selection import GridSearchCV
 
 import skdefocus as sd
-from benchmarks.accuracy.methods import blur_detector
-from skdefocus.datasets import sample_photographs
+from benchmarks import report
+from benchmarks.speed.filters import in_turns
+from skdefocus.datasets import load_sample_scenes, sample_photographs
+
+SIZES = (0.1, 0.25, 1.0, 4.0, 12.0, 25.0)
+#: Candidates of the search, three folds each.
+GRID = {"radius": [4, 8, 16], "eps": [1e-4, 1e-3, 1e-2], "n_iter": [0, 1, 2]}
 
 
 def photograph(megapixels: float) -> np.ndarray:
     """An RGB mosaic of the photographs that come with scikit-image, uint8."""
     side = round((megapixels * 1e6) ** 0.5)
-    row = np.hstack(sample_photographs())
-    grey = np.tile(row, (-(-side // row.shape[0]), -(-side // row.shape[1])))[:side, :side]
-    return np.stack([np.round(grey * 255).astype(np.uint8)] * 3, axis=-1)
+    row = np.hstack([np.round(p * 255).astype(np.uint8) for p in sample_photographs()])
+    out = np.empty((side, side, 3), np.uint8)
+    for i in range(0, side, row.shape[0]):
+        for j in range(0, side, row.shape[1]):
+            part = out[i : i + row.shape[0], j : j + row.shape[1]]
+            part[...] = row[: part.shape[0], : part.shape[1], None]
+    return out
 
 
 def one_by_one(image: np.ndarray) -> None:
@@ -35,64 +48,166 @@ def one_by_one(image: np.ndarray) -> None:
     sd.WeightedGuidedRefiner().transform(classifier.transform([grid]))
 
 
+def pipeline(**parameters: object) -> Callable[[np.ndarray], object]:
+    pipe = sd.make_defocus_pipeline().set_params(**parameters)
+    return lambda image: pipe.transform([image])
+
+
 def roads() -> dict[str, Callable[[np.ndarray], object]]:
-    dense = sd.make_defocus_pipeline()
-    patches = sd.make_defocus_pipeline().set_params(levels__inference="patches")
     found: dict[str, Callable[[np.ndarray], object]] = {
-        "default (dense), step 8": lambda im: dense.transform([im]),
-        "batched patches, step 8": lambda im: patches.transform([im]),
+        "default (dense), step 8": pipeline(),
+        "dense, step 16": pipeline(patches__step=16),
+        "dense, step 4": pipeline(patches__step=4),
+        "batched patches, step 8": pipeline(levels__inference="patches"),
         "one patch a call, step 8": one_by_one,
+        "EdgeReblurEstimator": lambda im: sd.EdgeReblurEstimator().transform([im]),
+        "FocusMeasure": lambda im: sd.FocusMeasure().transform([im]),
     }
     if importlib.util.find_spec("blur_detector"):
+        from benchmarks.accuracy.methods import blur_detector
+
         found["blur-detector"] = blur_detector
+    if importlib.util.find_spec("cv2"):
+        from benchmarks.accuracy.methods import laplacian_opencv
+
+        found["OpenCV's Laplacian"] = laplacian_opencv
     return found
 
 
-def stages(image: np.ndarray) -> dict[str, float]:
+def stages(image: np.ndarray) -> list[list[object]]:
     """Seconds of each stage of the default pipeline."""
-    spent, X = {}, [image]
+    rows, X = [], [image]
     for name, step in sd.make_defocus_pipeline().steps:
         start = time.perf_counter()
         X = step.transform(X)
-        spent[name] = time.perf_counter() - start
-    return spent
+        rows.append([name, time.perf_counter() - start])
+    return rows
+
+
+def in_a_process(code: str) -> float:
+    """What `code` prints, in a new interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def map_alone(megapixels: float, what: str) -> float:
+    """Seconds, or peak memory of the whole process in MiB, of a map in a process of its own."""
+    return in_a_process(
+        "import time, resource; import skdefocus as sd\n"
+        "from benchmarks.speed.maps import photograph\n"
+        f"image = photograph({megapixels}); sd.defocus_map(image[:64, :64])\n"
+        "start = time.perf_counter(); sd.defocus_map(image)\n"
+        "seconds = time.perf_counter() - start\n"
+        "memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        f"print({what})"
+    )
+
+
+def imports() -> dict[str, float]:
+    timed = "import time; s = time.perf_counter()\n{}\nprint(time.perf_counter() - s)"
+    lines = {
+        "NumPy and sklearn.pipeline": "import numpy, sklearn.pipeline",
+        "skdefocus": "import skdefocus",
+        "skdefocus and the first map": "import skdefocus, numpy; "
+        "skdefocus.defocus_map(numpy.zeros((427, 640)))",
+    }
+    return in_turns(
+        {name: partial(in_a_process, timed.format(line)) for name, line in lines.items()}, 5
+    )
+
+
+def search() -> tuple[float, int]:
+    """Time of a grid search over that of its refinements alone, and calls of the network."""
+    from skdefocus import classifier
+
+    scenes = load_sample_scenes(256)[:3]
+    images, truth = [s.photograph for s in scenes], [s.sigma for s in scenes]
+    calls = 0
+    run = classifier._onnx.run
+
+    def counted(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        return run(*arguments)
+
+    classifier._onnx.run = counted
+    try:
+        with TemporaryDirectory() as cache:
+            names = {f"refine__{k}": v for k, v in GRID.items()}
+            whole = GridSearchCV(
+                sd.make_defocus_pipeline(memory=cache), names, cv=3, refit=False,
+                scoring=sd.metrics.neg_sigma_mae,
+            )  # fmt: skip
+            start = time.perf_counter()
+            whole.fit(images, truth)
+            seconds = time.perf_counter() - start
+    finally:
+        classifier._onnx.run = run
+    grids = sd.BlurLevelClassifier().transform(sd.PatchExtractor().transform(images))
+    alone = GridSearchCV(
+        sd.WeightedGuidedRefiner(), GRID, cv=3, refit=False, scoring=sd.metrics.neg_sigma_mae
+    )
+    start = time.perf_counter()
+    alone.fit(grids, truth)
+    return seconds / (time.perf_counter() - start), calls
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--largest", type=float, default=SIZES[-1], help="megapixels")
+    args = parser.parse_args()
     image = photograph(1.0)
-    sd.defocus_map(image)  # loads the network
-    times: dict[str, list[float]] = {name: [] for name in roads()}
-    for repeat in range(5):
-        for name, road in roads().items():
-            if name.startswith("one patch") and repeat:
-                continue  # it takes long, and its ratio is far from any bound
-            start = time.perf_counter()
-            road(image)
-            times[name].append(time.perf_counter() - start)
-    median = {name: float(np.median(t)) for name, t in times.items()}
-    base = next(iter(median.values()))
-    lines = ["| one megapixel, photograph to map | seconds | times the default |", "|---|---|---|"]
-    lines += [f"| {n} | {t:.2f} | {t / base:.1f} |" for n, t in median.items()]
-    spent = {k: f"{v:.3f} s" for k, v in stages(image).items()}
-    growth = {}
-    for megapixels in (0.25, 1, 4, 16):
-        large = photograph(megapixels)
-        start = time.perf_counter()
-        sd.defocus_map(large)
-        growth[megapixels] = time.perf_counter() - start
-    slope = np.polyfit(np.log(list(growth)[1:]), np.log(list(growth.values())[1:]), 1)[0]
-    text = (
-        "# Speed of maps\n\n"
-        f"Written by `python -m benchmarks.speed.maps`; {platform.machine()}, "
-        f"{joblib.cpu_count()} cores, skdefocus {sd.__version__}, Python "
-        f"{platform.python_version()}.\n\n"
-        + "\n".join(lines)
-        + f"\n\nStages by default: {spent}.\n"
-        f"Seconds by megapixels: { {k: round(v, 2) for k, v in growth.items()} }; from 1 to 16 "
-        f"megapixels time grows with the power {slope:.2f}.\n"
+    ways = roads()
+    slow = {k: partial(v, image) for k, v in ways.items() if k.startswith("one patch")}
+    seconds = in_turns({k: partial(v, image) for k, v in ways.items() if k not in slow}, 5)
+    start = time.perf_counter()
+    next(iter(slow.values()))()  # once, for it takes long and its ratio is far from any bound
+    seconds |= {name: time.perf_counter() - start for name in slow}
+    base = seconds["default (dense), step 8"]
+    sizes = sorted({*SIZES, args.largest})
+    alone = [[m, map_alone(m, "seconds"), map_alone(m, "memory")] for m in sizes]
+    large = [row for row in alone if row[0] >= 1]
+    power = np.polyfit(np.log([r[0] for r in large]), np.log([r[1] for r in large]), 1)[0]
+    threads = in_turns(
+        {str(n): partial(pipeline(levels__n_threads=n, refine__n_jobs=1), image) for n in (1, 2)}, 3
     )
-    Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
-    print(text)
+    started = imports()
+    plain = started["NumPy and sklearn.pipeline"]
+    ratio, calls = search()
+    body = f"""## Maps: time and memory
+
+`python -m benchmarks.speed.maps --largest {args.largest:g}`; {report.machine("onnxruntime")}.
+Photograph to map at one megapixel (RGB, 8 bits), medians of runs that take turns:
+
+{
+        report.table(
+            ["", "seconds", "times the default"],
+            [[name, s, s / base] for name, s in seconds.items()],
+        )
+    }
+
+Stages of the default:
+
+{report.table(["stage", "seconds"], stages(image))}
+
+By size, each in a process of its own; from 1 megapixel on time grows with the power {power:.2f}.
+Memory is the peak of the whole process, with the photograph and the map (7 bytes per pixel):
+
+{report.table(["megapixels", "seconds", "MiB"], alone)}
+
+Threads of the network at one megapixel, of {joblib.cpu_count()} cores:
+
+{report.table(["threads", "seconds"], [[n, s] for n, s in threads.items()])}
+
+Start, as ratio to importing NumPy and scikit-learn's pipeline:
+
+{report.table(["", "seconds", "ratio"], [[name, s, s / plain] for name, s in started.items()])}
+
+GridSearchCV of {np.prod([len(v) for v in GRID.values()])} candidates and three folds over the
+refinement, three photographs of 256×256, with a cache: {ratio:.2f} times the refinements alone;
+the network was called {calls} times.
+"""
+    report.write("maps", body)
 
 
 if __name__ == "__main__":
