@@ -3,6 +3,7 @@
 from skdefocus import datasets, filters, metrics, synthesis
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
 from skdefocus.classifier import BlurLevelClassifier
+from skdefocus.fuse import FocusFuser, FusionResult
 from skdefocus.patches import PatchExtractor
 from skdefocus.pipeline import defocus_map, make_defocus_pipeline
 from skdefocus.records import LevelGrid, PatchGrid
@@ -13,7 +14,9 @@ __version__ = "0.1.0"
 __all__ = [
     "BlurLevelClassifier",
     "EdgeReblurEstimator",
+    "FocusFuser",
     "FocusMeasure",
+    "FusionResult",
     "LevelGrid",
     "PatchExtractor",
     "PatchGrid",

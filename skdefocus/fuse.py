@@ -109,7 +109,7 @@ class FocusFuser(ImageTransformer):
     --------
     >>> import numpy as np
     >>> import skdefocus as sd
-    >>> from skdefocus.fuse import FocusFuser
+    >>> from skdefocus import FocusFuser
     >>> sharp = sd.datasets.sample_photographs(96)[0]
     >>> soft = sd.synthesis.blur(sharp, 2.0)
     >>> left = np.arange(96) < 48
@@ -282,7 +282,8 @@ def _fuse(frames: _Frames, fuser: FocusFuser) -> FusionResult:
         weights=confidence + np.float32(1e-3),
     )  # fmt: skip
     image = _blend(frames, index, fuser.feather)
-    return FusionResult(image, index, confidence, np.clip(depth, index.min(), index.max()))
+    depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
+    return FusionResult(image, index, confidence, depth)
 
 
 def _score(image: Float, composite: Float, trials: list[Float], fuser: FocusFuser) -> Float:

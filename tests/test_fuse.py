@@ -1,0 +1,275 @@
+"""Fusing stacks: the mathematics, the contract, and that the right frame wins."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid
+
+import skdefocus as sd
+from skdefocus.datasets import sample_photographs
+from skdefocus.synthesis import Layer, add_noise, blur, render_layers
+
+BRICK, GRAVEL, GRASS = sample_photographs(96)
+LEFT = np.arange(96) < 48
+#: Without defocus maps, which take most of the time and are tested apart.
+PLAIN = sd.FocusFuser(sigma_weight=0)
+
+
+def halves(sharp=GRAVEL, sigma=2.5):
+    """Two frames, each in focus in one half."""
+    soft = blur(sharp, sigma)
+    where = LEFT if sharp.ndim == 2 else LEFT[:, None]
+    return [np.where(where, sharp, soft), np.where(where, soft, sharp)]
+
+
+def frames(count, seed, size=(24, 30)):
+    rng = np.random.default_rng(seed)
+    base = ndimage.gaussian_filter(rng.random(size), 0.7)
+    base = (base - base.min()) / np.ptp(base)
+    return [
+        np.clip(ndimage.gaussian_filter(base, s) + rng.normal(0, 0.01, size), 0, 1)
+        for s in rng.uniform(0, 3, count)
+    ]
+
+
+# --- mathematics -------------------------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(st.integers(2, 5), st.integers(0, 100))
+def test_equal_frames_give_the_frame(count, seed):
+    frame = frames(1, seed)[0]
+    assert_allclose(PLAIN.fit_transform([[frame] * count])[0], frame, atol=1e-6)
+
+
+@settings(max_examples=15)
+@given(st.permutations(range(4)), st.integers(0, 100))
+def test_order_changes_the_index_only(order, seed):
+    stack = frames(4, seed)
+    one = PLAIN.fuse(stack)
+    other = PLAIN.fuse([stack[k] for k in order])
+    assert_allclose(other.image, one.image, atol=1e-6)
+    assert_array_equal(np.array(order)[other.index], one.index)
+    assert_allclose(other.confidence, one.confidence, atol=1e-6)
+
+
+@settings(max_examples=15)
+@given(st.integers(2, 5), st.integers(0, 100), st.sampled_from([0.0, 0.6, 3.0]))
+def test_values_stay_between_the_frames(count, seed, feather):
+    stack = np.stack(frames(count, seed)).astype(np.float32)
+    fused = sd.FocusFuser(sigma_weight=0, feather=feather).transform([stack])[0]
+    assert np.all(fused >= stack.min(axis=0))
+    assert np.all(fused <= stack.max(axis=0))
+
+
+def test_flips_commute():
+    stack = halves()
+    one = PLAIN.transform([stack])[0]
+    other = PLAIN.transform([[f[::-1, ::-1] for f in stack]])[0]
+    assert_allclose(other[::-1, ::-1], one, atol=1e-4)
+
+
+# --- the right frame wins ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fuser", [sd.FocusFuser(), PLAIN], ids=["maps", "no maps"])
+@pytest.mark.parametrize("sharp", [BRICK, GRAVEL, GRASS], ids=["brick", "gravel", "grass"])
+def test_two_halves(fuser, sharp):
+    result = fuser.fuse(halves(sharp))
+    assert np.mean(result.index == np.where(LEFT, 0, 1)) > 0.97
+    assert sd.metrics.psnr(result.image, sharp) > 38
+    away = np.abs(np.arange(96) - 47.5) > 8
+    assert result.confidence[:, away].mean() > 0.85
+
+
+def test_noise_does_not_win():
+    stack = [add_noise(f, 0.01, random_state=i) for i, f in enumerate(halves())]
+    result = sd.FocusFuser(noise=0.01).fuse(stack)
+    assert np.mean(result.index == np.where(LEFT, 0, 1)) > 0.95
+
+
+def test_a_foreground_keeps_its_outline_without_halo():
+    y, x = np.mgrid[:96, :96] - 48.0
+    alpha = np.clip(28.5 - np.hypot(x, y), 0, 1)
+    stack = [
+        render_layers([Layer(0.5 * GRAVEL, s), Layer(0.5 + 0.5 * GRASS, 4 - s, alpha)])
+        for s in (0.0, 4.0)
+    ]
+    fused = PLAIN.transform([[s.photograph for s in stack]])[0]
+    error = np.abs(fused - stack[0].sharp)
+    worse = [np.abs(s.photograph - s.sharp).mean() for s in stack]
+    assert error.mean() < 0.3 * min(worse)
+    inside = np.hypot(x, y) < 26
+    assert error[inside].mean() < 0.004
+
+
+def test_depth_follows_the_order_of_focus():
+    """Frames that are in focus along stripes from left to right."""
+    stripes = np.arange(96) * 4 // 96
+    stack = [np.where(stripes == k, GRAVEL, blur(GRAVEL, 1.0 + abs(k - 1.5))) for k in range(4)]
+    depth = PLAIN.fuse(stack).depth
+    assert depth.dtype == np.float32
+    assert np.all(np.diff([depth[:, stripes == k].mean() for k in range(4)]) > 0.6)
+
+
+def test_flat_places_do_not_matter():
+    flat = np.full((40, 40), 0.5)
+    result = PLAIN.fuse([flat, flat.copy()])
+    assert_allclose(result.image, 0.5, atol=1e-6)
+    assert_allclose(result.confidence, 0, atol=1e-6)
+
+
+# --- options -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [(3, -2), (-1.5, 0.5)])
+def test_alignment_recovers_a_shift(shift):
+    whole = sample_photographs(128)[1]
+    soft = blur(whole, 2.5)
+    half = np.arange(128) < 64
+    first, second = np.where(half, whole, soft), np.where(half, soft, whole)
+    moved = np.clip(ndimage.shift(second, shift, order=3, mode="nearest"), 0, 1)
+    inner = slice(8, -8), slice(8, -8)
+    kinds = ("none", "translation", "affine")
+    aligned = {
+        kind: sd.FocusFuser(sigma_weight=0, align=kind).transform([[first, moved]])[0]
+        for kind in kinds
+    }
+    quality = {k: sd.metrics.psnr(v[inner], whole[inner]) for k, v in aligned.items()}
+    assert quality["translation"] > quality["none"] + 4
+    assert quality["affine"] > quality["none"] + 4
+
+
+def test_exposures_are_matched():
+    one, two = halves()
+    stack = [one, np.clip(two * 0.8, 0, 1)]
+    plain = PLAIN.transform([stack])[0]
+    matched = sd.FocusFuser(sigma_weight=0, match_exposure=True).transform([stack])[0]
+    assert sd.metrics.psnr(matched, GRAVEL) > sd.metrics.psnr(plain, GRAVEL) + 6
+
+
+def test_a_slab_ignores_the_others():
+    stack = [*halves(), np.ones_like(GRAVEL)]
+    slab = sd.FocusFuser(sigma_weight=0, slab=(0, 2))
+    assert_array_equal(slab.transform([stack])[0], PLAIN.transform([stack[:2]])[0])
+    with pytest.raises(ValueError, match="slab must end within"):
+        sd.FocusFuser(slab=(0, 4)).transform([stack])
+
+
+def test_frames_that_are_read_when_needed_are_held_one_at_a_time():
+    stack, held, most = halves(), [], []
+
+    def reader(frame):
+        def read():
+            import weakref
+
+            copy = np.array(frame, np.float32)
+            held.append(weakref.ref(copy))
+            most.append(sum(ref() is not None for ref in held))
+            return copy
+
+        return read
+
+    found = PLAIN.transform([[reader(f) for f in stack * 4]])[0]
+    assert_array_equal(found, PLAIN.transform([stack * 4])[0])
+    assert max(most) <= 3
+
+
+# --- the contract ------------------------------------------------------------------------------
+
+
+def test_types_of_frames_agree():
+    eight = [np.round(f * 255).astype(np.uint8) for f in halves()]
+    expected = PLAIN.transform([eight])[0]
+    assert expected.dtype == np.float32
+    for stack in (
+        np.stack(eight),
+        tuple(eight),
+        [f.astype(np.uint16) * 257 for f in eight],
+        [f.astype(np.float64) / 255 for f in eight],
+    ):
+        assert_allclose(PLAIN.transform([stack])[0], expected, atol=1e-5)
+
+
+def test_colour_and_alpha():
+    stack = [np.stack([f, f, f], axis=-1) for f in halves()]
+    fused = PLAIN.transform([stack])[0]
+    assert fused.shape == (96, 96, 3)
+    assert_allclose(fused[..., 0], PLAIN.transform([halves()])[0], atol=1e-3)
+    with_alpha = [np.dstack([f, np.ones((96, 96))]) for f in stack]
+    assert_allclose(PLAIN.transform([with_alpha])[0], fused, atol=1e-6)
+
+
+def test_stacks_of_different_sizes_in_order_and_in_parallel():
+    stacks = [halves(), [f[:50, :60] for f in halves(GRASS)], frames(3, 0)]
+    one = PLAIN.transform(stacks)
+    two = sd.FocusFuser(sigma_weight=0, n_jobs=2).transform(stacks)
+    assert [f.shape for f in one] == [(96, 96), (50, 60), (24, 30)]
+    for a, b in zip(one, two, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_inputs_are_not_written_to():
+    stack = [f.astype(np.float32) for f in halves()]
+    for f in stack:
+        f.flags.writeable = False
+    before = [f.copy() for f in stack]
+    PLAIN.transform([stack])
+    for a, b in zip(before, stack, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_clone_pickle_and_parameters():
+    fuser = sd.FocusFuser(radius=3, align="affine")
+    assert clone(fuser).get_params() == fuser.get_params()
+    assert pickle.loads(pickle.dumps(fuser)).get_params() == fuser.get_params()
+    grid = ParameterGrid({"radius": [1, 4], "feather": [0, 1]})
+    scores = [
+        sd.metrics.psnr(clone(PLAIN).set_params(**p).transform([halves()])[0], GRAVEL) for p in grid
+    ]
+    assert len(set(scores)) > 1
+
+
+def test_repr_of_a_result():
+    assert repr(PLAIN.fuse(halves())) == "FusionResult(image 96x96, of 2 frames)"
+
+
+@pytest.mark.parametrize(
+    ("stacks", "error", "message"),
+    [
+        (3, TypeError, "X must be a list of stacks"),
+        ([], ValueError, "X is empty"),
+        ([3], TypeError, r"X\[0\] must be a stack"),
+        ([[GRAVEL]], ValueError, r"X\[0\] must hold at least 2"),
+        ([[GRAVEL, GRAVEL[:50]]], ValueError, r"X\[0\]\[1\] must have the shape"),
+        ([[GRAVEL, GRAVEL * np.nan]], ValueError, r"X\[0\]\[1\] must be finite"),
+        ([[GRAVEL, GRAVEL.astype(int)]], TypeError, r"X\[0\]\[1\] must be bool"),
+    ],
+)
+def test_wrong_stacks(stacks, error, message):
+    with pytest.raises(error, match=message):
+        PLAIN.transform(stacks)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"radius": -1}, "radius must be"),
+        ({"feather": -1}, "feather must be"),
+        ({"min_area": -1}, "min_area must be"),
+        ({"noise": 0}, "noise must be"),
+        ({"sigma_weight": -1}, "sigma_weight must be"),
+        ({"align": "warp"}, "align must be one of"),
+        ({"slab": (2, 2)}, r"slab\[1\] must be"),
+        ({"slab": 2}, "slab must be None or"),
+    ],
+)
+def test_wrong_parameters(parameters, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        sd.FocusFuser(**parameters).fit([])
