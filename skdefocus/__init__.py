@@ -4,15 +4,19 @@ from skdefocus import datasets, filters, metrics, synthesis
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.fuse import FocusFuser, FusionResult
+from skdefocus.magnify import DefocusMagnifier
 from skdefocus.patches import PatchExtractor
 from skdefocus.pipeline import defocus_map, make_defocus_pipeline
 from skdefocus.records import LevelGrid, PatchGrid
 from skdefocus.refine import WeightedGuidedRefiner
+from skdefocus.sharpen import AdaptiveSharpener
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdaptiveSharpener",
     "BlurLevelClassifier",
+    "DefocusMagnifier",
     "EdgeReblurEstimator",
     "FocusFuser",
     "FocusMeasure",

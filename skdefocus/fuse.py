@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from skdefocus import _blending as blending
 from skdefocus import _registration as registration
-from skdefocus._base import ImageTransformer, each
+from skdefocus._base import ImageTransformer, each, restack
 from skdefocus._validation import check_choice, check_image, check_int, check_real, to_grey
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline import make_defocus_pipeline
@@ -155,7 +155,7 @@ class FocusFuser(ImageTransformer):
             start = check_int(self.slab[0], "slab[0]", 0)
             check_int(self.slab[1], "slab[1]", start + 1)
 
-    def transform(self, X: Sequence[Any]) -> list[Float]:
+    def transform(self, X: Any) -> Any:
         """Fuse.
 
         Parameters
@@ -167,7 +167,8 @@ class FocusFuser(ImageTransformer):
         Returns
         -------
         list of ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
-            One photograph per stack, in order, whatever the type of the frames.
+            One photograph per stack, in order, whatever the type of the frames; one array
+            (n, H, W[, 3]) if `X` is an array.
 
         Raises
         ------
@@ -176,7 +177,8 @@ class FocusFuser(ImageTransformer):
         ValueError
             If a stack has fewer than two frames or they differ in size.
         """
-        return [result.image for result in self._results(X)]
+        images = [result.image for result in self._results(X)]
+        return restack(images, isinstance(X, np.ndarray) and X.dtype != object)
 
     def fuse(self, stack: Sequence[Frame] | NDArray[Any]) -> FusionResult:
         """Fuse a single stack and tell where every pixel comes from.

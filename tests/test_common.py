@@ -24,6 +24,7 @@ def records(images):
         "PatchExtractor": images,
         "BlurLevelClassifier": grids,
         "WeightedGuidedRefiner": sd.BlurLevelClassifier(n_threads=1).transform(grids),
+        "FocusFuser": [[image, image[::-1]] for image in images],
     }
 
 
@@ -34,6 +35,9 @@ ESTIMATORS = [
     sd.WeightedGuidedRefiner(),
     sd.FocusMeasure(),
     sd.EdgeReblurEstimator(),
+    sd.FocusFuser(sigma_weight=0),
+    sd.DefocusMagnifier(estimator=sd.EdgeReblurEstimator()),
+    sd.AdaptiveSharpener(estimator=sd.EdgeReblurEstimator()),
 ]
 each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 
@@ -149,7 +153,7 @@ def test_input_is_left_alone(estimator):
     [
         e
         for e in ESTIMATORS
-        if type(e).__name__ not in ("BlurLevelClassifier", "WeightedGuidedRefiner")
+        if type(e).__name__ not in ("BlurLevelClassifier", "WeightedGuidedRefiner", "FocusFuser")
     ],
     ids=lambda e: type(e).__name__,
 )

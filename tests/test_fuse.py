@@ -215,6 +215,14 @@ def test_stacks_of_different_sizes_in_order_and_in_parallel():
         assert_array_equal(a, b)
 
 
+def test_an_array_gives_an_array():
+    stacks = np.stack([np.stack(halves()), np.stack(halves(GRASS))])
+    found = PLAIN.transform(stacks)
+    assert isinstance(found, np.ndarray)
+    assert found.shape == (2, 96, 96)
+    assert_array_equal(found[1], PLAIN.transform([halves(GRASS)])[0])
+
+
 def test_inputs_are_not_written_to():
     stack = [f.astype(np.float32) for f in halves()]
     for f in stack:

@@ -1,0 +1,101 @@
+"""What the effects that follow a defocus map have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft
+
+from skdefocus._base import ImageTransformer, each, restack
+from skdefocus._validation import check_images
+from skdefocus.pipeline import make_defocus_pipeline
+
+Float = NDArray[np.float32]
+
+
+class MapEffect(ImageTransformer):
+    """Base of transformers from photographs to photographs that follow their σ maps."""
+
+    estimator: Any
+    n_jobs: int | None
+
+    def _effect(self) -> Callable[[Any, ArrayLike], Float]:
+        """What is done with a photograph and its map."""
+        raise NotImplementedError
+
+    def transform(self, X: Any) -> Any:
+        """Map the photographs and apply the effect.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
+            Grey, RGB or RGBA (alpha is dropped); bool, uint8, uint16 (scaled by their range) or
+            float in [0, 1].
+
+        Returns
+        -------
+        list of ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+            One array if `X` is an array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `X` is no batch of images or a parameter is wrong; the message names it.
+        """
+        self._check_params()
+        images, stacked = check_images(X)
+        mapper = make_defocus_pipeline() if self.estimator is None else self.estimator
+        maps = mapper.transform(images)
+        pairs = list(zip(images, maps, strict=True))
+        return restack(each(self.n_jobs, _apply, pairs, self._effect()), stacked)
+
+
+def _apply(pair: tuple[Any, Any], effect: Callable[[Any, ArrayLike], Float]) -> Float:
+    return effect(*pair)
+
+
+def check_sigma_map(sigma: ArrayLike, size: tuple[int, int]) -> Float:
+    """Check a map that belongs to a photograph of `size`."""
+    values = np.asarray(sigma)
+    if values.shape != size:
+        raise ValueError(f"sigma must have the photograph's size {size}, got shape {values.shape}")
+    if values.dtype.kind not in "fiu":
+        raise TypeError(f"sigma must hold numbers, got dtype {values.dtype}")
+    values = values.astype(np.float32)
+    if not (np.isfinite(values).all() and values.min() >= 0):
+        raise ValueError("sigma must be finite and >= 0")
+    return values
+
+
+def between(values: Float, knots: NDArray[np.float64], k: int) -> Float:
+    """Share of knot `k` in the linear interpolation of `values` between ascending knots."""
+    return np.interp(values, knots, np.eye(len(knots))[k]).astype(np.float32)
+
+
+class Mirrored:
+    """Planes (..., H, W) that go on mirrored, to be convolved with one kernel after another."""
+
+    def __init__(self, planes: Float, reach: int) -> None:
+        height, width = planes.shape[-2:]
+        self._cut = (..., slice(reach, reach + height), slice(reach, reach + width))
+        self.shape = tuple(fft.next_fast_len(n + 2 * reach, real=True) for n in (height, width))
+        ends = [(reach, m - n - reach) for n, m in zip((height, width), self.shape, strict=True)]
+        padded = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + ends, mode="symmetric")
+        self._spectrum = fft.rfft2(padded)
+
+    def times(self, transfer: NDArray[Any]) -> Float:
+        """Convolve by multiplying with a transfer function on the padded planes."""
+        out = fft.irfft2(self._spectrum * transfer, s=self.shape)
+        return np.asarray(out[self._cut], np.float32)
+
+    def convolved(self, kernel: NDArray[Any]) -> Float:
+        """Convolve with a small centred kernel that is no larger than `reach` allows."""
+        if kernel.size == 1:
+            return self.times(kernel.ravel()[0])
+        plane = np.zeros(self.shape, np.float32)
+        plane[: kernel.shape[0], : kernel.shape[1]] = kernel
+        middle = [-(n // 2) for n in kernel.shape]
+        return self.times(fft.rfft2(np.roll(plane, middle, (0, 1))))

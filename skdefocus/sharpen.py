@@ -1,0 +1,220 @@
+"""Sharpening that follows the defocus map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft, ndimage
+
+from skdefocus._effects import Float, MapEffect, Mirrored, between, check_sigma_map
+from skdefocus._validation import check_choice, check_image, check_real, to_grey
+
+__all__ = ["AdaptiveSharpener", "noise_level", "sharpen"]
+
+#: Distance in pixels of the σ's for which a deconvolution is computed.
+BAND = 0.4
+#: Radius in pixels of the neighbourhood whose range bounds the overshoot.
+NEIGHBOURHOOD = 1
+#: Noise that is reckoned with at least: rounding to 8 bits, and what JPEG leaves.
+LEAST_NOISE = 1 / 255
+#: A correction counts as far as its local energy (a Gaussian of that σ in pixels) exceeds that of
+#: filtered noise so many times.
+LOCAL, CAUTION = 3.0, 2.0
+
+
+class AdaptiveSharpener(MapEffect):
+    """Sharpen what is nearly in focus, and leave the defocused background and its noise alone.
+
+    Parameters
+    ----------
+    amount : float, default=1.0
+        Share of the correction that is applied, ≥ 0; above 1 it is exaggerated.
+    method : {"deconvolution", "unsharp"}, default="deconvolution"
+        ``"deconvolution"`` undoes the Gaussian blur of each place's own σ as far as the noise
+        allows (Wiener). ``"unsharp"`` adds the difference to a blurred version, with the radius
+        of the place's σ.
+    limit : float, default=1.0
+        σ in pixels, > 0, up to which everything is sharpened; at twice that nothing is.
+    overshoot : float, default=0.05
+        How far a value may leave the range of its 3×3 neighbourhood, ≥ 0, full scale being 1.
+    noise : float or None, default=None
+        Standard deviation of the noise, full scale being 1; None estimates it from each
+        photograph.
+    estimator : transformer or None, default=None
+        From photographs to σ maps; None is :func:`skdefocus.make_defocus_pipeline`.
+    n_jobs : int or None, default=None
+        Photographs worked on at once, see :class:`joblib.Parallel`.
+
+    See Also
+    --------
+    sharpen : the function, for a map that is there already.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_sample_image
+    >>> import skdefocus as sd
+    >>> flower = load_sample_image("flower.jpg")[100:260, 200:400]
+    >>> sd.AdaptiveSharpener().fit_transform([flower])[0].shape
+    (160, 200, 3)
+    """
+
+    def __init__(
+        self,
+        amount: float = 1.0,
+        method: str = "deconvolution",
+        *,
+        limit: float = 1.0,
+        overshoot: float = 0.05,
+        noise: float | None = None,
+        estimator: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.amount = amount
+        self.method = method
+        self.limit = limit
+        self.overshoot = overshoot
+        self.noise = noise
+        self.estimator = estimator
+        self.n_jobs = n_jobs
+
+    def _check_params(self) -> None:
+        _check(self.amount, self.method, self.limit, self.overshoot, self.noise)
+
+    def _effect(self) -> Callable[[Any, ArrayLike], Float]:
+        return partial(
+            sharpen, amount=self.amount, method=self.method, limit=self.limit,
+            overshoot=self.overshoot, noise=self.noise,
+        )  # fmt: skip
+
+
+def _check(amount: float, method: str, limit: float, overshoot: float, noise: float | None) -> None:
+    check_real(amount, "amount", 0)
+    check_choice(method, "method", ("deconvolution", "unsharp"))
+    check_real(limit, "limit", 0, above=True)
+    check_real(overshoot, "overshoot", 0)
+    if noise is not None:
+        check_real(noise, "noise", 0)
+
+
+def sharpen(
+    image: ArrayLike,
+    sigma: ArrayLike,
+    amount: float = 1.0,
+    method: str = "deconvolution",
+    *,
+    limit: float = 1.0,
+    overshoot: float = 0.05,
+    noise: float | None = None,
+) -> Float:
+    """Sharpen a photograph as its defocus map says.
+
+    Parameters
+    ----------
+    image : array_like of shape (H, W) or (H, W, C)
+        bool, uint8, uint16 (scaled by their range) or float in [0, 1].
+    sigma : array_like of shape (H, W)
+        Its blur in pixels, finite and ≥ 0.
+    amount, method, limit, overshoot, noise
+        See :class:`AdaptiveSharpener`.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+        Equal to the photograph where σ is `limit` · 2 or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `sigma` is no map of the photograph, or a parameter is out of range.
+
+    Notes
+    -----
+    The grey values are filtered, and their change is added to all channels, so that no colour
+    noise comes up. A Wiener filter H / (H² + N / P) has H the Gaussian of the place's σ, N the
+    noise and P the spectrum of photographs, which falls with the squared frequency, scaled to
+    this one's variance. Filters are computed for σ's 0.4 px apart and interpolated.
+
+    Cost: about `limit` · 5 Fourier transforms of the grey photograph, some 0.5 s per megapixel.
+    """
+    _check(amount, method, limit, overshoot, noise)
+    pixels = check_image(image)
+    values = check_sigma_map(sigma, (pixels.shape[0], pixels.shape[1]))
+    share = np.clip(2 - values / np.float32(limit), 0, 1) * np.float32(amount)
+    if not share.any():
+        return pixels.copy()
+    grey = to_grey(pixels)
+    level = noise_level(grey) if noise is None else noise
+    knots = np.linspace(0, 2 * limit, max(2, round(2 * limit / BAND) + 1))
+    planes = Mirrored(grey, 32)
+    frequency = _frequencies(planes.shape)
+    spectrum = _signal_to_noise(grey, level, frequency)
+    change = np.zeros_like(grey)
+    for k, knot in enumerate(knots):
+        weight = between(values, knots, k)
+        if not weight.any():
+            continue
+        falloff = np.exp(-2 * (np.pi * knot) ** 2 * frequency)
+        if method == "unsharp":
+            gain = 2 - np.exp(-2 * (np.pi * max(knot, 0.5)) ** 2 * frequency)
+        else:
+            gain = falloff / (falloff**2 + 1 / spectrum)
+        difference = planes.times(gain.astype(np.float32)) - grey
+        expected = level**2 * float(np.mean((gain - 1) ** 2))
+        change += weight * _beyond_noise(difference, expected)
+    change *= share
+    size = 2 * NEIGHBOURHOOD + 1
+    low = ndimage.minimum_filter(grey, size) - np.float32(overshoot)
+    high = ndimage.maximum_filter(grey, size) + np.float32(overshoot)
+    change = np.clip(grey + change, low, high) - grey
+    # Rounding of the clipping must not touch what is to stay.
+    change[share == 0] = 0
+    if pixels.ndim == 3:
+        change = change[..., None]
+    return np.clip(pixels + change, 0, 1)
+
+
+def _beyond_noise(difference: Float, expected: float) -> Float:
+    """Shrink a correction where it is no larger than what noise of that variance would give."""
+    energy = ndimage.gaussian_filter(difference**2, LOCAL)
+    share = np.clip(1 - CAUTION * expected / np.maximum(energy, 1e-12), 0, 1)
+    return np.asarray(difference * share, np.float32)
+
+
+def noise_level(grey: ArrayLike) -> float:
+    """Standard deviation of white noise, from the finest diagonal detail.
+
+    Parameters
+    ----------
+    grey : array_like of shape (H, W), float
+
+    Returns
+    -------
+    float
+        Median absolute value of the diagonal Haar detail over 0.6745 (Donoho and Johnstone 1994),
+        at least 1 / 255. Fine texture counts as noise, and blur makes noise smaller.
+    """
+    x = np.asarray(grey, np.float32)
+    if min(x.shape) < 2:
+        return LEAST_NOISE
+    detail = (x[1:, 1:] - x[:-1, 1:] - x[1:, :-1] + x[:-1, :-1]) / 2
+    return max(float(np.median(np.abs(detail))) / 0.6745, LEAST_NOISE)
+
+
+def _frequencies(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Squared spatial frequency in squared cycles per pixel, as of ``rfft2``."""
+    squared: NDArray[np.float64] = fft.fftfreq(shape[0])[:, None] ** 2 + fft.rfftfreq(shape[1]) ** 2
+    return squared
+
+
+def _signal_to_noise(
+    grey: Float, noise: float, frequency: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """P / N: a spectrum that falls with the squared frequency, with the photograph's variance."""
+    shape = 1 / (frequency + 1 / 256**2)
+    shape /= shape.mean()
+    variance = max(float(grey.var()), 1e-6)
+    return np.asarray(shape * variance / max(noise, 1e-5) ** 2)

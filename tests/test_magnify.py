@@ -1,0 +1,142 @@
+"""Magnified defocus: apertures, the renderer against true renders, the paper's formula."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import skdefocus as sd
+from skdefocus.datasets import sample_photographs
+from skdefocus.magnify import aperture_psf, magnify, paper_magnify, paper_weight
+from skdefocus.synthesis import Layer, blur, render_layers
+
+_, GRAVEL, GRASS = sample_photographs(128)
+APERTURES = ("disc", "polygon", "gaussian")
+
+
+def scene(k, shape="disc"):
+    y, x = np.mgrid[:128, :128] - 64.0
+    alpha = np.clip(30.5 - np.hypot(x, y), 0, 1)
+    ramp = np.linspace(1.5, 3, 128)[:, None] * np.ones((128, 128))
+    layers = [Layer(0.7 * GRAVEL, k * ramp), Layer(0.3 + 0.7 * GRASS, 0.0, alpha)]
+    return render_layers(layers, shape=shape)
+
+
+@given(st.floats(0, 12), st.sampled_from(APERTURES), st.integers(3, 12))
+def test_apertures_are_psfs_of_that_sigma(sigma, aperture, blades):
+    kernel = aperture_psf(sigma, aperture, blades)
+    assert kernel.shape[0] == kernel.shape[1]
+    assert len(kernel) % 2 == 1
+    assert kernel.min() >= 0
+    assert_allclose(kernel.sum(), 1)
+    n = np.arange(len(kernel)) - len(kernel) // 2
+    if sigma > 0.8:
+        for axis in (0, 1):
+            profile = kernel.sum(axis=axis)
+            assert_allclose(profile @ n, 0, atol=0.05 * sigma)
+            assert_allclose(profile @ n**2, sigma**2, rtol=0.05, atol=0.12)
+
+
+def test_a_square_aperture_has_corners_and_even_light():
+    kernel = aperture_psf(6, "polygon", 4)
+    lit = kernel > 0.99 * kernel.max()
+    assert lit.sum() == pytest.approx((6 * np.sqrt(12)) ** 2, rel=0.2)
+
+
+@pytest.mark.parametrize("k", [1.5, 2.0, 3.0])
+def test_matches_the_true_render_better_than_the_alternatives(k):
+    seen, truth = scene(1), np.clip(scene(k).photograph, 0, 1)
+    photo = np.clip(seen.photograph, 0, 1)
+    ours = sd.metrics.psnr(magnify(photo, seen.sigma, k), truth)
+    paper = sd.metrics.psnr(paper_magnify(photo, seen.sigma, k), truth)
+    away = (seen.sigma > 1).astype(float)
+    mixed = away * blur(photo, 2.2 * np.sqrt(k**2 - 1)) + (1 - away) * photo
+    assert ours > paper + 3
+    assert ours > sd.metrics.psnr(mixed, truth) + 3
+
+
+def test_the_subject_stays_and_does_not_bleed():
+    seen = scene(1)
+    photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
+    found = magnify(photo, seen.sigma, 3)
+    assert_array_equal(found[seen.sigma == 0], photo[seen.sigma == 0])
+    # A white subject on black: the background stays black.
+    white = np.where(seen.sigma == 0, 1.0, 0.0).astype(np.float32)
+    assert magnify(white, seen.sigma, 4)[seen.sigma > 0].max() < 0.02
+
+
+def test_highlights_become_discs():
+    dots = np.zeros((64, 64), np.float32)
+    dots[32, 32] = 1
+    found = sd.synthesis.to_linear(magnify(dots, np.full((64, 64), 2.0), 3, in_focus=0))
+    lit = found > 0.5 * found.max()
+    radius = 2 * 2 * np.sqrt(8)  # a disc of radius R has σ = R / 2
+    assert lit.sum() == pytest.approx(np.pi * radius**2, rel=0.1)
+    assert found[32, 32] == pytest.approx(found[32, 38], rel=0.05)
+
+
+def test_what_changes_nothing():
+    photo = GRAVEL.astype(np.float32)
+    assert_array_equal(magnify(photo, np.full((128, 128), 3.0), 1.0), photo)
+    assert_array_equal(magnify(photo, np.zeros((128, 128)), 5.0), photo)
+    flat = np.full((40, 40), 0.3, np.float32)
+    sigma = np.random.default_rng(0).uniform(0, 4, (40, 40))
+    assert_allclose(magnify(flat, sigma, 3), 0.3, atol=1e-5)
+
+
+@given(st.floats(0.01, 4), st.floats(0.1, 5))
+def test_the_weight_s_anchors(low, step):
+    high = low + step
+    weights = paper_weight([low / 10, high / 10, 0.0, 1.0], (low, high))
+    assert_allclose(weights[:2], [0.999, 0.001], rtol=1e-6)
+    assert weights[2] >= 0.999
+    assert weights[3] == 0
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_weight_falls_with_blur(a, b):
+    assert (paper_weight(a) >= paper_weight(b)) == (a <= b) or paper_weight(a) == paper_weight(b)
+
+
+def test_estimator():
+    rgb = np.stack([GRAVEL] * 3, axis=-1)[:80]
+    batch = [GRAVEL, np.round(rgb * 255).astype(np.uint8)]
+    for method in ("layers", "paper"):
+        found = sd.DefocusMagnifier(method=method).fit_transform(batch)
+        assert [f.shape for f in found] == [(128, 128), (80, 128, 3)]
+        assert all(f.dtype == np.float32 and 0 <= f.min() <= f.max() <= 1 for f in found)
+    fixed = sd.EdgeReblurEstimator()
+    one = sd.DefocusMagnifier(3, estimator=fixed).fit_transform([GRAVEL])[0]
+    assert_array_equal(one, magnify(GRAVEL, fixed.transform([GRAVEL])[0], 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strength": 0.5}, "strength must be"),
+        ({"aperture": "star"}, "aperture must be one of"),
+        ({"blades": 2}, "blades must be"),
+        ({"in_focus": -1}, "in_focus must be"),
+    ],
+)
+def test_wrong_parameters(options, message):
+    with pytest.raises(ValueError, match=message):
+        magnify(GRAVEL, np.zeros((128, 128)), **options)
+    with pytest.raises(ValueError, match=message):
+        sd.DefocusMagnifier(**options).fit([])
+
+
+def test_wrong_maps_and_anchors():
+    for sigma, error in (
+        (np.zeros((3, 3)), ValueError),
+        (np.full((128, 128), -1.0), ValueError),
+        (np.full((128, 128), np.nan), ValueError),
+        (np.full((128, 128), "a"), TypeError),
+    ):
+        with pytest.raises(error, match="sigma must"):
+            magnify(GRAVEL, sigma)
+    with pytest.raises(ValueError, match="anchors must ascend"):
+        paper_weight(0.5, (2, 1))
+    with pytest.raises(ValueError, match="method must be one of"):
+        sd.DefocusMagnifier(method="x").fit([])
