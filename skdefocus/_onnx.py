@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skdefocus._onnx_file import check_file
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FORMAT = "skdefocus-blur-levels-1"
 SHIPPED = "mobilenetv2.onnx"
+#: What a blur-level network can sensibly be; larger numbers are mistakes or bad intent.
 MAX_BYTES = 200 * 2**20
+MAX_SIDE = 1024
+MAX_LEVELS = 1000
 
 
 @dataclass(frozen=True)
@@ -53,75 +58,158 @@ def model_path(path: str | os.PathLike[str] | None) -> str:
     """The given file, or the network that ships with the package."""
     if path is None:
         return str(resources.files("skdefocus") / "models" / SHIPPED)
-    return os.fspath(path)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"model must be a path or None, got {path!r}")
+    return os.fsdecode(path)
 
 
 def load_facts(path: str) -> ModelFacts:
-    """Read and check a model file.
+    """Read and check a model file; nothing of it runs before its outline is known to be harmless.
 
     Raises
     ------
     ValueError
-        If the file is not there, is no ONNX model, or lacks the metadata, input or outputs of a
-        blur-level network.
+        If the file is not there, too large, no ONNX model, needs other files or operators that are
+        not ONNX's own, or lacks the metadata, input or outputs of a blur-level network. The message
+        names the file.
     """
     try:
-        stat = os.stat(path)
-    except OSError as error:
+        found = os.stat(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"model must be a readable ONNX file, got {path!r}: {error}") from None
-    return _load_facts(path, stat.st_mtime_ns, stat.st_size)
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe could wait for ever
+        raise ValueError(f"model must be an ONNX file, {path!r} is no regular file")
+    return _load_facts(path, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=8)
-def _load_facts(path: str, _mtime: int, size: int) -> ModelFacts:
-    if size > MAX_BYTES:
-        raise ValueError(f"model must be at most {MAX_BYTES} bytes, {path!r} has {size}")
-    session = _session(path, 1, None, os.getpid())
+def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
+    digest = hashlib.sha256(_read(path)).hexdigest()
+    session = _session(path, digest, 1, None, os.getpid())
     metadata = dict(session.get_modelmeta().custom_metadata_map)
-    problems = []
-    if metadata.get("format") != FORMAT:
-        problems.append(f"metadata 'format' is {metadata.get('format')!r}, expected {FORMAT!r}")
+    try:
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"metadata 'format' is {metadata.get('format')!r}, expected {FORMAT!r}")
+        sigmas = _sigmas(metadata)
+        patch_size = _whole(metadata, "patch_size", 1, MAX_SIDE)
+        stride = _whole(metadata, "stride", 1, patch_size)
+        reach = _whole(metadata, "reach", 0, MAX_SIDE)
+        _check_signature(session)
+        _check_answer(session, len(sigmas), patch_size, stride)
+    except ValueError as error:
+        raise ValueError(f"model {path!r} is no blur-level network: {error}") from None
+    return ModelFacts(path, digest, sigmas, patch_size, stride, reach, metadata)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"model must be a readable ONNX file, got {path!r}: {error}") from None
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"model must have at most {MAX_BYTES} bytes, {path!r} has more")
+    return data
+
+
+def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
+    text = metadata.get("sigmas", "")
+    try:
+        values = json.loads(text, parse_int=float)  # no integers too large for a float
+    except (ValueError, RecursionError):
+        values = None
+    if not (isinstance(values, list) and all(type(value) is float for value in values)):
+        raise ValueError(f"metadata 'sigmas' must be a list of numbers, got {text[:80]!r}")
+    if not (
+        2 <= len(values) <= MAX_LEVELS
+        and 0 <= values[0]
+        and np.all(np.diff(values) > 0)
+        and values[-1] <= MAX_SIDE
+    ):
+        raise ValueError(
+            f"metadata 'sigmas' must hold 2 to {MAX_LEVELS} numbers that ascend from 0 or more "
+            f"to at most {MAX_SIDE}, got {text[:80]!r}"
+        )
+    return tuple(values)
+
+
+def _whole(metadata: dict[str, str], key: str, low: int, high: int) -> int:
+    text = metadata.get(key, "")
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise ValueError(
+            f"metadata {key!r} must be a whole number from {low} to {high}, got {text[:80]!r}"
+        )
+    return value
+
+
+def _check_signature(session: InferenceSession) -> None:
     inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
     if inputs != [("image", "tensor(float)", 4)]:
-        problems.append(f"inputs are {inputs}, expected one float 'image' (N, 1, H, W)")
-    outputs = {o.name: o.type for o in session.get_outputs()}
-    if outputs != {"logits": "tensor(float)", "features": "tensor(float)"}:
-        problems.append(f"outputs are {outputs}, expected float 'logits' and 'features'")
+        raise ValueError(f"its inputs are {inputs}, expected one float 'image' (N, 1, H, W)")
+    shape = session.get_inputs()[0].shape
+    if shape[1] != 1 or any(isinstance(shape[i], int) for i in (0, 2, 3)):
+        raise ValueError(f"'image' has shape {shape}, expected [N, 1, H, W] with N, H and W free")
+    outputs = {o.name: (o.type, len(o.shape)) for o in session.get_outputs()}
+    if outputs != {name: ("tensor(float)", 4) for name in ("logits", "features")}:
+        raise ValueError(
+            f"its outputs are {outputs}, expected float 'logits' and 'features' (N, C, rows, cols)"
+        )
+
+
+def _check_answer(session: InferenceSession, levels: int, patch_size: int, stride: int) -> None:
+    """Two windows beside each other must give two answers, else the metadata are wrong."""
+    image = np.linspace(0, 1, patch_size * (patch_size + stride), dtype=np.float32)
+    image = image.reshape(1, 1, patch_size, patch_size + stride)
     try:
-        sigmas = tuple(float(s) for s in json.loads(metadata["sigmas"]))
-        numbers = [int(metadata[key]) for key in ("patch_size", "stride", "reach")]
-        if len(sigmas) < 2 or sigmas[0] < 0 or not np.all(np.diff(sigmas) > 0):
-            problems.append(f"'sigmas' must ascend from 0 or more, got {sigmas}")
-        if min(numbers[:2]) < 1 or numbers[2] < 0:
-            problems.append(f"patch_size, stride and reach must be positive, got {numbers}")
-    except (KeyError, TypeError, ValueError) as error:
-        problems.append(f"metadata 'sigmas', 'patch_size', 'stride' or 'reach' is wrong: {error!r}")
-    if problems:
-        raise ValueError(f"model {path!r} is no blur-level network: {'; '.join(problems)}")
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    patch_size, stride, reach = numbers
-    return ModelFacts(path, digest, sigmas, patch_size, stride, reach, metadata)
+        logits, features = session.run(["logits", "features"], {"image": image})
+    except Exception as error:  # ONNX Runtime raises classes of its own, by cause
+        raise ValueError(f"it does not run on an image: {_first_line(error)}") from None
+    shapes: Any = [np.shape(logits), np.shape(features)]
+    if shapes[0] != (1, levels, 1, 2) or shapes[1][2:] != (1, 2):
+        raise ValueError(
+            f"two windows of {patch_size} pixels, {stride} apart, give logits and features of "
+            f"shapes {shapes}, expected [(1, {levels}, 1, 2), (1, features, 1, 2)]"
+        )
+    if not (np.isfinite(logits).all() and np.isfinite(features).all()):
+        raise ValueError("its answers hold NaN or infinity")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @lru_cache(maxsize=8)
 def _session(
-    path: str, n_threads: int, providers: tuple[str, ...] | None, _pid: int
+    path: str, digest: str, n_threads: int, providers: tuple[str, ...] | None, _pid: int
 ) -> InferenceSession:
-    # Keyed by process: the threads of a session do not survive a fork.
+    # Keyed by process: the threads of a session do not survive a fork. Made of the bytes that were
+    # checked, so that neither the file nor files beside it can be something else by now.
     import onnxruntime
 
+    data = _read(path)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError(f"model {path!r} has changed since it was checked")
+    try:
+        check_file(data)
+    except ValueError as error:
+        raise ValueError(f"model {path!r} is not accepted: {error}") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is raised as well
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(
-            path, options, providers=list(providers or ("CPUExecutionProvider",))
+            data, options, providers=list(providers or ("CPUExecutionProvider",))
         )
-    except Exception as error:  # ONNX Runtime raises classes of its own, by cause
+    except Exception as error:
         raise ValueError(
             f"model must be an ONNX file that ONNX Runtime can run, {path!r} is not: "
-            f"{str(error).splitlines()[0]}"
+            f"{_first_line(error)}"
         ) from None
 
 
@@ -133,6 +221,6 @@ def run(
     providers: tuple[str, ...] | None = None,
 ) -> NDArray[np.float32]:
     """Run the network on (N, H, W) grey images; returns (N, rows, columns, channels)."""
-    session = _session(facts.path, n_threads, providers, os.getpid())
+    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
     result: Any = session.run([output], {"image": np.ascontiguousarray(images)[:, None]})
     return np.moveaxis(result[0], 1, -1)
