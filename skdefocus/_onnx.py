@@ -196,7 +196,9 @@ def _session(
     try:
         check_file(data)
     except ValueError as error:
-        raise ValueError(f"model {path!r} is not accepted: {error}") from None
+        raise ValueError(
+            f"model must be an ONNX file complete in itself, {path!r} is not: {error}"
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
@@ -204,7 +206,8 @@ def _session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(
-            data, options, providers=list(providers or ("CPUExecutionProvider",))
+            data, options, enable_fallback=0,  # the fallback prints to stdout
+            providers=list(providers or ("CPUExecutionProvider",)),
         )
     except Exception as error:
         raise ValueError(

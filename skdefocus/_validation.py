@@ -47,7 +47,7 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3)
-        Shares memory with `image`. Alpha is dropped.
+        Shares memory with `image` unless its bytes are of the other order. Alpha is dropped.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
     ValueError
         If the shape is no image's, or values are not finite or not within [0, 1].
     """
-    x = np.asarray(image)
+    x = as_array(image, name)
     if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] not in (1, 3, 4)):
         raise ValueError(
             f"{name} must have shape (H, W) or (H, W, C) with 1, 3 or 4 channels, got {x.shape}"
@@ -65,6 +65,7 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
         raise ValueError(f"{name} must hold at least one pixel, got shape {x.shape}")
     if x.ndim == 3:
         x = x[..., 0] if x.shape[2] == 1 else x[..., :3]
+    x = np.asarray(x, x.dtype.newbyteorder("="))
     if x.dtype in (np.bool_, np.uint8, np.uint16):
         return x
     if not np.issubdtype(x.dtype, np.floating):
@@ -79,6 +80,27 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
             "divide by the largest possible value (for 8 bits: image / 255)"
         )
     return x
+
+
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """Array of what was given; where NumPy makes none of it, a message that names it."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:
+        rows = isinstance(values, Sequence)
+        why = "rows of different lengths" if rows else f"{type(values).__name__}: {error}"
+        raise ValueError(f"{name} must be an array of numbers, got {why}") from None
+
+
+def check_map(sigma: Any, name: str = "sigma") -> FloatImage:
+    """Check one map and turn it into C-contiguous float32; values are not looked at."""
+    x = as_array(sigma, name)
+    if x.ndim != 2 or 0 in x.shape:
+        raise ValueError(f"{name} must have shape (H, W), got {x.shape}")
+    if x.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold numbers, got dtype {x.dtype}")
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+        return np.ascontiguousarray(x, np.float32)
 
 
 def scaled(image: NDArray[Any]) -> FloatImage:

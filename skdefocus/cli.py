@@ -167,7 +167,9 @@ def _run_demo(args: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(_batch.say(error)) from None
     print("\n".join(f"wrote {target}" for target in reversed(targets.values())))
-    in_focus = sigma <= threshold_otsu(sigma)
+    # By levels, which are even in the logarithm of the total blur.
+    level = np.log(sigma + 0.5)
+    in_focus = level <= threshold_otsu(level)
     for label, where in (("subject:   ", in_focus), ("background:", ~in_focus)):
         median = np.median(sigma[where])
         print(f"{label} {where.mean():.0%} of the picture, median σ {median:.2f} pixels")

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from skdefocus._reading import MAX_PIXELS, ReadError, read
-from skdefocus._validation import check_int, check_real
+from skdefocus._validation import check_int, check_map, check_real
 
 __all__ = ["MAX_PIXELS", "ReadError", "atomic_path", "read_image", "write_map", "write_scaled_png"]
 
@@ -136,15 +136,6 @@ def _refuse_existing(target: Path) -> None:
         raise FileExistsError(errno.EEXIST, "exists; set overwrite to replace it", str(target))
 
 
-def _check_map(sigma: ArrayLike) -> NDArray[np.float32]:
-    result = np.asarray(sigma)
-    if result.ndim != 2 or 0 in result.shape:
-        raise ValueError(f"sigma must have shape (H, W), got {result.shape}")
-    if result.dtype.kind not in "fiu":
-        raise TypeError(f"sigma must hold numbers, got dtype {result.dtype}")
-    return np.ascontiguousarray(result, np.float32)
-
-
 def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> None:
     """Write a map as it is, in float32.
 
@@ -173,16 +164,25 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
     >>> np.load(path).dtype
     dtype('float32')
     """
-    values = _check_map(sigma)
+    values = check_map(sigma)
     suffix = Path(path).suffix.lower()
     if suffix not in (".tif", ".tiff", ".npy"):
         raise ValueError(f"path must end in .tif, .tiff or .npy, got {os.fspath(path)!r}")
     with atomic_path(path, overwrite) as temporary:
         if suffix == ".npy":
-            np.save(temporary, values, allow_pickle=False)
+            _save_npy(temporary, values)
         else:
             text = "Blur in pixels: standard deviation sigma of the equivalent Gaussian"
             Image.fromarray(values).save(temporary, format="TIFF", tiffinfo={270: text})
+
+
+def _save_npy(path: Path, values: NDArray[np.float32]) -> None:
+    # Not numpy.save: on a full disk it does not say so (its error has no errno).
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, np.lib.format.header_data_from_array_1_0(values)
+        )
+        file.write(values.data)
 
 
 def write_scaled_png(
@@ -217,7 +217,7 @@ def write_scaled_png(
     >>> picture.text["sigma_scale"], picture.getpixel((0, 0))
     ('1000', 1500)
     """
-    values = _check_map(sigma)
+    values = check_map(sigma)
     scale = check_real(scale, "scale", 0, above=True)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high * scale <= np.iinfo(np.uint16).max):

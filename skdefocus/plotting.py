@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._validation import check_image, check_real
+from skdefocus._validation import check_image, check_map, check_real
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,7 @@ def show_map(
     >>> ax.images[0].get_clim()
     (0.0, 4.0)
     """
-    values = _check_map(sigma)
+    values = check_map(sigma)
     photograph = None if image is None else _check_photograph(image, values)
     if alpha is None:
         alpha = 1.0 if image is None else 0.65
@@ -141,7 +141,7 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
     >>> len(figure.axes)  # three pictures, two colour bars
     5
     """
-    values = _check_map(sigma)
+    values = check_map(sigma)
     photograph = _check_photograph(image, values)
     height, width = values.shape
     shrink = max(1, math.ceil(max(height / PANEL[1], width / PANEL[0]) / (2 * DPI)))
@@ -156,7 +156,7 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
         ),
     ]
     if confidence is not None:
-        cells = _check_map(confidence, "confidence")
+        cells = check_map(confidence, "confidence")
         look: dict[str, Any] = {"cmap": "gray", "vmax": 1, "interpolation": "nearest"}
         panels.append(("Confidence (0 cannot tell, 1 sure)", cells, look, "neither"))
 
@@ -221,15 +221,6 @@ def _upper_end(sigma: Float) -> float:
 
 def _extend(sigma: Float, top: float) -> str:
     return "max" if float(np.nanmax(sigma, initial=0)) > top * 1.001 else "neither"
-
-
-def _check_map(sigma: ArrayLike, name: str = "sigma") -> Float:
-    values = np.asarray(sigma)
-    if values.ndim != 2 or 0 in values.shape:
-        raise ValueError(f"{name} must have shape (H, W), got {values.shape}")
-    if values.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must hold numbers, got dtype {values.dtype}")
-    return np.asarray(values, np.float32)
 
 
 def _check_photograph(image: ArrayLike, sigma: Float) -> Float:

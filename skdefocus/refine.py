@@ -46,9 +46,9 @@ class WeightedGuidedRefiner(ImageTransformer):
 
     Parameters
     ----------
-    radius : int, default=16
+    radius : int, default=8
         Radius of the window of the refinement in pixels, ≥ 1.
-    eps : float, default=1e-3
+    eps : float, default=3e-4
         Regularisation of the guided filters in squared intensity (of a range of 1), > 0: edges of
         the photograph of a contrast well below ``sqrt(eps)`` do not show in the map.
     alpha : float, default=1.0
@@ -89,8 +89,8 @@ class WeightedGuidedRefiner(ImageTransformer):
 
     def __init__(
         self,
-        radius: int = 16,
-        eps: float = 1e-3,
+        radius: int = 8,
+        eps: float = 3e-4,
         *,
         alpha: float = 1.0,
         n_iter: int = 1,

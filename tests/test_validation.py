@@ -15,6 +15,8 @@ from skdefocus._validation import (
     check_image,
     check_images,
     check_int,
+    check_map,
+    check_photograph,
     check_real,
     to_grey,
 )
@@ -87,6 +89,9 @@ def test_luma_weights_sum_to_one():
     ("x", "error", "message"),
     [
         (np.zeros(3), ValueError, r"im must have shape .* got \(3,\)"),
+        ([[0.0, 1.0], [0.5]], ValueError, "im must be an array .* rows of different lengths"),
+        ([[[0, 0, 0]], [[0, 0]]], ValueError, "im must be an array .* rows of different lengths"),
+        ([[1, 2], "ab"], ValueError, "im must be an array .* rows of different lengths"),
         (np.zeros((3, 3, 5)), ValueError, "1, 3 or 4 channels"),
         (np.zeros((3, 0)), ValueError, r"im must hold at least one pixel, got shape \(3, 0\)"),
         (0.5, ValueError, r"im must have shape .* got \(\)"),
@@ -103,6 +108,59 @@ def test_luma_weights_sum_to_one():
 def test_what_is_no_image(x, error, message):
     with pytest.raises(error, match=message):
         check_image(x, "im")
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f2", "f4", "f8"])
+def test_either_byte_order(dtype):
+    values = np.linspace(0, 1, 60).reshape(3, 5, 4)
+    native = (values * (np.iinfo(dtype).max if "u" in dtype else 1)).astype(dtype)
+    for order in "<>":
+        given = native.astype(np.dtype(dtype).newbyteorder(order))
+        before = given.tobytes()
+        found = check_image(given)
+        assert found.dtype == np.float32
+        assert found.dtype.isnative
+        assert_array_equal(found, check_image(native))
+        assert given.tobytes() == before
+        photograph = check_photograph(given)
+        assert photograph.dtype == native.dtype
+        assert photograph.dtype.isnative
+
+
+def test_something_that_gives_no_array():
+    class Broken:
+        def __array__(self, dtype=None, copy=None):
+            raise ValueError("no pixels today")
+
+    with pytest.raises(ValueError, match="im must be an array .*Broken: no pixels today"):
+        check_image(Broken(), "im")
+
+
+def test_maps():
+    values = np.arange(6, dtype=">i2").reshape(2, 3).T
+    found = check_map(values)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    assert_array_equal(found, values)
+    kept = np.ones((2, 3), np.float32)
+    assert check_map(kept) is kept
+    assert check_map([[1e300]])[0, 0] == np.inf
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([[1, 2], [3]], ValueError, "level must be an array .* rows of different lengths"),
+        (np.zeros((2, 2, 1)), ValueError, r"level must have shape \(H, W\), got \(2, 2, 1\)"),
+        (np.zeros((0, 2)), ValueError, r"level must have shape \(H, W\)"),
+        ([["a"]], TypeError, "level must hold numbers"),
+        ([[True]], TypeError, "level must hold numbers, got dtype bool"),
+        ([[1j]], TypeError, "level must hold numbers"),
+    ],
+)
+def test_what_is_no_map(x, error, message):
+    with pytest.raises(error, match=message):
+        check_map(x, "level")
 
 
 def test_nan_in_a_dropped_alpha_does_no_harm():

@@ -18,10 +18,12 @@ import skdefocus as sd
 from benchmarks.accuracy.__main__ import Case, lytro_cases, scene_cases
 
 GRID = [
-    {"n_iter": [0], "prior": [0.03, 0.1, 0.3], "fill_radius": [8, 16, 32]},
-    {"n_iter": [1, 2], "radius": [8, 16], "eps": [1e-3, 1e-2], "alpha": [0.5, 1.0]},
-    {"n_iter": [1], "radius": [16], "prior": [0.03, 0.3], "fill_radius": [8, 16]},
-    {"n_iter": [1], "guide": ["grey"], "alpha": [1.0, 4.0]},
+    {"radius": [6, 8, 16, 24], "eps": [1e-4, 3e-4, 1e-3]},
+    {"prior": [0.03, 0.15, 0.3]},
+    {"fill_radius": [8, 32]},
+    {"alpha": [0.0, 2.0]},
+    {"n_iter": [0, 2]},
+    {"guide": ["grey"]},
 ]
 
 

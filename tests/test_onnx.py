@@ -1,0 +1,332 @@
+"""Model files from strangers: what is accepted, and that the rest gets one clear ValueError.
+
+The files are written byte by byte, because the package needs no ``onnx`` and neither do its tests.
+"""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+import skdefocus as sd
+from skdefocus import _onnx
+from skdefocus._onnx_file import check_file
+from skdefocus.cli import main
+
+FLOAT, DOUBLE, INTS, GRAPH, INT = 1, 11, 7, 5, 2
+METADATA = {
+    "format": _onnx.FORMAT,
+    "sigmas": "[0.0, 1.0, 2.5]",
+    "patch_size": "16",
+    "stride": "8",
+    "reach": "0",
+}
+
+
+def varint(value):
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes(out) + bytes([value])
+
+
+def field(number, value):
+    """A protobuf field: an integer, or bytes, text or a message of bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def attribute(name, number, kind, *values):
+    return field(1, name) + b"".join(field(number, v) for v in values) + field(20, kind)
+
+
+def node(operator, inputs, output, *attributes, domain=""):
+    parts = [field(1, name) for name in inputs]
+    parts += [field(2, output), field(4, operator), *(field(5, a) for a in attributes)]
+    return field(1, b"".join(parts) + field(7, domain))
+
+
+def value_info(number, name, shape=("n", "c", "h", "w"), kind=FLOAT):
+    dims = b"".join(field(1, field(1 if isinstance(d, int) else 2, d)) for d in shape)
+    return field(number, field(1, name) + field(2, field(1, field(1, kind) + field(2, dims))))
+
+
+def tensor(external=b""):
+    """A weight of one number, or one that lies in another file."""
+    where = external or field(9, np.float32(1).tobytes())
+    return field(1, 1) + field(2, FLOAT) + field(8, "weight") + where
+
+
+POOL = node(
+    "AveragePool", ["image"], "features",
+    attribute("kernel_shape", 8, INTS, 16, 16), attribute("strides", 8, INTS, 8, 8),
+)  # fmt: skip
+CONCAT = node("Concat", ["features"] * 3, "logits", attribute("axis", 3, INT, 1))
+IMAGE = value_info(11, "image", ("n", 1, "h", "w"))
+OUTPUTS = value_info(12, "logits") + value_info(12, "features")
+OPSET = field(8, field(1, "") + field(2, 17))
+
+
+def model(nodes=POOL + CONCAT, image=IMAGE, outputs=OUTPUTS, opset=OPSET, more=b"", metadata=None):
+    """A blur-level network that averages: three levels, patches of 16, stride 8."""
+    graph = nodes + field(2, "graph") + image + outputs
+    texts = {key: v for key, v in (METADATA | (metadata or {})).items() if v is not None}
+    properties = b"".join(field(14, field(1, k) + field(2, v)) for k, v in texts.items())
+    return field(1, 8) + field(7, graph) + opset + properties + more
+
+
+def refused(tmp_path, data, why):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=why) as caught:
+        sd.BlurLevelClassifier(path).fit([])
+    assert repr(str(path)) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# --- what is accepted --------------------------------------------------------------------------
+
+
+def test_a_small_model_by_hand(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model())
+    facts = _onnx.load_facts(str(path))
+    assert facts.sigmas == (0, 1, 2.5)
+    assert (facts.patch_size, facts.stride, facts.reach) == (16, 8, 0)
+    assert facts.metadata == METADATA
+    classifier = sd.BlurLevelClassifier(path)
+    assert_allclose(classifier.predict_proba(np.zeros((4, 16, 16))), np.full((4, 3), 1 / 3))
+
+
+def test_the_shipped_model_is_checked_like_any_other():
+    with open(_onnx.model_path(None), "rb") as file:
+        check_file(file.read())
+
+
+def test_a_model_with_its_weights_inside(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(nodes=POOL + CONCAT + field(5, tensor())))
+    assert _onnx.load_facts(str(path)).patch_size == 16
+
+
+# --- no model ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not a model", b"\x89PNG\r\n\x1a\n", b"\0" * 100, b"\xff" * 100, field(1, 8)],
+    ids=["empty", "text", "png", "zeros", "ones", "no graph"],
+)
+def test_no_onnx(tmp_path, data):
+    refused(tmp_path, data, "no ONNX model")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_cut_off(tmp_path, share):
+    data = model()
+    refused(tmp_path, data[: int(len(data) * share)], "no ONNX model|cut off|no blur-level")
+
+
+def test_two_graphs(tmp_path):
+    refused(tmp_path, model(more=field(7, field(2, "second"))), "no ONNX model")
+
+
+def test_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(_onnx, "MAX_BYTES", 100)
+    refused(tmp_path, model(), "at most 100 bytes")
+
+
+def test_missing_folder_and_pipe(tmp_path):
+    for path in (tmp_path / "none.onnx", tmp_path):
+        with pytest.raises(ValueError, match="model must be"):
+            sd.BlurLevelClassifier(path).fit([])
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(ValueError, match="no regular file"):
+        sd.BlurLevelClassifier(tmp_path / "pipe.onnx").fit([])
+    with pytest.raises(ValueError, match="model must be"):
+        sd.BlurLevelClassifier("a\0b").fit([])
+    with pytest.raises(TypeError, match="model must be a path or None, got 5"):
+        sd.BlurLevelClassifier(5).fit([])
+
+
+class Malice:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    trace = tmp_path / "trace"
+    refused(tmp_path, pickle.dumps(Malice(str(trace))), "no ONNX model")
+    assert not trace.exists()
+
+
+# --- models that ask for more than arithmetic --------------------------------------------------
+
+EXTERNAL = field(13, field(1, "location") + field(2, "../secret.bin")) + field(14, 1)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        field(5, tensor(EXTERNAL)),
+        field(5, tensor(field(14, 1))),
+        field(15, field(1, tensor(EXTERNAL))),
+        node("Constant", [], "x", field(1, "value") + field(5, tensor(EXTERNAL)) + field(20, 4)),
+        node("Constant", [], "x", field(22, field(2, tensor(EXTERNAL)))),
+    ],
+    ids=["weight", "location only", "sparse weight", "constant", "sparse constant"],
+)
+def test_external_data(tmp_path, nodes):
+    (tmp_path / "secret.bin").write_bytes(b"1234")
+    refused(tmp_path, model(nodes=POOL + CONCAT + nodes), "external data")
+
+
+def test_operators_of_strangers(tmp_path):
+    own = node("Spy", ["image"], "x", domain="example.org")
+    refused(tmp_path, model(nodes=POOL + CONCAT + own), "'Spy' is of 'example.org'")
+    theirs = OPSET + field(8, field(1, "com.microsoft") + field(2, 1))
+    refused(tmp_path, model(opset=theirs), "operators of 'com.microsoft'")
+    unknown = node("Spy", ["image"], "x")
+    refused(tmp_path, model(nodes=POOL + CONCAT + unknown), "ONNX Runtime can run.*Spy")
+
+
+def test_control_flow(tmp_path):
+    branch = attribute("then_branch", 6, GRAPH, field(2, "graph"))
+    refused(tmp_path, model(nodes=POOL + CONCAT + node("If", ["x"], "y", branch)), "control flow")
+
+
+def test_functions(tmp_path):
+    refused(tmp_path, model(more=field(25, field(1, "f"))), "functions")
+
+
+@pytest.mark.parametrize(
+    ("opset", "why"),
+    [
+        (b"", "no ONNX model"),
+        (field(8, field(2, 7)), "opset is 7, expected 11 or newer"),
+        (field(8, field(2, 10_000)), "ONNX Runtime can run"),
+    ],
+)
+def test_opset(tmp_path, opset, why):
+    refused(tmp_path, model(opset=opset), why)
+
+
+# --- models that are no blur-level network -----------------------------------------------------
+
+
+@pytest.mark.parametrize("key", METADATA)
+def test_missing_metadata(tmp_path, key):
+    refused(tmp_path, model(metadata={key: None}), f"no blur-level network: metadata {key!r}")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("format", "another-1"),
+        *(("sigmas", text) for text in (
+            "[1.0]", "[2, 1]", "[-1, 1]", "[0, NaN]", "[0, Infinity]", "[0, 1e9]", "[0, true]",
+            "5", '"ab"', "{}", "rubbish", "[" * 100_000, "[0, 1" + "0" * 5000 + "]",
+            json.dumps(list(range(5000))),
+        )),
+        *((key, text) for key in ("patch_size", "stride", "reach") for text in (
+            "", "1.5", "-1", "1000000000", "9" * 5000,
+        )),
+        ("stride", "17"),
+        ("stride", "0"),
+    ],
+)  # fmt: skip
+def test_wrong_metadata(tmp_path, key, text):
+    refused(tmp_path, model(metadata={key: text}), f"metadata {key!r}")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("sigmas", "[0, 1]"), ("patch_size", "24"), ("stride", "4")]
+)
+def test_metadata_that_do_not_fit_the_network(tmp_path, key, text):
+    refused(tmp_path, model(metadata={key: text}), "two windows of")
+
+
+ROOT = node("Identity", ["image"], "copy")
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"image": value_info(11, "image", ("n", 1, 32, 32))}, "'image' has shape"),
+        ({"image": value_info(11, "image", ("n", 3, "h", "w"))}, "'image' has shape"),
+        ({"image": IMAGE + value_info(11, "mask")}, "its inputs are .*'mask'"),
+        ({"outputs": value_info(12, "logits")}, "its outputs are"),
+        ({"outputs": OUTPUTS + value_info(12, "copy"), "nodes": POOL + CONCAT + ROOT}, "outputs"),
+        ({"image": value_info(11, "image", ("n", 1, "h", "w"), DOUBLE)}, "ONNX Runtime|inputs"),
+        ({"nodes": CONCAT + POOL.replace(b"image", b"photo")}, "ONNX Runtime can run"),
+    ],
+)
+def test_wrong_inputs_and_outputs(tmp_path, parts, why):
+    refused(tmp_path, model(**parts), why)
+
+
+def test_answers_that_are_not_finite(tmp_path):
+    pool = POOL.replace(b"features", b"averages")
+    nothing = node("Sub", ["averages", "averages"], "nothing")
+    nodes = pool + nothing + node("Log", ["nothing"], "features") + CONCAT
+    refused(tmp_path, model(nodes=nodes), "NaN or infinity")
+
+
+def test_a_file_that_changes(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model())
+    before = _onnx.load_facts(str(path))
+    path.write_bytes(model(metadata={"sigmas": "[0, 1, 3.25]"}))
+    after = _onnx.load_facts(str(path))
+    assert (before.sigmas[-1], after.sigmas[-1]) == (2.5, 3.25)
+    image = np.zeros((1, 16, 16), np.float32)
+    assert _onnx.run(after, image, "logits", 1).shape == (1, 1, 1, 3)
+    with pytest.raises(ValueError, match="has changed since it was checked"):
+        _onnx.run(before, image, "logits", 2)
+
+
+@pytest.mark.parametrize("command", [["info"], ["map", "a.png", "--out", "maps"]])
+def test_on_the_command_line_it_is_one_line(tmp_path, capsys, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    assert main([*command, "--model", "model.onnx"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert "no ONNX model" in said.err
+    assert not (tmp_path / "maps").exists()
+
+
+# --- any bytes ---------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(data):
+    with pytest.raises(ValueError, match="^it"):
+        check_file(data)
+
+
+@given(st.data())
+def test_any_byte_changed(data):
+    """Whatever stands in the file, the outline is read to its end or refused."""
+    changed = bytearray(model(nodes=POOL + CONCAT + field(5, tensor(EXTERNAL))))
+    whole = bytes(changed)
+    at = data.draw(st.integers(0, len(changed) - 1))
+    changed[at] = data.draw(st.integers(0, 255))
+    try:
+        check_file(bytes(changed))
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert bytes(changed) != whole
