@@ -86,10 +86,12 @@ def load_facts(path: str) -> ModelFacts:
 def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
     digest = hashlib.sha256(_read(path)).hexdigest()
     session = _session(path, digest, 1, None, os.getpid())
-    metadata = dict(session.get_modelmeta().custom_metadata_map)
     try:
+        metadata = dict(session.get_modelmeta().custom_metadata_map)
         if metadata.get("format") != FORMAT:
-            raise ValueError(f"metadata 'format' is {metadata.get('format')!r}, expected {FORMAT!r}")
+            raise ValueError(
+                f"metadata 'format' is {metadata.get('format')!r}, expected {FORMAT!r}"
+            )
         sigmas = _sigmas(metadata)
         patch_size = _whole(metadata, "patch_size", 1, MAX_SIDE)
         stride = _whole(metadata, "stride", 1, patch_size)
@@ -122,7 +124,7 @@ def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
         raise ValueError(f"metadata 'sigmas' must be a list of numbers, got {text[:80]!r}")
     if not (
         2 <= len(values) <= MAX_LEVELS
-        and 0 <= values[0]
+        and values[0] >= 0
         and np.all(np.diff(values) > 0)
         and values[-1] <= MAX_SIDE
     ):
@@ -154,7 +156,7 @@ def _check_signature(session: InferenceSession) -> None:
     if shape[1] != 1 or any(isinstance(shape[i], int) for i in (0, 2, 3)):
         raise ValueError(f"'image' has shape {shape}, expected [N, 1, H, W] with N, H and W free")
     outputs = {o.name: (o.type, len(o.shape)) for o in session.get_outputs()}
-    if outputs != {name: ("tensor(float)", 4) for name in ("logits", "features")}:
+    if outputs != dict.fromkeys(("logits", "features"), ("tensor(float)", 4)):
         raise ValueError(
             f"its outputs are {outputs}, expected float 'logits' and 'features' (N, C, rows, cols)"
         )
@@ -206,7 +208,9 @@ def _session(
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(
-            data, options, enable_fallback=0,  # the fallback prints to stdout
+            data,
+            options,
+            enable_fallback=0,  # the fallback prints to stdout
             providers=list(providers or ("CPUExecutionProvider",)),
         )
     except Exception as error:

@@ -6,23 +6,21 @@ Heavy modules are imported where they are used, so that help and wrong usage ans
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
+
+from skdefocus._cli_apps import add_effects, add_fuse
+from skdefocus._cli_parts import UsageError, command, complain, number
 
 __all__ = ["main"]
 
 
 #: What `demo` writes to without --out; its own, so that it may replace what is there.
 DEMO_FOLDER = Path("skdefocus-demo")
-
-
-class UsageError(Exception):
-    """What the user has to change before anything can start: one line, exit code 2."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,18 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
     except UsageError as error:
-        _complain(str(error))
+        complain(str(error))
         return 2
     except KeyboardInterrupt:
-        _complain("interrupted; the files that are there are whole")
+        complain("interrupted; the files that are there are whole")
         return 130
     except BrokenPipeError:  # nobody reads on, as in `skdefocus info | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-
-
-def _complain(message: str) -> None:
-    print("skdefocus:", " ".join(message.split("\n")), file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,36 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"skdefocus {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_demo, _add_map, _add_info):
+    for add in (_add_demo, _add_map, add_fuse, add_effects, _add_info):
         add(commands)
     return parser
-
-
-def _command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, more: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=f"{text} {more}", allow_abbrev=False
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _number(kind: type, low: float, extra: float = math.nan) -> Callable[[str], Any]:
-    """A type for argparse: at least `low`, or `extra`."""
-
-    def parse(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if low <= value < math.inf or value == extra:
-            return value
-        name = "an integer" if kind is int else "a number"
-        also = "" if math.isnan(extra) else f" or {extra}"
-        raise argparse.ArgumentTypeError(f"must be {name} of at least {low:g}{also}, got {text!r}")
-
-    return parse
 
 
 def _add_output(parser: argparse.ArgumentParser, default: Path | None = None) -> None:
@@ -137,7 +104,7 @@ def _need_matplotlib() -> None:
 
 
 def _add_demo(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "demo", _run_demo, "Map a photograph that comes with scikit-learn.",
         "Writes flower_overview.png (photograph, map and confidence), flower_sigma.tif (σ in "
         "pixels, float32) and flower_sigma.png (16 bits, value = 1000 σ); in the default folder "
@@ -177,7 +144,7 @@ def _run_demo(args: argparse.Namespace) -> int:
 
 
 def _add_map(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "map", _run_map, "Make defocus maps of photographs.",
         "For NAME.jpg it writes NAME_sigma.tif (σ in pixels, float32), NAME_sigma.png (16 bits, "
         "value = 1000 σ) and NAME_overview.png (photograph, map and confidence). A bad file is "
@@ -199,27 +166,27 @@ def _add_map(commands: Any) -> None:
         help="no overview picture; matplotlib is then not needed",
     )  # fmt: skip
     parser.add_argument(
-        "--step", type=_number(int, 1), default=8, metavar="N",
+        "--step", type=number(int, 1), default=8, metavar="N",
         help="distance of neighbouring patches in pixels, 1, 2, 4, 8, 16, 24 or 32: less is finer "
         "and slower (default: 8)",
     )  # fmt: skip
     parser.add_argument(
-        "--radius", type=_number(int, 1), metavar="N",
+        "--radius", type=number(int, 1), metavar="N",
         help="radius of the refinement in pixels: from how far the map's edges move to the "
         "photograph's (default: that of WeightedGuidedRefiner)",
     )  # fmt: skip
     parser.add_argument(
-        "--eps", type=_number(float, 0), metavar="X",
+        "--eps", type=number(float, 0), metavar="X",
         help="regularisation of the refinement in squared intensity, above 0: less follows fainter "
         "edges of the photograph (default: that of WeightedGuidedRefiner)",
     )  # fmt: skip
     _add_model(parser)
     parser.add_argument(
-        "--max-pixels", type=_number(int, 1), metavar="N",
+        "--max-pixels", type=number(int, 1), metavar="N",
         help="refuse photographs with more pixels (default: 250 million)",
     )  # fmt: skip
     parser.add_argument(
-        "--jobs", "-j", type=_number(int, 1, -1), default=1, metavar="N",
+        "--jobs", "-j", type=number(int, 1, -1), default=1, metavar="N",
         help="photographs worked on at once, each with its own process and memory; -1 is one per "
         "core (default: 1, which uses all cores)",
     )  # fmt: skip
@@ -268,7 +235,7 @@ def _map_all(
 
     tasks, failures = _batch.plan(args.photos, options)
     for failure in failures:
-        _complain(f"{failure.photo!r}: {failure.failure}")
+        complain(f"{failure.photo!r}: {failure.failure}")
     silent = args.quiet or not sys.stderr.isatty()
     done = written = skipped = 0
     stopped = ""
@@ -281,7 +248,7 @@ def _map_all(
                 if result.failure:
                     failures.append(result)
                     with tqdm.external_write_mode(file=sys.stderr):
-                        _complain(f"{result.photo!r}: {result.failure}")
+                        complain(f"{result.photo!r}: {result.failure}")
                 bar.update()
                 if result.fatal:
                     stopped = "nothing more can be written"
@@ -289,7 +256,7 @@ def _map_all(
         except Exception as error:  # a worker was killed; a photograph's own errors are results
             stopped = f"a worker died, perhaps for want of memory ({type(error).__name__})"
     if stopped:
-        _complain(f"stopped, {len(tasks) - done} photographs not done: {stopped}")
+        complain(f"stopped, {len(tasks) - done} photographs not done: {stopped}")
     if not args.quiet:
         _summary(written, skipped, [failure.photo for failure in failures], args.out)
     return 1 if failures or stopped else 0
@@ -305,7 +272,7 @@ def _summary(written: int, skipped: int, failed: list[str], out: Path) -> None:
 
 
 def _add_info(commands: Any) -> None:
-    parser = _command(
+    parser = command(
         commands, "info", _run_info, "Print versions and the facts of the network.",
         "Worth adding to a bug report.",
     )  # fmt: skip

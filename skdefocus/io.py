@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -168,21 +169,13 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
     suffix = Path(path).suffix.lower()
     if suffix not in (".tif", ".tiff", ".npy"):
         raise ValueError(f"path must end in .tif, .tiff or .npy, got {os.fspath(path)!r}")
-    with atomic_path(path, overwrite) as temporary:
-        if suffix == ".npy":
-            _save_npy(temporary, values)
-        else:
-            text = "Blur in pixels: standard deviation sigma of the equivalent Gaussian"
-            Image.fromarray(values).save(temporary, format="TIFF", tiffinfo={270: text})
-
-
-def _save_npy(path: Path, values: NDArray[np.float32]) -> None:
-    # Not numpy.save: on a full disk it does not say so (its error has no errno).
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_1_0(
-            file, np.lib.format.header_data_from_array_1_0(values)
-        )
-        file.write(values.data)
+    buffer = BytesIO()
+    if suffix == ".npy":
+        np.save(buffer, values, allow_pickle=False)
+    else:
+        text = "Blur in pixels: standard deviation sigma of the equivalent Gaussian"
+        Image.fromarray(values).save(buffer, format="TIFF", tiffinfo={270: text})
+    _write(path, buffer, overwrite)
 
 
 def write_scaled_png(
@@ -231,5 +224,13 @@ def write_scaled_png(
         "Description", f"Blur: standard deviation sigma in pixels = value / sigma_scale ({scale:g})"
     )
     grey = np.rint(values * np.float32(scale)).astype(np.uint16)
+    buffer = BytesIO()
+    Image.fromarray(grey).save(buffer, format="PNG", pnginfo=text)
+    _write(path, buffer, overwrite)
+
+
+def _write(path: StrPath, content: BytesIO, overwrite: bool) -> None:
+    # Encoded in memory first: on a full disk, Pillow takes a part of a TIFF for the whole of it,
+    # and NumPy's error does not tell that the disk is full.
     with atomic_path(path, overwrite) as temporary:
-        Image.fromarray(grey).save(temporary, format="PNG", pnginfo=text)
+        temporary.write_bytes(content.getbuffer())

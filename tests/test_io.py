@@ -36,9 +36,9 @@ def chunk(kind, data):
     )
 
 
-def png(width, height, depth, color, rows):
+def png(width, height, depth, color, rows, interlaced=0):
     """A PNG of any kind, which Pillow cannot write."""
-    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", head)
@@ -114,12 +114,15 @@ def test_palette_alpha_and_cmyk_become_colour(tmp_path):
     assert_array_equal(found, np.full((8, 8, 3), 255))
 
 
-def test_the_first_picture_of_an_animation_and_of_pages(tmp_path):
+@pytest.mark.parametrize("name", ["film.gif", "film.png", "film.webp", "pages.tif"])
+def test_the_first_picture_of_an_animation_and_of_pages(tmp_path, name):
     first, second = Image.fromarray(GREY), Image.fromarray(255 - GREY)
-    for name in ("film.gif", "pages.tif"):
-        first.save(tmp_path / name, save_all=True, append_images=[second])
-        found = read_image(tmp_path / name)
-        assert_array_equal(found if found.ndim == 2 else found[..., 0], GREY)
+    options = {"lossless": True} if name.endswith("webp") else {}
+    first.save(tmp_path / name, save_all=True, append_images=[second], **options)
+    with Image.open(tmp_path / name) as film:
+        assert film.n_frames == 2
+    found = read_image(tmp_path / name)
+    assert_array_equal(found if found.ndim == 2 else found[..., 0], GREY)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -180,10 +183,11 @@ def test_missing_folder_and_pipe(tmp_path):
     refused(tmp_path / "broken.png", "No such file")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable(tmp_path):
     path = saved(tmp_path, RGB)
     path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything (root)")
     refused(path, "Permission denied")
 
 
@@ -214,6 +218,46 @@ def test_damaged_png(tmp_path):
     refused(path, "damaged")
     path.write_bytes(bytes(whole[:8]) + b"rubbish" * 10)
     refused(path, "no picture|damaged")
+
+
+PLAIN = png(2, 2, 8, 0, b"\0ab\0cd")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN.replace(b"\r\n", b"\n", 1),
+        PLAIN.replace(b"\x89PNG", b"\x89png"),
+        png(2, 2, 3, 0, b"\0ab\0cd"),
+        png(2, 2, 8, 1, b"\0ab\0cd"),
+        png(0, 2, 8, 0, b"\0\0"),
+        png(2, 2, 8, 0, b"\0ab"),
+        PLAIN[:33] + PLAIN[-12:],
+        PLAIN[:29] + b"\0\0\0\0" + PLAIN[33:],
+        PLAIN.replace(b"IDAT", b"IDAX"),
+    ],
+    ids=[
+        "line ends converted", "signature", "3 bits", "colour type 1", "no width", "a row missing",
+        "no data", "checksum of the head", "data called otherwise",
+    ],
+)  # fmt: skip
+def test_corrupt_png(tmp_path, data):
+    assert_array_equal(read_image(written(tmp_path, PLAIN)), [[97, 98], [99, 100]])
+    refused(written(tmp_path, data), "damaged|no picture|no pixels")
+
+
+@pytest.mark.parametrize(("depth", "size"), [(8, 22), (1, 14), (16, 37)])
+def test_interlaced_png(tmp_path, depth, size):
+    """5 × 3 pixels in six passes (the third is empty), each row with one byte before it."""
+    whole = png(5, 3, depth, 0, b"\0" * size, interlaced=1)
+    assert_array_equal(read_image(written(tmp_path, whole)), np.zeros((3, 5)))
+    refused(written(tmp_path, png(5, 3, depth, 0, b"\0" * (size - 1), 1)), "rows are missing|cut")
+
+
+def written(folder, data):
+    path = folder / "photo.png"
+    path.write_bytes(data)
+    return path
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
@@ -326,6 +370,38 @@ def test_a_failure_leaves_no_half_file_and_the_old_one(tmp_path):
         interrupted()
     assert [p.name for p in tmp_path.iterdir()] == ["map.npy"]
     assert_array_equal(np.load(path), SIGMA)
+
+
+@pytest.mark.parametrize("name", ["map.tif", "map.npy", "map.png"])
+def test_a_disk_that_is_full(tmp_path, name):
+    """A limit of the system stands in for the disk; the decoders see the same short writes."""
+    resource = pytest.importorskip("resource")
+    noise = np.random.default_rng(0).random((300, 300))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            (write_scaled_png if name.endswith("png") else write_map)(tmp_path / name, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG  # what tells the command line whether to go on
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_replaced_and_not_what_it_points_to(tmp_path):
+    photo = saved(tmp_path, GREY)
+    link = tmp_path / "map.png"
+    link.symlink_to(photo)
+    with pytest.raises(FileExistsError):
+        write_scaled_png(link, SIGMA)
+    write_scaled_png(link, SIGMA, overwrite=True)
+    assert not link.is_symlink()
+    assert_array_equal(read_image(photo), GREY)
+    dangling = tmp_path / "dangling.npy"
+    dangling.symlink_to(tmp_path / "none.npy")
+    with pytest.raises(FileExistsError):
+        write_map(dangling, SIGMA)
+    assert not (tmp_path / "none.npy").exists()
 
 
 def test_of_two_writers_one_wins(tmp_path):

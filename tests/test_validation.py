@@ -132,7 +132,7 @@ def test_something_that_gives_no_array():
         def __array__(self, dtype=None, copy=None):
             raise ValueError("no pixels today")
 
-    with pytest.raises(ValueError, match="im must be an array .*Broken: no pixels today"):
+    with pytest.raises(ValueError, match=r"im must be an array .*Broken: no pixels today"):
         check_image(Broken(), "im")
 
 

@@ -81,6 +81,16 @@ def cuhk_cases() -> Iterator[Case]:
         yield Case(stem, image, mask=(mask > 0.5).astype(float))
 
 
+def published_hifst(cases: list[Case]) -> dict[str, float]:
+    """HiFST's published sharpness maps, for the CUHK photographs that have one."""
+    maps = []
+    for case in cases:
+        with Image.open(DATA / "cuhk" / f"{case.name}_hifst.png") as image:
+            small = image.convert("L").resize(case.image.shape[1::-1], Image.Resampling.BILINEAR)
+            maps.append(-np.asarray(small, np.float64))
+    return {**mask_row(maps, cases), "s/MP": float("nan")}
+
+
 def sigma_row(maps: list[np.ndarray], cases: list[Case]) -> dict[str, float]:
     """Errors in pixels; those after a linear fit also rate maps that have no unit."""
     true = [c.sigma for c in cases]
@@ -199,10 +209,15 @@ def main() -> None:
         f"Scenes with true σ, {s}": list(scene_cases("report", args.scenes, s)) for s in STRENGTHS
     }
     sets["Lytro, 40 photographs"] = list(lytro_cases())
-    sets["CUHK, 10 photographs"] = list(cuhk_cases())
+    cuhk = list(cuhk_cases())
+    sets["CUHK, 10 photographs"] = cuhk
+    five = "CUHK, 5 photographs with HiFST's maps"
+    sets[five] = [c for c in cuhk if (DATA / "cuhk" / f"{c.name}_hifst.png").exists()]
     parts, lines = [], []
     for number, (name, cases) in enumerate(sets.items()):
         rows, maps, more = run(cases, name, tried)
+        if name == five:
+            rows["HiFST (published maps)"] = published_hifst(cases)
         sheet(cases, maps, args.out / f"sheet{number}.jpg")
         parts.append(f"## {name}\n\n{table(rows)}\n\n![{name}](sheet{number}.jpg)\n")
         lines += more

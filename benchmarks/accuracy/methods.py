@@ -17,20 +17,10 @@ Map = np.ndarray
 Method = Callable[[np.ndarray], Map]
 
 
-def raw(inference: str) -> Method:
+def raw(image: np.ndarray) -> Map:
     """σ of the cells, interpolated: no refinement."""
-
-    def run(image: np.ndarray) -> Map:
-        grids = sd.PatchExtractor().transform([image])
-        grid = sd.BlurLevelClassifier(inference=inference).transform(grids)[0]
-        return enlarge(grid.sigma, grid.step, whole(grid.image.shape))
-
-    return run
-
-
-def refined(inference: str) -> Method:
-    pipe = sd.make_defocus_pipeline().set_params(levels__inference=inference)
-    return lambda image: pipe.transform([image])[0]
+    grid = levels_of(image)
+    return enlarge(grid.sigma, grid.step, whole(grid.image.shape))
 
 
 def one(estimator: object) -> Method:
@@ -63,10 +53,8 @@ def blur_detector(image: np.ndarray) -> Map:
 def methods() -> dict[str, Method]:
     """All methods that can run here; ours first."""
     found: dict[str, Method] = {
-        "skdefocus, refined": refined("dense"),
-        "skdefocus, raw": raw("dense"),
-        "skdefocus, refined, patches alone": refined("patches"),
-        "skdefocus, raw, patches alone": raw("patches"),
+        "skdefocus, refined": sd.defocus_map,
+        "skdefocus, raw": raw,
         "EdgeReblurEstimator": one(sd.EdgeReblurEstimator()),
     }
     for name in ("laplacian_energy", "modified_laplacian", "tenengrad", "local_binary_patterns"):

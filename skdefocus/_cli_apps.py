@@ -1,0 +1,196 @@
+"""The commands that make photographs: fuse, magnify, sharpen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from skdefocus._cli_parts import UsageError, command, complain, number
+
+EFFECTS: dict[str, tuple[str, str]] = {
+    "magnify": ("Blur what is out of focus even more.", "_magnified"),
+    "sharpen": ("Sharpen what is nearly in focus and nothing else.", "_sharpened"),
+}
+
+
+def add_fuse(commands: Any) -> None:
+    parser = command(
+        commands, "fuse", _run_fuse, "Fuse photographs of one scene, focused at different depths.",
+        "The result has the depth, colour profile and EXIF of the first frame. Frames are read one "
+        "at a time, each three times.",
+    )  # fmt: skip
+    parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
+    parser.add_argument(
+        "--out", "-o", type=Path, metavar="FILE", required=True, help="PNG, JPEG or TIFF"
+    )
+    parser.add_argument(
+        "--align", choices=("none", "translation", "affine"), default="none",
+        help="bring the frames to coincide; affine undoes focus breathing too (default: none)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--match-exposure", action="store_true", help="scale the frames to the first one's mean"
+    )
+    parser.add_argument(
+        "--depth", type=Path, metavar="FILE", help="also write the order in depth (TIFF or NPY)"
+    )
+    _add_common(parser)
+
+
+def add_effects(commands: Any) -> None:
+    for name, (text, suffix) in EFFECTS.items():
+        parser = command(
+            commands, name, partial(_run_effect, name), text,
+            f"For NAME.jpg it writes NAME{suffix}.jpg, with the photograph's depth, colour profile "
+            "and EXIF. A bad file is reported and the rest go on.",
+        )  # fmt: skip
+        parser.add_argument("photos", nargs="+", metavar="PHOTO", help="PNG, JPEG or TIFF")
+        parser.add_argument("--out", "-o", type=Path, metavar="DIR", required=True, help="folder")
+        if name == "magnify":
+            parser.add_argument(
+                "--strength", type=number(float, 1), default=2.0, metavar="X",
+                help="what the blur is multiplied by (default: 2)",
+            )  # fmt: skip
+            parser.add_argument(
+                "--aperture", choices=("disc", "polygon", "gaussian"), default="disc"
+            )
+        else:
+            parser.add_argument(
+                "--amount", type=number(float, 0), default=1.0, metavar="X",
+                help="share of the correction that is applied (default: 1)",
+            )  # fmt: skip
+        _add_common(parser)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--preview", type=Path, metavar="FILE", help="also write before and after side by side"
+    )
+    parser.add_argument(
+        "--max-pixels", type=number(int, 1), metavar="N",
+        help="refuse photographs with more pixels (default: 250 million)",
+    )  # fmt: skip
+
+
+def _run_fuse(args: argparse.Namespace) -> int:
+    from skdefocus import FocusFuser
+    from skdefocus._batch import say
+    from skdefocus._pictures import beside, check_target, read_picture, write_picture
+    from skdefocus.io import MAX_PIXELS, write_map
+
+    if len(args.frames) < 2:
+        raise UsageError("fuse needs two or more frames")
+    limit = args.max_pixels or MAX_PIXELS
+    outputs = [p for p in (args.out, args.depth, args.preview) if p is not None]
+    _check_outputs(outputs, args.frames, args.overwrite)
+    fuser = FocusFuser(align=args.align, match_exposure=args.match_exposure)
+    try:
+        first = read_picture(args.frames[0], limit)
+        check_target(args.out, first)
+        stack = [_Reader(name, limit) for name in args.frames]
+        with _bar(3 * len(stack) + (len(stack) if args.align != "none" else 0)) as bar:
+            _Reader.tick = bar.update
+            result = fuser.fuse(stack)
+        write_picture(args.out, result.image, first, args.overwrite)
+        if args.depth is not None:
+            write_map(args.depth, result.depth, overwrite=args.overwrite)
+        if args.preview is not None:
+            frames = [_unit(first.pixels), _unit(stack[-1]()), result.image]
+            _write_preview(args.preview, beside(frames), args.overwrite)
+    except (OSError, TypeError, ValueError) as error:
+        complain(say(error))
+        return 1
+    print("\n".join(f"wrote {path}" for path in outputs))
+    return 0
+
+
+def _run_effect(name: str, args: argparse.Namespace) -> int:
+    from skdefocus import AdaptiveSharpener, DefocusMagnifier
+    from skdefocus._batch import say
+    from skdefocus._pictures import beside, check_target, read_picture, write_picture
+    from skdefocus.io import MAX_PIXELS
+
+    effect = (
+        DefocusMagnifier(args.strength, args.aperture)
+        if name == "magnify"
+        else AdaptiveSharpener(args.amount)
+    )
+    if args.preview is not None and len(args.photos) > 1:
+        raise UsageError("--preview is for a single photograph")
+    targets = [
+        args.out / f"{Path(p).stem}{EFFECTS[name][1]}{Path(p).suffix.lower()}" for p in args.photos
+    ]
+    if len(set(targets)) < len(targets):
+        raise UsageError("two photographs have the same name; use another --out for one of them")
+    _check_outputs([p for p in (*targets, args.preview) if p], args.photos, args.overwrite)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(say(error)) from None
+    failed = 0
+    with _bar(len(targets)) as bar:
+        for photo, target in zip(args.photos, targets, strict=True):
+            try:
+                picture = read_picture(photo, args.max_pixels or MAX_PIXELS)
+                check_target(target, picture)
+                found = effect.transform([picture.pixels])[0]
+                write_picture(target, found, picture, args.overwrite)
+                if args.preview is not None:
+                    both = beside([_unit(picture.pixels), found])
+                    _write_preview(args.preview, both, args.overwrite)
+            except (OSError, TypeError, ValueError, MemoryError) as error:
+                failed += 1
+                complain(f"{photo!r}: {say(error)}")
+            bar.update()
+    print(f"{len(targets) - failed} written to {str(args.out)!r}; {failed} failed")
+    return 1 if failed else 0
+
+
+class _Reader:
+    """Reads a frame when it is called."""
+
+    tick: Callable[[], Any] = staticmethod(lambda: None)
+
+    def __init__(self, path: str, limit: int) -> None:
+        self.path, self.limit = path, limit
+
+    def __call__(self) -> Any:
+        from skdefocus.io import read_image
+
+        pixels = read_image(self.path, max_pixels=self.limit)
+        _Reader.tick()
+        return pixels
+
+
+def _check_outputs(outputs: list[Path], inputs: list[str], overwrite: bool) -> None:
+    sources = {Path(name).resolve() for name in inputs}
+    for path in outputs:
+        if path.resolve() in sources:
+            raise UsageError(f"the output {str(path)!r} is also an input")
+        if path.exists() and not overwrite:
+            raise UsageError(f"{str(path)!r} exists, and --overwrite was not given")
+
+
+def _bar(total: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, leave=False, disable=not sys.stderr.isatty())
+
+
+def _unit(pixels: Any) -> Any:
+    from skdefocus._validation import check_image
+
+    return check_image(pixels)
+
+
+def _write_preview(path: Path, picture: Any, overwrite: bool) -> None:
+    from PIL import Image
+
+    from skdefocus.io import atomic_path
+
+    with atomic_path(path, overwrite) as temporary:
+        Image.fromarray(picture).save(temporary)

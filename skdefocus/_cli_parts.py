@@ -1,0 +1,44 @@
+"""What all commands are made with."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+class UsageError(Exception):
+    """What the user has to change before anything can start: one line, exit code 2."""
+
+
+def complain(message: str) -> None:
+    print("skdefocus:", " ".join(message.split("\n")), file=sys.stderr)
+
+
+def command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, more: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=f"{text} {more}", allow_abbrev=False
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def number(kind: type, low: float, extra: float = math.nan) -> Callable[[str], Any]:
+    """A type for argparse: at least `low`, or `extra`."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if low <= value < math.inf or value == extra:
+            return value
+        name = "an integer" if kind is int else "a number"
+        also = "" if math.isnan(extra) else f" or {extra}"
+        raise argparse.ArgumentTypeError(f"must be {name} of at least {low:g}{also}, got {text!r}")
+
+    return parse

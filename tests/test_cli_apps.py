@@ -1,0 +1,131 @@
+"""The commands fuse, magnify and sharpen: outputs, what is kept of a file, errors."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+import skdefocus as sd
+from skdefocus.cli import main
+from skdefocus.datasets import sample_photographs
+from skdefocus.synthesis import blur
+
+SHARP = sample_photographs(96)[1]
+SOFT = np.asarray(blur(SHARP, 2.5))
+LEFT = np.arange(96) < 48
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def save(path, image, **options):
+    rgb = np.repeat(np.round(image * 255).astype(np.uint8)[..., None], 3, axis=2)
+    Image.fromarray(rgb).save(path, **options)
+    return str(path)
+
+
+@pytest.fixture
+def frames(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    return [
+        save(tmp_path / "a.png", np.where(LEFT, SHARP, SOFT), icc_profile=PROFILE, exif=exif),
+        save(tmp_path / "b.png", np.where(LEFT, SOFT, SHARP)),
+    ]
+
+
+def run(*arguments, capsys):
+    code = main([str(a) for a in arguments])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return code, said.out, said.err
+
+
+def test_fuse(tmp_path, frames, capsys):
+    out, depth, preview = (tmp_path / n for n in ("f.png", "d.npy", "p.png"))
+    code, text, err = run(
+        "fuse", *frames, "--out", out, "--depth", depth, "--preview", preview, capsys=capsys
+    )
+    assert (code, err) == (0, "")
+    assert text.count("wrote") == 3
+    with Image.open(out) as image:
+        fused = np.asarray(image) / 255
+        assert image.info["icc_profile"] == PROFILE
+        assert image.getexif()[0x010F] == "A camera"
+    assert sd.metrics.psnr(fused[..., 0], SHARP) > 35
+    assert np.load(depth).shape == (96, 96)
+    with Image.open(preview) as image:
+        assert image.size == (3 * 96, 96)
+
+
+def test_sixteen_bits_are_kept(tmp_path, capsys):
+    deep = np.round(np.stack([SHARP] * 3, axis=-1) * 65535).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
+    name = tmp_path / "a.tif"
+    assert run("sharpen", name, "--out", tmp_path / "o", capsys=capsys)[0] == 0
+    found = tifffile.imread(tmp_path / "o" / "a_sharpened.tif")
+    assert found.dtype == np.uint16
+    assert found.shape == deep.shape
+    assert np.unique(found).size > 1000
+    assert run("fuse", name, name, "--out", tmp_path / "f.tif", capsys=capsys)[0] == 0
+    assert np.abs(tifffile.imread(tmp_path / "f.tif").astype(int) - deep).max() <= 1
+    code, _, err = run("fuse", name, name, "--out", tmp_path / "f.jpg", capsys=capsys)
+    assert code == 1
+    assert ".tif" in err
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("magnify", "magnified"), ("sharpen", "sharpened")])
+def test_effects(tmp_path, frames, capsys, name, suffix):
+    out = tmp_path / "out"
+    bad = tmp_path / "bad.png"
+    bad.write_text("no photograph")
+    code, text, err = run(name, *frames, bad, "--out", out, capsys=capsys)
+    assert code == 1
+    assert "bad.png" in err
+    assert "2 written" in text
+    assert sorted(p.name for p in out.iterdir()) == [f"a_{suffix}.png", f"b_{suffix}.png"]
+    with Image.open(out / f"a_{suffix}.png") as image:
+        assert image.size == (96, 96)
+        assert image.info["icc_profile"] == PROFILE
+
+
+def test_turned_photographs_come_out_upright(tmp_path, capsys):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    name = save(tmp_path / "a.jpg", SHARP[:64], exif=exif, quality=95)
+    preview = tmp_path / "p.png"
+    code = run("magnify", name, "-o", tmp_path / "o", "--preview", preview, capsys=capsys)[0]
+    assert code == 0
+    with Image.open(tmp_path / "o" / "a_magnified.jpg") as image:
+        assert image.size == (64, 96)
+        assert image.getexif()[0x0112] == 1
+    with Image.open(preview) as image:
+        assert image.size == (128, 96)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["fuse", "a.png", "--out", "f.png"], "two or more"),
+        (["fuse", "a.png", "b.png", "--out", "a.png"], "also an input"),
+        (["fuse", "a.png", "b.png", "--out", "there.png"], "--overwrite"),
+        (["fuse", "a.png", "b.png"], "--out"),
+        (["magnify", "a.png", "--out", "o", "--strength", "0.5"], "--strength"),
+        (["sharpen", "a.png", "--out", "o", "--amount", "-1"], "--amount"),
+        (["sharpen", "a.png", "b.png", "--out", "o", "--preview", "p.png"], "--preview"),
+        (["sharpen", "a.png", "x/a.png", "--out", "o"], "same name"),
+    ],
+)
+def test_wrong_usage(tmp_path, frames, capsys, monkeypatch, arguments, word):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.png").write_bytes(b"mine")
+    code, _, err = run(*arguments, capsys=capsys)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert word in err
+    assert (tmp_path / "there.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("out", ["f.bmp", "none/f.png"])
+def test_outputs_that_cannot_be_written(tmp_path, frames, capsys, out):
+    code, _, err = run("fuse", *frames, "--out", tmp_path / out, capsys=capsys)
+    assert code == 1
+    assert len(err.splitlines()) == 1
