@@ -17,14 +17,21 @@ Index = NDArray[np.intp]
 TRIALS = (0.7, 1.2, 2.0, 3.0, 4.5)
 #: σ in pixels of the windows over which detail and mismatch are averaged.
 DETAIL_WINDOW, MISMATCH_WINDOW = 2.0, 1.0
+#: Say of the detail in windows four times as wide: next to an edge there may be none of its own.
+WIDE_DETAIL = 0.1
 #: Mean of the squared modified Laplacian of white noise of variance 1: 12 + 24 / π.
 LAPLACIAN_GAIN = 20.0
 #: Say of the energies of detail beside that of the mismatches.
 DETAIL_SHARE = 0.3
+#: Say of the plain difference from the composite. A frame blurred by more than the trials is far
+#: from the composite's blurs and its own blurs are as far from the composite: no other vote counts.
+NEAR_SHARE = 0.25
 #: Regularisation of the guided filters in squared intensity.
 EPS = 1e-2
 #: Say of the surroundings against a pixel's own evidence, which is at most 1.
 PRIOR = 0.05
+#: Radii of the wide windows, widest first, in those of the narrow ones.
+WIDER = (64, 8)
 
 
 class Contest:
@@ -64,7 +71,9 @@ def detail(grey: Float, noise: float) -> Float:
     kernel = np.array([-1, 2, -1], np.float32)
     energy = np.abs(ndimage.correlate1d(grey, kernel, axis=0, mode="reflect"))
     energy += np.abs(ndimage.correlate1d(grey, kernel, axis=1, mode="reflect"))
-    mean = ndimage.gaussian_filter(energy**2, DETAIL_WINDOW)
+    energy *= energy
+    mean = ndimage.gaussian_filter(energy, DETAIL_WINDOW)
+    mean += np.float32(WIDE_DETAIL) * ndimage.gaussian_filter(energy, 4 * DETAIL_WINDOW)
     return np.log(mean + np.float32(LAPLACIAN_GAIN * noise**2))
 
 
@@ -86,14 +95,14 @@ def settle(
     evidence: Float,
     guide: Float,
     radius: int,
-    min_area: int,
+    min_area: float,
     reach: Sequence[NDArray[np.bool_] | None],
 ) -> Index:
     """Make a choice of frames spatially consistent.
 
     Every frame's share is smoothed along the guide's edges by guided filters in which a pixel
-    counts by its evidence, first in wide windows, whose result is the prior of the narrow ones;
-    the largest share wins. Then regions below `min_area` pixels go to what is next to them.
+    counts by its evidence, from wide windows to narrow ones; what comes of one is the prior of
+    the next, and the largest share wins. Then regions below `min_area` go to what is next to them.
 
     Parameters
     ----------
@@ -104,29 +113,35 @@ def settle(
         Grey values of the chosen pixels.
     radius : int
         Of the narrow windows, pixels; 0 smooths nothing.
-    min_area : int
-        In pixels.
+    min_area : float
+        In parts of the whole area.
     reach : sequence of ndarray of shape (H, W) or None
         Where each frame has pixels; None is everywhere.
     """
-    labels = np.flatnonzero(np.bincount(index.ravel()))
+    labels = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     if len(labels) > 1 and radius > 0:
-        wide = GuidedFilter(guide, 8 * radius, EPS, weights=evidence + np.float32(1e-6))
+        faint = evidence + np.float32(1e-6)
+        wider = [GuidedFilter(guide, times * radius, EPS, weights=faint) for times in WIDER]
         narrow = GuidedFilter(guide, radius, EPS, weights=evidence + np.float32(PRIOR))
         most, settled = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
-            share = (index == label).astype(np.float32)
-            share = (evidence * share + PRIOR * wide.filter(share)) / (evidence + PRIOR)
+            own = share = (index == label).astype(np.float32)
+            for wide in wider:
+                share = (evidence * own + PRIOR * wide.filter(share)) / (evidence + PRIOR)
             share = narrow.filter(share)
             if (where := reach[int(label)]) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
             most[wins], settled[wins] = share[wins], label
         index = settled
-    return without_specks(index, min_area)
+    clean = without_specks(index, min_area * index.size)
+    for label in labels:
+        if (where := reach[label]) is not None:
+            np.copyto(clean, index, where=(clean == label) & ~where)
+    return clean
 
 
-def without_specks(index: Index, min_area: int) -> Index:
+def without_specks(index: Index, min_area: float) -> Index:
     """Give connected regions of fewer than `min_area` pixels to the nearest larger region."""
     small = np.zeros(index.shape, bool)
     for label in np.flatnonzero(np.bincount(index.ravel())):
@@ -135,7 +150,7 @@ def without_specks(index: Index, min_area: int) -> Index:
         too_small[0] = False
         small |= too_small[regions]
     if not small.any() or small.all():
-        return index
+        return index.copy()
     nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
     return np.asarray(index[tuple(nearest)], np.intp)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_picture(path: str | os.PathLike[str], max_pixels: int) -> Picture:
 def write_picture(
     path: str | os.PathLike[str], image: NDArray[np.float32], like: Picture, overwrite: bool = False
 ) -> None:
-    """Write a photograph in [0, 1] with the depth, profile and EXIF of another, whole or not at all.
+    """Write a photograph in [0, 1] with the depth, profile and EXIF of another, or nothing at all.
 
     Raises
     ------
@@ -60,19 +61,22 @@ def write_picture(
     kind = check_target(path, like)
     depth = np.uint16 if like.pixels.dtype != np.uint8 else np.uint8
     pixels = np.rint(np.clip(image, 0, 1) * np.iinfo(depth).max).astype(depth)
-    with atomic_path(path, overwrite) as temporary:
-        if pixels.ndim == 3 and depth == np.uint16:
-            import tifffile
+    # In memory first: on a full disk encoders may not tell that a file is short.
+    buffer = io.BytesIO()
+    if pixels.ndim == 3 and depth == np.uint16:
+        import tifffile
 
-            extra = [(ICC_TAG, 7, len(like.profile), like.profile, True)] if like.profile else []
-            tifffile.imwrite(temporary, pixels, photometric="rgb", extratags=extra)
-            return
+        extra = [(ICC_TAG, 7, len(like.profile), like.profile, True)] if like.profile else []
+        tifffile.imwrite(buffer, pixels, photometric="rgb", extratags=extra)
+    else:
         options: dict[str, Any] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
         if like.profile:
             options["icc_profile"] = like.profile
         if like.exif and kind != "TIFF":
             options["exif"] = like.exif
-        Image.fromarray(pixels).save(temporary, format=kind, **options)
+        Image.fromarray(pixels).save(buffer, format=kind, **options)
+    with atomic_path(path, overwrite) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def check_target(path: str | os.PathLike[str], like: Picture) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -60,24 +61,26 @@ class FocusFuser(ImageTransformer):
     nothing and return one, called when it is needed. Nothing is learned from the stacks.
 
     The decision is made by comparing. First the frame with the most local detail is taken at
-    every pixel. Then every frame k is judged against the picture C thus composed: where C blurred
+    every pixel. Then every frame is judged against the picture C thus composed: where C blurred
     somewhat looks like the frame, the frame is defocused; where the frame blurred looks like C,
-    the frame is the sharper one. This tells a defocused highlight from detail and finds outlines
-    to the pixel. The frame's defocus map, in pixels, is a further vote that matters where there is
-    hardly a structure to compare. Guided filters carry the decision into flat regions, and the
-    chosen pixels are mixed over `feather` pixels along the seams.
+    the frame is the sharper one; where it is far from C either way, it is not the one. This tells
+    a defocused highlight from detail and finds outlines to the pixel. The frame's defocus map, in
+    pixels, is a further vote that matters where there is hardly a structure to compare. Guided
+    filters carry both choices into flat regions, and the chosen pixels are mixed over `feather`
+    pixels along the seams.
 
     Parameters
     ----------
     radius : int, default=2
         Radius in pixels, ≥ 0, of the windows in which the decision is made consistent (it is
-        carried into flat regions over 8 times as much). Larger for noisy photographs; 0 leaves the
-        decision to each pixel.
+        carried into flat regions over 8 and 64 times as much). Larger for noisy photographs; 0
+        leaves the decision to each pixel.
     feather : float, default=0.6
         σ in pixels, ≥ 0, of the seams. 0 takes every pixel from a single frame.
-    min_area : int, default=64
-        Connected regions with fewer pixels are given to their surroundings, ≥ 0.
-    noise : float, default=1e-3
+    min_area : float, default=2e-3
+        Connected regions of less than this part of the photograph are given to their surroundings,
+        from 0 to 1.
+    noise : float, default=5e-3
         Standard deviation of the frames' noise, > 0, in units of full scale; differences below
         it are not taken for detail.
     sigma_weight : float, default=0.1
@@ -99,7 +102,7 @@ class FocusFuser(ImageTransformer):
     -----
     Every fused value lies between the smallest and the largest of the (aligned, exposure-matched)
     frames at that pixel. Memory is that of some twenty grey images whatever the length of the
-    stack, beside the frames themselves; each is read three times, and only one is held at a time
+    stack, beside the frames themselves; each is read four times, and only one is held at a time
     if functions are given. Time is linear in pixels and frames.
 
     The frame that shows an object's outline sharp wins on both sides of it, so that a foreground
@@ -124,8 +127,8 @@ class FocusFuser(ImageTransformer):
         radius: int = 2,
         feather: float = 0.6,
         *,
-        min_area: int = 64,
-        noise: float = 1e-3,
+        min_area: float = 2e-3,
+        noise: float = 5e-3,
         sigma_weight: float = 0.1,
         align: str = "none",
         match_exposure: bool = False,
@@ -145,7 +148,8 @@ class FocusFuser(ImageTransformer):
     def _check_params(self) -> None:
         check_int(self.radius, "radius", 0)
         check_real(self.feather, "feather", 0)
-        check_int(self.min_area, "min_area", 0)
+        if check_real(self.min_area, "min_area", 0) > 1:
+            raise ValueError(f"min_area must be at most 1, got {self.min_area!r}")
         check_real(self.noise, "noise", 0, above=True)
         check_real(self.sigma_weight, "sigma_weight", 0)
         check_choice(self.align, "align", ("none", "translation", "affine"))
@@ -268,16 +272,21 @@ def _fuse(frames: _Frames, fuser: FocusFuser) -> FusionResult:
         grey = to_grey(image)
         contest.offer(k, _within(blending.detail(grey, fuser.noise), frames.reach[k]), grey)
 
-    composite, trials = contest.grey, list(blending.blurred(contest.grey))
+    settle = partial(
+        blending.settle, radius=fuser.radius, min_area=fuser.min_area, reach=frames.reach
+    )
+    index = settle(contest.index, contest.evidence, contest.grey)
+    composite = np.zeros(size, np.float32)
+    for k, image in frames:
+        np.copyto(composite, to_grey(image), where=index == k)
+    trials = list(blending.blurred(composite))
     contest = blending.Contest(size)
     for k, image in frames:
         score = _score(image, composite, trials, fuser)
         contest.offer(k, _within(score, frames.reach[k]), to_grey(image))
 
     evidence = contest.evidence
-    index = blending.settle(
-        contest.index, evidence, contest.grey, fuser.radius, fuser.min_area, frames.reach
-    )
+    index = settle(contest.index, evidence, contest.grey)
     confidence = np.where(index == contest.index, evidence, np.float32(0))
     depth = guided_filter(
         index.astype(np.float32), contest.grey, max(fuser.radius, 1) * 4, blending.EPS,
@@ -293,6 +302,8 @@ def _score(image: Float, composite: Float, trials: list[Float], fuser: FocusFuse
     grey = to_grey(image)
     score = blending.mismatch(trials, grey, fuser.noise)
     score -= blending.mismatch(blending.blurred(grey), composite, fuser.noise)
+    near = blending.mismatch([grey], composite, fuser.noise)
+    score -= np.float32(blending.NEAR_SHARE) * near
     score += np.float32(blending.DETAIL_SHARE) * blending.detail(grey, fuser.noise)
     if fuser.sigma_weight > 0:
         sigma = make_defocus_pipeline().transform([image])[0]

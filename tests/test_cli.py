@@ -22,6 +22,7 @@ pytest.importorskip("matplotlib")
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (40, 56, 3), np.uint8)
+COMMANDS = ("demo", "map", "fuse", "magnify", "sharpen", "info")
 
 
 def photo(folder, name="photo.png", pixels=PHOTO):
@@ -92,7 +93,9 @@ def test_info(capsys):
         assert word in out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["map", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([c, "--help"] for c in COMMANDS)]
+)
 def test_help(arguments, capsys):
     code, out, err = run(*arguments, capsys=capsys)
     assert (code, err) == (0, "")

@@ -1,0 +1,79 @@
+"""Settings of the site; ``python -m sphinx -W docs docs/_build`` builds it, without a network."""
+
+import os
+import sys
+from pathlib import Path
+
+# Fewer threads than cores help nobody here, and pictures need no screen.
+os.environ.setdefault("MPLBACKEND", "agg")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import skdefocus  # noqa: E402
+
+project = "skdefocus"
+author = "The skdefocus developers"
+copyright = author
+version = release = skdefocus.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = [
+    "_build",
+    "examples",
+    "gallery/sg_execution_times.rst",
+    "sg_execution_times.rst",
+]
+templates_path = ["_templates"]
+suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions
+
+# The page's own parts and those of what it includes begin at different depths.
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 3
+
+autosummary_generate = True
+autodoc_typehints = "none"  # types stand in the docstrings, with shapes and units
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_xref_param_type = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"plot_",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1e9,
+    "remove_config_comments": True,
+    "backreferences_dir": None,
+    "image_srcset": [],
+    "matplotlib_animations": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skdefocus"
+html_static_path = ["_static"]
+html_css_files = ["skdefocus.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_toc_level": 2,
+}
+# Formulas are set by the reader's browser; without a network they stay readable as TeX.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
