@@ -1,8 +1,9 @@
 """Defocus maps in pixels from a single photograph, as scikit-learn estimators."""
 
-from skdefocus import datasets, filters, metrics, synthesis
+from skdefocus import datasets, filters, metrics, optics, synthesis
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
 from skdefocus.classifier import BlurLevelClassifier
+from skdefocus.features import DefocusFeatures
 from skdefocus.fuse import FocusFuser, FusionResult
 from skdefocus.magnify import DefocusMagnifier
 from skdefocus.patches import PatchExtractor
@@ -16,6 +17,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AdaptiveSharpener",
     "BlurLevelClassifier",
+    "DefocusFeatures",
     "DefocusMagnifier",
     "EdgeReblurEstimator",
     "FocusFuser",
@@ -30,5 +32,6 @@ __all__ = [
     "filters",
     "make_defocus_pipeline",
     "metrics",
+    "optics",
     "synthesis",
 ]

@@ -1,10 +1,10 @@
 """Sums over square windows of a mirrored image, in pieces that stay in a core's cache.
 
-A window sum is built by doubling: the sums of length 2n are the sums of length n plus themselves
-shifted by n. That is about ``log2(window)`` additions of whole contiguous buffers, which NumPy
-does several times faster than the one dependent addition per value of a running sum. And nothing
-is ever subtracted: sums of float32 values stay accurate without float64, and the sum of a window
-full of zeros is exactly zero.
+A window sum is built from shorter ones: the sums of length n + m are the sums of length n plus
+those of length m, shifted by n. That is about ``log2(window)`` additions of whole contiguous
+buffers, which NumPy does several times faster than the one dependent addition per value of a
+running sum. And nothing is ever subtracted: sums of float32 values stay accurate without float64,
+and the sum of a window full of zeros is exactly zero.
 
 Rows are summed in bands of whole rows. In between, planes lie in vertical strips, each contiguous,
 so that columns are summed with additions of whole strips.
@@ -13,8 +13,10 @@ so that columns are summed with additions of whole strips.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -43,6 +45,39 @@ class Scratch:
         return held[:size].reshape(shape)
 
 
+@cache
+def moves(length: int) -> str:
+    """Give the additions that build sums of `length` values: by binary digits or by factors.
+
+    ``d`` doubles the sums' length, ``u`` lengthens them by the unit, which is one value at first;
+    ``n`` makes them the new unit.
+    """
+    plans = ["".join("du" if bit == "1" else "d" for bit in f"{length:b}"[1:])]
+    for p in range(3, math.isqrt(length) + 1, 2):
+        if length % p == 0:
+            plans.append(moves(p) + "n" + moves(length // p))
+    return min(plans, key=lambda plan: len(plan.replace("n", "")))
+
+
+#: Workers' buffers that wait for the next filter: fresh memory costs more than the sums.
+_spare: list[Scratch] = []
+
+#: As many are kept, of some megabytes each.
+SPARE = 4
+
+
+@contextmanager
+def borrowed(spare: list[Scratch], most: int) -> Iterator[Scratch]:
+    """Take buffers from those that are spare, or new ones; leave them there if there is room."""
+    try:
+        scratch = spare.pop()
+    except IndexError:
+        scratch = Scratch()
+    yield scratch
+    if len(spare) < most:
+        spare.append(scratch)
+
+
 def window_sums(x: Floats, length: int, step: int, out: Floats, scratch: Scratch) -> None:
     """Write sums of `length` values of the flat `x` that lie `step` apart into the flat `out`.
 
@@ -50,20 +85,24 @@ def window_sums(x: Floats, length: int, step: int, out: Floats, scratch: Scratch
     """
     if length == 1:
         out[...] = x
-    buffers = [scratch(name, x.shape, x.dtype) for name in "ab"]
-    total, n = x, 1
-    bits = f"{length:b}"[1:]
-    for i, bit in enumerate(bits):
-        size = x.size - (2 * n - 1) * step
-        last = i == len(bits) - 1
-        into = out if last and bit == "0" else buffers[i % 2]
-        np.add(total[:size], total[n * step : n * step + size], out=into[:size])
-        total, n = into, 2 * n
-        if bit == "1":
-            size -= step
-            into = out if last else total
-            np.add(total[:size], x[n * step : n * step + size], out=into[:size])
-            n += 1
+    plan = moves(length)
+    # The sums so far, their unit, and room for the next ones.
+    buffers = [scratch(name, x.shape, x.dtype) for name in ("abc" if "n" in plan else "ab")]
+    total, unit, n, unit_length = x, x, 1, 1
+    for i, move in enumerate(plan):
+        if move == "n":
+            unit, unit_length = total, n
+            continue
+        other, longer = (total, 2 * n) if move == "d" else (unit, n + unit_length)
+        if i == len(plan) - 1:
+            into = out
+        elif move == "u":
+            into = total
+        else:
+            into = next(b for b in buffers if b is not total and b is not unit)
+        size = x.size - (longer - 1) * step
+        np.add(total[:size], other[n * step : n * step + size], out=into[:size])
+        total, n = into, longer
 
 
 class Axis:
@@ -102,12 +141,10 @@ class Crew:
     ----------
     n_threads : int
         How many, the caller's thread included.
-    spare : list of Scratch
-        Where workers find and leave their buffers: fresh memory costs about as much as the sums.
     """
 
-    def __init__(self, n_threads: int, spare: list[Scratch]) -> None:
-        self.n_threads, self.spare = n_threads, spare
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -122,10 +159,9 @@ class Crew:
         todo = iter(pieces)
 
         def worker() -> None:
-            scratch = self.spare.pop() if self.spare else Scratch()
-            for piece in todo:
-                work(piece, scratch)
-            self.spare.append(scratch)
+            with borrowed(_spare, SPARE) as scratch:
+                for piece in todo:
+                    work(piece, scratch)
 
         others = min(self.n_threads, len(pieces)) - 1
         if others > 0 and self._pool is None:
@@ -188,11 +224,13 @@ class Frame:
                 blocks = inner.reshape(planes, y1 - y0, *split)
                 blocks[...] = source[:, :, y0:y1].transpose(1, 2, 0, 3)
             padded[..., axis.length :] = 0
-            axis.mirror(np.moveaxis(padded, 2, 0))
+            axis.mirror(padded.transpose(2, 0, 1))
             sums = scratch("sums", padded.shape, dtype)
             valid = padded.size - 2 * axis.radius
-            window_sums(padded.ravel(), 2 * axis.radius + 1, 1, sums.ravel()[:valid], scratch)
-            axis.complete(np.moveaxis(sums, 2, 0)[:width], np.moveaxis(padded, 2, 0))
+            window_sums(
+                padded.reshape(-1), 2 * axis.radius + 1, 1, sums.reshape(-1)[:valid], scratch
+            )
+            axis.complete(sums.transpose(2, 0, 1)[:width], padded.transpose(2, 0, 1))
             if callable(done):
                 done(sums[..., :width], y0, y1)
             else:
@@ -233,7 +271,7 @@ def box_sums(
     def work(s: int, scratch: Scratch) -> None:
         frame.sum_columns(rows[s], both[s], scratch)
 
-    with Crew(n_threads, []) as crew:
+    with Crew(n_threads) as crew:
         frame.sum_rows(1, plane.dtype, fill, rows, crew)
         crew.share(work, range(frame.count))
     total: Floats = from_strips(both, frame.shape[1])[0]

@@ -17,7 +17,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._box import Crew, Floats, Frame, Scratch
+from skdefocus._box import Crew, Floats, Frame, Scratch, borrowed, spans
+
+#: Values of one plane to solve for at a time.
+CHUNK = 1 << 14
+
+#: A strip's number, and rows of it.
+Chunk = tuple[int, slice]
 
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
@@ -64,7 +70,6 @@ class Fit:
         self.shape = (guide.shape[1], guide.shape[2])
         self.scale = 1 / (2 * radius + 1) ** 2
         self.frame = Frame(self.shape, radius)
-        self._spare: list[Scratch] = []
         self._planes: list[Scratch] = []
         self.mean = np.empty(self.frame.strips(self.channels))
         # Where pixels without weight lie off the plane of those with some, float32 is not enough.
@@ -73,13 +78,10 @@ class Fit:
             self.frame.strips(len(pairs(self.channels))), np.float64 if precise else self.dtype
         )
         self.votes = None if alpha is None else np.empty(self.frame.strips(1), self.dtype)
-        with self._crew() as crew:
+        with Crew(self.n_threads) as crew:
             evidence = self._describe(eps, alpha, edge_aware, crew)
             self.per_vote = self._tally(evidence, crew)
         self.deserted = isinstance(self.per_vote, np.ndarray) and not self.per_vote.all()
-
-    def _crew(self) -> Crew:
-        return Crew(self.n_threads, self._spare)
 
     def _describe(
         self, eps: float, alpha: float | None, edge_aware: bool, crew: Crew
@@ -109,18 +111,20 @@ class Fit:
         def work(s: int, scratch: Scratch) -> None:
             sums = scratch("moments", (planes, *self.mean.shape[2:]), np.float64)
             frame.sum_columns(rows[s], sums, scratch)
-            if evidence is None:
-                sums *= self.scale
-            else:
-                evidence[s] = sums[0]
-                sums[1:] *= inverse(sums[0])
-            self.mean[s] = sums[first : first + channels]
-            cov = sums[first + channels :]
-            centre(cov, self.mean[s], scratch)
-            if kept is None:
-                self._factor(s, cov, eps, alpha, scratch)
-            else:
-                kept[s] = cov
+            for at in self._chunks(s):
+                part = sums[:, at[1]]
+                if evidence is None:
+                    part *= self.scale
+                else:
+                    evidence[s, 0, at[1]] = part[0]
+                    part[1:] *= inverse(part[0])
+                mean, cov = np.split(part[first:], [channels])
+                self.mean[s, :, at[1]] = mean
+                centre(cov, mean, scratch)
+                if kept is None:
+                    self._factor(at, cov, eps, alpha, scratch)
+                else:
+                    kept[s, :, at[1]] = cov
 
         crew.share(work, range(frame.count))
         if planes <= channels + 2:  # No more than an image needs later.
@@ -129,23 +133,32 @@ class Fit:
             mean_inverse = self._mean_inverse(kept, evidence, crew)
 
             def finish(s: int, scratch: Scratch) -> None:
-                reg = variances(kept[s], channels)
-                reg += TINY
-                np.divide(eps / mean_inverse, reg, out=reg)
-                self._factor(s, kept[s], reg, alpha, scratch)
+                for at in self._chunks(s):
+                    cov = kept[s, :, at[1]]
+                    reg = variances(cov, channels)
+                    reg += TINY
+                    np.divide(eps / mean_inverse, reg, out=reg)
+                    self._factor(at, cov, reg, alpha, scratch)
 
             crew.share(finish, range(frame.count))
         return evidence
 
+    def _chunks(self, s: int) -> list[Chunk]:
+        """Cut strip `s` into rows whose planes together stay in a core's cache."""
+        return [
+            (s, slice(*rows)) for rows in spans(self.shape[0], max(1, CHUNK // self.frame.strip))
+        ]
+
     def _factor(
-        self, s: int, cov: Floats, reg: Floats | float, alpha: float | None, scratch: Scratch
+        self, at: Chunk, cov: Floats, reg: Floats | float, alpha: float | None, scratch: Scratch
     ) -> None:
+        s, rows = at
         if self.votes is not None and alpha is not None:
             votes = variances(cov, self.channels) ** alpha
             votes += TINY
-            np.divide(TINY, votes, out=self.votes[s, 0], casting="same_kind")
+            np.divide(TINY, votes, out=self.votes[s, 0, rows], casting="same_kind")
         factor(cov, reg, self.channels, scratch)
-        self.factors[s] = cov
+        self.factors[s, :, rows] = cov
 
     def _mean_inverse(self, cov: Floats, evidence: Floats | None, crew: Crew) -> float:
         """Mean of 1 / variance over all windows, by evidence."""
@@ -196,27 +209,30 @@ class Fit:
             np.multiply(self.guide[:, y0:y1], band[0], out=band[1:])
 
         fallback = weighted_mean(image, weights) if self.deserted else None
-        held = self._planes.pop() if self._planes else Scratch()
-        rows = held("rows", frame.strips(channels + 1, mirrored=True), np.float64)
-        fits = held("fits", frame.strips(channels + 1), self.dtype)
+        with borrowed(self._planes, self.n_threads) as held, Crew(self.n_threads) as crew:
+            rows = held("rows", frame.strips(channels + 1, mirrored=True), np.float64)
+            # A strip's fits take the place of its sums, which are no longer needed by then.
+            fits = rows.reshape(len(rows), -1).view(self.dtype)
+            fits = fits[:, : (channels + 1) * self.shape[0] * frame.strip]
+            fits = fits.reshape(frame.strips(channels + 1))
 
-        def work(s: int, scratch: Scratch) -> None:
-            top, bottom = frame.down.radius, frame.down.radius + frame.down.n
-            sums = scratch("moments", fits.shape[1:], np.float64)
-            frame.sum_columns(rows[s], sums, scratch)
-            x = scratch("shares", rows.shape[1:], self.dtype)
-            self._solve(s, sums, x[:, top:bottom], scratch)
-            frame.sum_columns(x, fits[s], scratch)
+            def work(s: int, scratch: Scratch) -> None:
+                top, bottom = frame.down.radius, frame.down.radius + frame.down.n
+                sums = scratch("moments", fits.shape[1:], np.float64)
+                frame.sum_columns(rows[s], sums, scratch)
+                x = scratch("shares", rows.shape[1:], self.dtype)
+                for at in self._chunks(s):
+                    self._solve(at, sums[:, at[1]], x[:, top:bottom][:, at[1]], scratch)
+                frame.sum_columns(x, fits[s], scratch)
 
-        with self._crew() as crew:
             frame.sum_rows(rows.shape[1], np.float64, fill, rows, crew)
             crew.share(work, range(frame.count))
             self._predict(fits, fallback, out, crew)
-        self._planes.append(held)
 
-    def _solve(self, s: int, sums: Floats, fits: Floats, scratch: Scratch) -> None:
-        """Write the fits of strip `s`, (b, a...), for sums of (I, G I...), which are lost."""
-        mean, factors, a = self.mean[s], self.factors[s], fits[1:]
+    def _solve(self, at: Chunk, sums: Floats, fits: Floats, scratch: Scratch) -> None:
+        """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are lost."""
+        s, rows = at
+        mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
         part = scratch("part", mean.shape[1:], np.float64)
         fits[0] = sums[0]
         # Forward in float64: what is left of a covariance is small where channels are alike.
@@ -243,7 +259,7 @@ class Fit:
             part *= a[i]
             fits[0] -= part
         if self.votes is not None:
-            fits *= self.votes[s]
+            fits *= self.votes[s, :, rows]
 
     def _predict(self, fits: Floats, fallback: float | None, out: Floats, crew: Crew) -> None:
         """Average the fits along the rows too, and apply them."""

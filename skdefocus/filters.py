@@ -173,9 +173,9 @@ class GuidedFilter:
         self.subsample = check_int(subsample, "subsample", 1)
         self.n_threads = check_int(n_threads, "n_threads", 1)
         x = check_planes(guide, "guide")
-        # Less its mean, so that float32 spends its digits on what varies.
-        means = x.mean((0, 1), dtype=np.float64).astype(x.dtype)
-        self._guide = np.ascontiguousarray(np.moveaxis(x, 2, 0) - means[:, None, None])
+        self._guide: Floats = np.array(x.transpose(2, 0, 1), order="C")
+        for plane in self._guide:
+            plane -= plane.mean()  # so that float32 spends its digits on what varies
         self._fit = self._fitted(weights)
 
     def filter(

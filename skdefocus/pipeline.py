@@ -96,5 +96,5 @@ def defocus_map(image: ArrayLike, *, step: int = 8, **refine: Any) -> NDArray[np
     (40, 50)
     """
     pipeline = make_defocus_pipeline(step=step, **refine)
-    result: NDArray[np.float32] = pipeline.transform([np.asarray(image)])[0]
+    result: NDArray[np.float32] = pipeline.transform([image])[0]
     return result

@@ -35,6 +35,7 @@ ESTIMATORS = [
     sd.WeightedGuidedRefiner(),
     sd.FocusMeasure(),
     sd.EdgeReblurEstimator(),
+    sd.DefocusFeatures(estimator=sd.EdgeReblurEstimator()),
     sd.FocusFuser(sigma_weight=0),
     sd.DefocusMagnifier(estimator=sd.EdgeReblurEstimator()),
     sd.AdaptiveSharpener(estimator=sd.EdgeReblurEstimator()),

@@ -33,8 +33,8 @@ def scene(shape: tuple[int, int], channels: int) -> tuple[np.ndarray, np.ndarray
     return np.clip(image, 0, 1), np.clip(guide[..., 0] if channels == 1 else guide, 0, 1)
 
 
-def in_turns(works: dict[str, Work], repeats: int) -> dict[str, float]:
-    """Median seconds of each; they take turns, so that all see the same disturbances."""
+def rounds(works: dict[str, Work], repeats: int) -> dict[str, np.ndarray]:
+    """Seconds of each in every round; they take turns, so that all see the same disturbances."""
     spent: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()
@@ -43,7 +43,12 @@ def in_turns(works: dict[str, Work], repeats: int) -> dict[str, float]:
             start = time.perf_counter()
             work()
             spent[name].append(time.perf_counter() - start)
-    return {name: float(np.median(s)) for name, s in spent.items()}
+    return {name: np.array(s) for name, s in spent.items()}
+
+
+def in_turns(works: dict[str, Work], repeats: int) -> dict[str, float]:
+    """Median seconds of each."""
+    return {name: float(np.median(s)) for name, s in rounds(works, repeats).items()}
 
 
 def beside_opencv(channels: int, shape: tuple[int, int], repeats: int) -> list[list[object]]:
@@ -52,7 +57,7 @@ def beside_opencv(channels: int, shape: tuple[int, int], repeats: int) -> list[l
     cv2.setNumThreads(2)
     image, guide = scene(shape, channels)
     ready = GuidedFilter(guide, RADIUS, EPS)
-    seconds = in_turns(
+    seconds = rounds(
         {
             "OpenCV": lambda: cv2.ximgproc.guidedFilter(guide, image, RADIUS, EPS),
             "guide's statistics there": lambda: ready.filter(image),
@@ -63,7 +68,10 @@ def beside_opencv(channels: int, shape: tuple[int, int], repeats: int) -> list[l
         },
         repeats,
     )
-    return [[name, s, s / seconds["OpenCV"]] for name, s in seconds.items()]
+    return [
+        [name, float(np.median(s)), float(np.median(s / seconds["OpenCV"]))]
+        for name, s in seconds.items()
+    ]
 
 
 def accuracy() -> list[list[object]]:
@@ -88,17 +96,17 @@ def subsampled() -> list[list[object]]:
         image, guide = scene(SIZES["3000×4000"], channels)
         full = guided_filter(image, guide, RADIUS, EPS)
         for step in (2, 4, 8):
-            seconds = in_turns(
+            seconds = rounds(
                 {
                     str(k): partial(guided_filter, image, guide, RADIUS, EPS, subsample=k)
                     for k in (1, step)
                 },
-                3,
+                5,
             )
             fast = guided_filter(image, guide, RADIUS, EPS, subsample=step)
             psnr = -10 * np.log10(float(np.mean((fast - full) ** 2)))
             kind = "grey" if channels == 1 else "colour"
-            rows.append([kind, step, seconds["1"] / seconds[str(step)], psnr])
+            rows.append([kind, step, float(np.median(seconds["1"] / seconds[str(step)])), psnr])
     return rows
 
 
@@ -166,13 +174,14 @@ def main() -> None:
     times = []
     for channels, kind in ((1, "grey"), (3, "colour")):
         for name, shape in SIZES.items():
-            for row in beside_opencv(channels, shape, 15 if shape[0] < 1000 else 5):
+            for row in beside_opencv(channels, shape, 31 if shape[0] < 1000 else 5):
                 times.append([kind, name, *row])
     power, by_radius = growth()
     body = f"""## Guided filters
 
 `python -m benchmarks.speed.filters`; {report.machine("opencv-contrib-python-headless")}. Radius
-{RADIUS}, ε = {EPS:g}, float32, two threads each, medians of runs that take turns.
+{RADIUS}, ε = {EPS:g}, float32, two threads each; medians of seconds and of ratios over rounds in
+which all take turns.
 
 {report.table(["guide", "size", "", "seconds", "times OpenCV's"], times)}
 
