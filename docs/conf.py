@@ -1,14 +1,17 @@
 """Settings of the site; ``python -m sphinx -W docs docs/_build`` builds it, without a network."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
-# Fewer threads than cores help nobody here, and pictures need no screen.
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import skdefocus  # noqa: E402
+import skdefocus
 
 project = "skdefocus"
 author = "The skdefocus developers"
@@ -18,7 +21,6 @@ version = release = skdefocus.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
@@ -73,7 +75,29 @@ html_theme_options = {
     "footer_end": [],
     "show_toc_level": 2,
 }
-# Formulas are set by the reader's browser; without a network they stay readable as TeX.
+html_math_renderer = "mathml"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
+
+
+def keep_bars(app, what, name, obj, options, lines):
+    """Let bars in docstrings mean absolute values, not reStructuredText's substitutions."""
+    for i, line in enumerate(lines):
+        if not line.lstrip().startswith((">>>", "...")):
+            parts = re.split("(``.*?``)", line)
+            parts[::2] = [re.sub(r"(?<!\\)\|", r"\\|", part) for part in parts[::2]]
+            lines[i] = "".join(parts)
+
+
+def visit_math(self, node):
+    """Write a formula as MathML, which browsers set by themselves: no script, no network."""
+    block = isinstance(node, nodes.math_block)
+    formula = tex2mathml(node.astext(), as_block=block)
+    self.body.append(f'<div class="math">{formula}</div>' if block else formula)
+    raise nodes.SkipNode
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", keep_bars)
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))

@@ -21,7 +21,7 @@ def add_fuse(commands: Any) -> None:
     parser = command(
         commands, "fuse", _run_fuse, "Fuse photographs of one scene, focused at different depths.",
         "The result has the depth, colour profile and EXIF of the first frame. Frames are read one "
-        "at a time, each three times.",
+        "at a time, each four times.",
     )  # fmt: skip
     parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
     parser.add_argument(
@@ -92,7 +92,7 @@ def _run_fuse(args: argparse.Namespace) -> int:
         first = read_picture(args.frames[0], limit)
         check_target(args.out, first)
         stack = [_Reader(name, limit) for name in args.frames]
-        with _bar(3 * len(stack) + (len(stack) if args.align != "none" else 0)) as bar:
+        with _bar(4 * len(stack) + (len(stack) if args.align != "none" else 0)) as bar:
             _Reader.tick = bar.update
             result = fuser.fuse(stack)
         write_picture(args.out, result.image, first, args.overwrite)

@@ -206,7 +206,9 @@ class Fit:
             band[0] = image[y0:y1]
             if weights is not None:
                 band[0] *= weights[y0:y1]
-            np.multiply(self.guide[:, y0:y1], band[0], out=band[1:])
+            # Converting first is faster than while multiplying.
+            band[1:] = self.guide[:, y0:y1]
+            band[1:] *= band[0]
 
         fallback = weighted_mean(image, weights) if self.deserted else None
         with borrowed(self._planes, self.n_threads) as held, Crew(self.n_threads) as crew:

@@ -77,7 +77,7 @@ class FocusFuser(ImageTransformer):
         leaves the decision to each pixel.
     feather : float, default=0.6
         σ in pixels, ≥ 0, of the seams. 0 takes every pixel from a single frame.
-    min_area : float, default=2e-3
+    min_area : float, default=1e-3
         Connected regions of less than this part of the photograph are given to their surroundings,
         from 0 to 1.
     noise : float, default=5e-3
@@ -127,7 +127,7 @@ class FocusFuser(ImageTransformer):
         radius: int = 2,
         feather: float = 0.6,
         *,
-        min_area: float = 2e-3,
+        min_area: float = 1e-3,
         noise: float = 5e-3,
         sigma_weight: float = 0.1,
         align: str = "none",

@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._effects import Float, MapEffect, Mirrored, check_sigma_map
+from skdefocus._effects import Float, MapEffect, check_sigma_map
+from skdefocus._layering import EDGE_RADIUS, UNSEEN, blurred_behind, settled, smoothstep
 from skdefocus._validation import check_choice, check_image, check_int, check_real
 from skdefocus.synthesis import blur, from_linear, psf, to_linear
 
 __all__ = ["DefocusMagnifier", "aperture_psf", "magnify", "paper_magnify", "paper_weight"]
 
-#: Layers that a photograph is cut into, beside the one in focus.
-LAYERS = 10
-#: Share of a layer's content below which it is unknown what it shows.
-UNSEEN = 1e-3
+#: σ in pixels of a further blur that is not worth the work.
+LEAST = 0.05
 
 
 class DefocusMagnifier(MapEffect):
@@ -32,8 +31,12 @@ class DefocusMagnifier(MapEffect):
         Shape of highlights out of focus.
     blades : int, default=6
         Corners of the polygon, ≥ 3.
-    in_focus : float, default=0.6
-        σ in pixels, ≥ 0, up to which a pixel stays as it is.
+    in_focus : float, default=0.8
+        σ in pixels, ≥ 0, up to which a pixel stays as it is; from twice that it gets the whole
+        blur. Larger where parts of the subject dissolve.
+    edge_radius : int, default=12
+        Radius in pixels, ≥ 0, of the windows in which a pixel on the map's slope between a
+        subject and its background is given to one of the two. 0 takes the map as it is.
     method : {"layers", "paper"}, default="layers"
         ``"paper"`` mixes the photograph with one strongly blurred version of it [1]_, see
         :func:`paper_magnify`; of the other parameters only `strength` counts then.
@@ -66,7 +69,8 @@ class DefocusMagnifier(MapEffect):
         aperture: str = "disc",
         *,
         blades: int = 6,
-        in_focus: float = 0.6,
+        in_focus: float = 0.8,
+        edge_radius: int = EDGE_RADIUS,
         method: str = "layers",
         estimator: Any = None,
         n_jobs: int | None = None,
@@ -75,28 +79,30 @@ class DefocusMagnifier(MapEffect):
         self.aperture = aperture
         self.blades = blades
         self.in_focus = in_focus
+        self.edge_radius = edge_radius
         self.method = method
         self.estimator = estimator
         self.n_jobs = n_jobs
 
     def _check_params(self) -> None:
         check_choice(self.method, "method", ("layers", "paper"))
-        _check(self.strength, self.aperture, self.blades, self.in_focus)
+        _check(self.strength, self.aperture, self.blades, self.in_focus, self.edge_radius)
 
     def _effect(self) -> Callable[[Any, ArrayLike], Float]:
         if self.method == "paper":
             return partial(paper_magnify, strength=self.strength)
         return partial(
             magnify, strength=self.strength, aperture=self.aperture, blades=self.blades,
-            in_focus=self.in_focus,
+            in_focus=self.in_focus, edge_radius=self.edge_radius
         )  # fmt: skip
 
 
-def _check(strength: float, aperture: str, blades: int, in_focus: float) -> None:
+def _check(strength: float, aperture: str, blades: int, in_focus: float, edge_radius: int) -> None:
     check_real(strength, "strength", 1)
     check_choice(aperture, "aperture", ("disc", "polygon", "gaussian"))
     check_int(blades, "blades", 3)
     check_real(in_focus, "in_focus", 0)
+    check_int(edge_radius, "edge_radius", 0)
 
 
 def magnify(
@@ -106,7 +112,8 @@ def magnify(
     aperture: str = "disc",
     *,
     blades: int = 6,
-    in_focus: float = 0.6,
+    in_focus: float = 0.8,
+    edge_radius: int = EDGE_RADIUS,
 ) -> Float:
     """Multiply a photograph's defocus blur.
 
@@ -116,7 +123,7 @@ def magnify(
         bool, uint8, uint16 (scaled by their range) or float in [0, 1].
     sigma : array_like of shape (H, W)
         Its blur in pixels, finite and ≥ 0.
-    strength, aperture, blades, in_focus
+    strength, aperture, blades, in_focus, edge_radius
         See :class:`DefocusMagnifier`.
 
     Returns
@@ -139,40 +146,20 @@ def magnify(
 
     Cost: a dozen Fourier transforms of the photograph, about 2 s per megapixel and channel.
     """
-    _check(strength, aperture, blades, in_focus)
+    _check(strength, aperture, blades, in_focus, edge_radius)
     pixels = check_image(image)
     values = check_sigma_map(sigma, (pixels.shape[0], pixels.shape[1]))
-    extra = np.sqrt(np.maximum(values**2 - in_focus**2, 0) * (strength**2 - 1))
+    values = settled(values, edge_radius)
+    extra = values * smoothstep((values - in_focus) / max(in_focus, 1e-6))
+    extra *= np.float32(np.sqrt(strength**2 - 1))
     largest = float(extra.max())
-    if largest < 0.05:
+    if largest < LEAST:
         return pixels.copy()
     light = np.moveaxis(np.atleast_3d(to_linear(pixels)), 2, 0)
-    # Ever wider steps: a difference of half a pixel shows where there is little blur only.
-    knots = largest * np.linspace(0, 1, LAYERS + 1) ** 1.5
-    out = light
-    for k in range(LAYERS, -1, -1):
-        kernel = aperture_psf(float(knots[k]), aperture, blades)
-        # What lies at this layer or behind it.
-        behind = (
-            np.clip((extra - knots[k - 1]) / (knots[k] - knots[k - 1]), 0, 1)
-            if k
-            else np.ones_like(extra)
-        )
-        in_front = (
-            np.clip((knots[k + 1] - extra) / (knots[k + 1] - knots[k]), 0, 1)
-            if k < LAYERS
-            else np.ones_like(extra)
-        )
-        planes = np.concatenate([light * behind, behind[None], in_front[None]])
-        planes = Mirrored(planes, len(kernel) // 2).convolved(kernel)
-        known, cover = planes[-2], np.clip(planes[-1], 0, 1)
-        layer = planes[:-2] / np.maximum(known, UNSEEN)
-        cover = np.where(known > UNSEEN, cover, 0)
-        out = layer if k == LAYERS else cover * layer + (1 - cover) * out
-    # Where nothing of the last layer could be seen.
+    out = blurred_behind(light, extra, lambda amount: aperture_psf(amount, aperture, blades))
     encoded = from_linear(np.clip(out, 0, 1))
     whole = np.moveaxis(encoded, 0, 2).reshape(pixels.shape).astype(np.float32)
-    still = extra < 0.05
+    still = extra < LEAST
     whole[still] = pixels[still]
     return whole
 

@@ -172,7 +172,7 @@ def coc_at_distance(
 
     Notes
     -----
-    c = f² / N · \\|1/d − 1/s\\| / (1 − f/s), with focal length f, f-number N, distance d and
+    c = f² / N · |1/d − 1/s| / (1 − f/s), with focal length f, f-number N, distance d and
     distance in focus s, all in one unit.
 
     Examples

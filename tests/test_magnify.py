@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
 
 import skdefocus as sd
+from skdefocus._layering import settled
 from skdefocus.datasets import sample_photographs
 from skdefocus.magnify import aperture_psf, magnify, paper_magnify, paper_weight
 from skdefocus.synthesis import Layer, blur, render_layers
@@ -76,6 +78,41 @@ def test_highlights_become_discs():
     assert found[32, 32] == pytest.approx(found[32, 38], rel=0.05)
 
 
+@given(st.integers(0, 1000), st.integers(1, 20))
+def test_settled_stays_within_the_windows(seed, radius):
+    sigma = ndimage.gaussian_filter(np.random.default_rng(seed).normal(2, 30, (40, 50)), 6)
+    sigma = np.abs(sigma).astype(np.float32)
+    found = settled(sigma, radius)
+    size = 2 * radius + 1
+    assert np.all(found >= ndimage.minimum_filter(sigma, size) - 1e-5)
+    assert np.all(found <= ndimage.maximum_filter(sigma, size) + 1e-5)
+
+
+def test_settled_makes_slopes_steep_and_leaves_the_rest():
+    step = np.where(np.arange(60) < 30, 0.3, 3.5) * np.ones((20, 60))
+    assert_allclose(settled(step, 12), step, atol=1e-6)
+    slope = ndimage.gaussian_filter1d(step, 4, axis=1)
+    found = settled(slope, 12)
+    between = [np.count_nonzero((x[10] > 0.8) & (x[10] < 3.0)) for x in (slope, found)]
+    assert between[1] <= between[0] // 3
+    plane = np.linspace(0, 2, 60) * np.ones((20, 60))  # less than a pixel within any window
+    assert_allclose(settled(plane, 12), plane, atol=1e-6)
+    assert_array_equal(settled(slope, 0), slope.astype(np.float32))
+
+
+def test_a_subject_survives_a_soft_map():
+    seen = scene(1)
+    photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
+    soft = ndimage.gaussian_filter(seen.sigma, 4)
+    inside = seen.sigma == 0
+
+    def harm(radius):
+        found = magnify(photo, soft, 3, edge_radius=radius)
+        return float(np.mean((found - photo)[inside] ** 2))
+
+    assert harm(12) < 0.5 * harm(0)
+
+
 def test_what_changes_nothing():
     photo = GRAVEL.astype(np.float32)
     assert_array_equal(magnify(photo, np.full((128, 128), 3.0), 1.0), photo)
@@ -118,6 +155,7 @@ def test_estimator():
         ({"aperture": "star"}, "aperture must be one of"),
         ({"blades": 2}, "blades must be"),
         ({"in_focus": -1}, "in_focus must be"),
+        ({"edge_radius": -1}, "edge_radius must be"),
     ],
 )
 def test_wrong_parameters(options, message):

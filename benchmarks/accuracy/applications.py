@@ -1,25 +1,35 @@
 """Magnification and sharpening beside the truth, on scenes from sharp photographs.
 
-``python -m benchmarks.accuracy.applications`` reads photographs from ``SKDEFOCUS_DATA`` and writes
-a section of RESULTS.md.
+``python -m benchmarks.accuracy.applications`` reads photographs from ``SKDEFOCUS_DATA``, or from a
+folder given by ``--images``, or takes the samples that come with scikit-image where there are none,
+and writes a section of RESULTS.md.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.scenes import photographs
+from skdefocus.datasets import make_scene, sample_photographs
 from skdefocus.magnify import magnify, paper_magnify
 from skdefocus.sharpen import sharpen
 from skdefocus.synthesis import Layer, add_noise, blur, render_layers
 
 NOISE = 2 / 255
+FACTORS = (1.5, 2.0, 3.0)
+
+
+def read(folder: Path) -> list[np.ndarray]:
+    names = sorted(folder.glob("*.png"))
+    return [np.asarray(Image.open(p).convert("L"), np.float32) / 255 for p in names]
 
 
 def blob(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -38,9 +48,18 @@ def cut(images: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
 
 def by_mask(image: np.ndarray, sigma: np.ndarray, k: float) -> np.ndarray:
     """The simplest that people do: blur the photograph, and mix by a soft mask."""
+    if not (sigma > 1).any():
+        return image
     away = np.clip(ndimage.gaussian_filter((sigma > 1).astype(np.float32), 2), 0, 1)
     blurred = blur(image, float(np.median(sigma[sigma > 1])) * np.sqrt(k**2 - 1))
     return away * blurred + (1 - away) * image
+
+
+WAYS = {
+    "layers": magnify,
+    "the paper's formula": paper_magnify,
+    "blurred by a mask": by_mask,
+}
 
 
 def magnification(images: list[np.ndarray], count: int) -> list[list[object]]:
@@ -56,21 +75,53 @@ def magnification(images: list[np.ndarray], count: int) -> list[list[object]]:
         def scene(k: float, back=back, front=front, alpha=alpha, ramp=ramp) -> sd.synthesis.Scene:
             return render_layers([Layer(back, k * ramp), Layer(front, 0.0, alpha)], shape="disc")
 
-        seen = scene(1.0)
-        for k in (1.5, 2.0, 3.0):
-            truth = np.clip(scene(k).photograph, 0, 1)
-            estimated = sd.defocus_map(np.clip(seen.photograph, 0, 1))
-            photo = np.clip(seen.photograph, 0, 1)
-            for name, found in (
-                ("layers, true σ", magnify(photo, seen.sigma, k)),
-                ("layers, estimated σ", magnify(photo, estimated, k)),
-                ("the paper's formula, true σ", paper_magnify(photo, seen.sigma, k)),
-                ("blurred by a mask, true σ", by_mask(photo, seen.sigma, k)),
-                ("(the photograph itself)", photo),
-            ):
-                rows.setdefault((name, k), []).append(sd.metrics.psnr(found, truth))
+        compare(rows, scene)
     names = dict.fromkeys(name for name, _ in rows)
-    return [[n, *(float(np.mean(rows[n, k])) for k in (1.5, 2.0, 3.0))] for n in names]
+    return [[n, *(float(np.mean(rows[n, k])) for k in FACTORS)] for n in names]
+
+
+def compare(
+    rows: dict[tuple[str, float], list[float]],
+    scene: Callable[[float], sd.synthesis.Scene],
+    factors: tuple[float, ...] = FACTORS,
+) -> None:
+    """Add every way's PSNR to the scene rendered with σ times k."""
+    seen = scene(1.0)
+    photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
+    estimated = sd.defocus_map(photo)
+    for k in factors:
+        truth = np.clip(scene(k).photograph, 0, 1)
+        for kind, sigma in (("true", seen.sigma), ("estimated", estimated)):
+            for name, f in WAYS.items():
+                quality = sd.metrics.psnr(f(photo, sigma, k), truth)
+                rows.setdefault((f"{name}, {kind} σ", k), []).append(quality)
+        rows.setdefault(("(the photograph itself)", k), []).append(sd.metrics.psnr(photo, truth))
+
+
+def kinds(images: list[np.ndarray], count: int) -> list[list[object]]:
+    """At twice the blur, by the kind of scene; who is blurred matters where there are layers."""
+    columns: dict[str, dict[tuple[str, float], list[float]]] = {}
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        chosen = cut(images, rng)
+        for kind in ("plane", "layers", "soft", "thin"):
+
+            def scene(k: float, kind=kind, chosen=chosen, number=number) -> sd.synthesis.Scene:
+                return make_scene(chosen, kind, max_sigma=3 * k, shape="disc", random_state=number)
+
+            seen = scene(1.0)
+            near = seen.index > 0
+            title = kind
+            if near.any():
+                blurred_near = seen.sigma[near].mean() > seen.sigma[~near].mean()
+                title += ", blurred in front" if blurred_near else ", blurred behind"
+            compare(columns.setdefault(title, {}), scene, (2.0,))
+    titles = sorted(columns)
+    names = dict.fromkeys(name for name, _ in columns[titles[0]])
+    return [
+        ["", *titles],
+        *([n, *(float(np.mean(columns[t][n, 2.0])) for t in titles)] for n in names),
+    ]
 
 
 def sharpening(images: list[np.ndarray], count: int) -> list[list[object]]:
@@ -104,15 +155,21 @@ def sharpening(images: list[np.ndarray], count: int) -> list[list[object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10)
+    parser.add_argument("--images", type=Path, help="folder of PNG in focus everywhere")
     args = parser.parse_args()
-    images = photographs("report")
+    images = read(args.images) if args.images else photographs("report") or sample_photographs()
+    by_kind = kinds(images, args.count)
     body = f"""## Magnification and sharpening
 
 `python -m benchmarks.accuracy.applications`; {report.machine()}. A subject in focus before a
 background on a tilted plane (disc PSF); PSNR in dB of the magnified photograph to a render with σ
-times k, mean of {args.count} scenes:
+times k, mean of {args.count} scenes of {len(images)} photographs:
 
 {report.table(["", "k = 1.5", "k = 2", "k = 3"], magnification(images, args.count))}
+
+The same for k = 2 by kind of scene (``make_scene``, σ up to 3):
+
+{report.table([str(title) for title in by_kind[0]], by_kind[1:])}
 
 A subject at σ = 0.7 before a background at σ = 4, noise of 2/255: PSNR of the subject to the sharp
 truth, and the background's noise as ratio to the photograph's:

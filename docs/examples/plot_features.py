@@ -25,9 +25,9 @@ rng = np.random.default_rng(0)
 sources = [image / 255.0 for image in load_sample_images().images]
 X, y = [], []
 for i in range(24):
-    top, left = rng.integers(0, 427 - 160), rng.integers(0, 640 - 200)
-    crop = sources[i % 2][top : top + 160, left : left + 200]
-    ramp = np.broadcast_to(np.linspace(0, 3, 200), (160, 200))
+    top, left = rng.integers(0, 427 - 96), rng.integers(0, 640 - 128)
+    crop = sources[i % 2][top : top + 96, left : left + 128]
+    ramp = np.broadcast_to(np.linspace(0, 3, 128), (96, 128))
     focused_right = int(rng.integers(2))
     X.append(sd.synthesis.blur_varying(crop, ramp[:, ::-1] if focused_right else ramp))
     y.append(["left", "right"][focused_right])

@@ -8,8 +8,8 @@ sharpened. With a map it need not.
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_sample_image
 from skimage.filters import unsharp_mask
+from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
 

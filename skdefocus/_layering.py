@@ -1,0 +1,109 @@
+"""Blurring a photograph by layers, so that nothing bleeds into what it hides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from skdefocus._effects import Float, Mirrored
+
+#: Layers that a photograph is cut into, beside the one in focus.
+LAYERS = 10
+#: How far, in pixels, the slopes of estimated maps at outlines reach at most.
+EDGE_RADIUS = 12
+#: Share of a layer's content below which it is unknown what it shows.
+UNSEEN = 1e-3
+
+#: Makes the point spread function of a given σ.
+MakePSF = Callable[[float], NDArray[np.float64]]
+
+
+def settled(sigma: ArrayLike, radius: int) -> Float:
+    """Give the pixels on a map's slopes to one side.
+
+    Estimated maps change over some pixels where scenes change from one pixel to the next, and
+    what is blurred half as much as its background looks like neither.
+
+    Parameters
+    ----------
+    sigma : array_like of shape (H, W)
+        σ in pixels.
+    radius : int
+        Radius in pixels, ≥ 0, of the windows in which the smallest and the largest σ are looked
+        up. 0 changes nothing.
+
+    Returns
+    -------
+    ndarray of shape (H, W), float32
+        Between these two. A window over which σ differs by less than a pixel stays as it is, and
+        so do steps from one pixel to the next.
+    """
+    values = np.asarray(sigma, np.float32)
+    if radius == 0:
+        return values
+    low = ndimage.minimum_filter(values, 2 * radius + 1)
+    span = ndimage.maximum_filter(values, 2 * radius + 1) - low
+    share = (values - low) / np.maximum(span, np.float32(1e-6))
+    # A little more goes to the subject: a rim of background is seen less than a lost outline.
+    decided = low + span * smoothstep((share - 0.45) / 0.2)
+    weight = np.clip(span - 1, 0, 1)
+    return np.asarray(weight * decided + (1 - weight) * values, np.float32)
+
+
+def smoothstep(x: Float) -> Float:
+    """From 0 at 0 and below to 1 at 1 and above, without corners."""
+    t = np.clip(x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def blurred_behind(light: Float, extra: Float, make_psf: MakePSF) -> Float:
+    """Blur what lies behind the subject, the farther the more.
+
+    Every layer is blurred by itself, with what nearer ones hide of it filled in from around, and
+    laid over the farther ones.
+
+    Parameters
+    ----------
+    light : ndarray of shape (C, H, W)
+        The photograph in linear light.
+    extra : ndarray of shape (H, W)
+        σ in pixels of the blur to be added; 0 is the subject.
+    make_psf : callable
+        Gives the point spread function of a σ.
+
+    Returns
+    -------
+    ndarray of shape (C, H, W), float32
+    """
+    knots = _knots(extra)
+    out = light
+    for k in range(LAYERS, -1, -1):
+        here_or_behind = _above(extra, knots, k)
+        here_or_nearer = 1 - _above(extra, knots, k + 1)
+        planes = np.concatenate([light * here_or_behind, here_or_behind[None]])
+        planes = np.concatenate([planes, here_or_nearer[None]])
+        planes = _convolved(planes, make_psf(float(knots[k])))
+        known, cover = planes[-2], np.clip(planes[-1], 0, 1)
+        layer = planes[:-2] / np.maximum(known, UNSEEN)
+        cover = np.where(known > UNSEEN, cover, 0)
+        out = layer if k == LAYERS else cover * layer + (1 - cover) * out
+    return out
+
+
+def _knots(extra: Float) -> NDArray[np.float64]:
+    # Ever wider steps: a difference of half a pixel shows where there is little blur only.
+    return np.asarray(float(extra.max()) * np.linspace(0, 1, LAYERS + 1) ** 1.5)
+
+
+def _above(extra: Float, knots: NDArray[np.float64], k: int) -> Float:
+    """From 0 at the knot before `k` to 1 at knot `k`; every pixel reaches knot 0, none the end."""
+    if k == 0 or k > LAYERS:
+        return np.full_like(extra, k == 0)
+    return np.asarray(np.clip((extra - knots[k - 1]) / (knots[k] - knots[k - 1]), 0, 1), np.float32)
+
+
+def _convolved(planes: Float, kernel: NDArray[np.float64]) -> Float:
+    return Mirrored(planes, len(kernel) // 2).convolved(kernel)
