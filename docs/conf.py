@@ -26,12 +26,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = [
-    "_build",
-    "examples",
-    "gallery/sg_execution_times.rst",
-    "sg_execution_times.rst",
-]
+exclude_patterns = ["_build", "_templates", "examples"]
 templates_path = ["_templates"]
 suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions
 
@@ -53,7 +48,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 1e9,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "backreferences_dir": None,
     "image_srcset": [],
@@ -83,17 +78,16 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 def keep_bars(app, what, name, obj, options, lines):
     """Let bars in docstrings mean absolute values, not reStructuredText's substitutions."""
-    for i, line in enumerate(lines):
-        if not line.lstrip().startswith((">>>", "...")):
-            parts = re.split("(``.*?``)", line)
-            parts[::2] = [re.sub(r"(?<!\\)\|", r"\\|", part) for part in parts[::2]]
-            lines[i] = "".join(parts)
+    code = re.compile(r"(``.*?``|`[^`]*`|^ *(?:>>>|\.\.\.) .*?$)", re.DOTALL | re.MULTILINE)
+    parts = code.split("\n".join(lines))
+    parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+    lines[:] = "".join(parts).split("\n")
 
 
 def visit_math(self, node):
     """Write a formula as MathML, which browsers set by themselves: no script, no network."""
     block = isinstance(node, nodes.math_block)
-    formula = tex2mathml(node.astext(), as_block=block)
+    formula = tex2mathml(node.astext().replace("·", r"\cdot "), as_block=block)
     self.body.append(f'<div class="math">{formula}</div>' if block else formula)
     raise nodes.SkipNode
 

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from skdefocus._effects import Float, Mirrored
+from skdefocus.refine import tiles
 
 #: Layers that a photograph is cut into, beside the one in focus.
 LAYERS = 10
@@ -77,25 +78,45 @@ def blurred_behind(light: Float, extra: Float, make_psf: MakePSF) -> Float:
     Returns
     -------
     ndarray of shape (C, H, W), float32
+
+    Notes
+    -----
+    Works by tiles, so that memory does not grow with the photograph beyond the result.
     """
-    knots = _knots(extra)
-    out = light
-    for k in range(LAYERS, -1, -1):
-        here_or_behind = _above(extra, knots, k)
-        here_or_nearer = 1 - _above(extra, knots, k + 1)
-        planes = np.concatenate([light * here_or_behind, here_or_behind[None]])
-        planes = np.concatenate([planes, here_or_nearer[None]])
-        planes = _convolved(planes, make_psf(float(knots[k])))
-        known, cover = planes[-2], np.clip(planes[-1], 0, 1)
-        layer = planes[:-2] / np.maximum(known, UNSEEN)
-        cover = np.where(known > UNSEEN, cover, 0)
-        out = layer if k == LAYERS else cover * layer + (1 - cover) * out
+    # Ever wider steps: a difference of half a pixel shows where there is little blur only.
+    knots = float(extra.max()) * np.linspace(0, 1, LAYERS + 1) ** 1.5
+    kernels = [make_psf(float(knot)) for knot in knots]
+    out = np.array(light, np.float32)
+    for inner, outer in tiles(extra.shape, 1, len(kernels[-1]) // 2):
+        part = extra[outer]
+        if part.any():
+            done = _tile(light[:, *outer], part, knots, kernels)
+            rows, columns = (
+                slice(i.start - o.start, i.stop - o.start)
+                for i, o in zip(inner, outer, strict=True)
+            )
+            out[:, *inner] = done[:, rows, columns]
     return out
 
 
-def _knots(extra: Float) -> NDArray[np.float64]:
-    # Ever wider steps: a difference of half a pixel shows where there is little blur only.
-    return np.asarray(float(extra.max()) * np.linspace(0, 1, LAYERS + 1) ** 1.5)
+def _tile(
+    light: Float, extra: Float, knots: NDArray[np.float64], kernels: list[NDArray[np.float64]]
+) -> Float:
+    out: Float | None = None
+    for k in range(LAYERS, -1, -1):
+        here_or_behind = _above(extra, knots, k)
+        here_or_nearer = 1 - _above(extra, knots, k + 1)
+        # What is not there, or is hidden by nothing and hides nothing, is no work.
+        if not here_or_behind.any() or (out is not None and not here_or_nearer.any()):
+            continue
+        planes = np.concatenate([light * here_or_behind, here_or_behind[None]])
+        planes = np.concatenate([planes, here_or_nearer[None]])
+        planes = Mirrored(planes, len(kernels[k]) // 2).convolved(kernels[k])
+        known, cover = planes[-2], np.clip(planes[-1], 0, 1)
+        layer = planes[:-2] / np.maximum(known, UNSEEN)
+        cover = np.where(known > UNSEEN, cover, 0)
+        out = layer if out is None else cover * layer + (1 - cover) * out
+    return light if out is None else out
 
 
 def _above(extra: Float, knots: NDArray[np.float64], k: int) -> Float:
@@ -103,7 +124,3 @@ def _above(extra: Float, knots: NDArray[np.float64], k: int) -> Float:
     if k == 0 or k > LAYERS:
         return np.full_like(extra, k == 0)
     return np.asarray(np.clip((extra - knots[k - 1]) / (knots[k] - knots[k - 1]), 0, 1), np.float32)
-
-
-def _convolved(planes: Float, kernel: NDArray[np.float64]) -> Float:
-    return Mirrored(planes, len(kernel) // 2).convolved(kernel)

@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 import skdefocus as sd
+from skdefocus import refine
 from skdefocus._layering import settled
 from skdefocus.datasets import sample_photographs
 from skdefocus.magnify import aperture_psf, magnify, paper_magnify, paper_weight
@@ -66,6 +67,15 @@ def test_the_subject_stays_and_does_not_bleed():
     # A white subject on black: the background stays black.
     white = np.where(seen.sigma == 0, 1.0, 0.0).astype(np.float32)
     assert magnify(white, seen.sigma, 4)[seen.sigma > 0].max() < 0.02
+
+
+def test_tiles_do_not_show(monkeypatch):
+    seen = scene(1)
+    photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
+    whole = magnify(photo, seen.sigma, 2)
+    monkeypatch.setattr(refine, "TILE", 50)
+    assert_allclose(magnify(photo, seen.sigma, 2), whole, atol=2e-3)
+    assert np.abs(magnify(photo, seen.sigma, 2) - whole).mean() < 1e-5
 
 
 def test_highlights_become_discs():

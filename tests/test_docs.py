@@ -1,0 +1,162 @@
+"""What README and user guide show runs; every public name is documented, and listed."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from dataclasses import is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import skdefocus as sd
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+#: Made by the build, or included from elsewhere.
+MADE = {"_build", "api", "gallery", "examples"}
+WRITTEN = [p for p in sorted(DOCS.rglob("*.md")) if not MADE & set(p.relative_to(DOCS).parts)]
+PAGES = [ROOT / "README.md", *WRITTEN]
+#: What a page's names have to be after its snippets, beyond that these run.
+RESULTS = {
+    "README.md": lambda names: (
+        np.shape(names["sigma"]) == (427, 640)
+        and len(names["maps"]) == 2
+        and set(names["search"].best_params_) == {"refine__radius", "refine__eps"}
+    ),
+    "docs/quickstart.md": lambda names: (
+        np.shape(names["fused"]) == (427, 640, 3)
+        and 0 <= names["score"] <= 1
+        and Path("photo_sigma.tif").stat().st_size > 4 * 427 * 640
+    ),
+    "docs/guide/fusion.md": lambda names: (
+        sd.metrics.psnr(names["fused"], names["sharp"])
+        > sd.metrics.psnr(names["stack"][0], names["sharp"]) + 5
+    ),
+    "docs/units.md": lambda names: (names["front"] <= 3).all() and (names["behind"] >= 3).all(),
+}
+
+#: Codes of numpydoc's validation that are not asked for, and why.
+NOT_ASKED = {
+    "SA01": "not everything has relatives",
+    "ES01": "a summary often says it all",
+    "EX01": "records and methods are shown in the examples of what makes them",
+    "PR01": "checked below, without records and siblings",
+    "PR03": "parameters of one kind are described together",
+    "PR04": "shared parameters point to where they are described",
+    "PR06": "types are in words, with shapes",
+    "PR07": "the type says it all",
+    "PR08": "descriptions continue the type: 'Of the window, in pixels'",
+    "PR09": "descriptions may end with a parenthesis or a formula",
+    "RT01": "checked below, without siblings",
+    "RT03": "the type says it all",
+    "RT04": "as PR08",
+    "SA03": "as PR08",
+    "SA04": "the name says it all",
+    "SS05": "takes plurals for verbs",
+    "YD01": "generators are described by what they yield to the caller",
+}
+
+
+def label(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def snippets(page):
+    return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def modules():
+    """Public modules of the package, but for training, which is not documented here."""
+    found = [m.name for m in pkgutil.iter_modules(sd.__path__)]
+    names = [n for n in found if not n.startswith("_") and n not in ("training", "models")]
+    return [importlib.import_module(f"skdefocus.{name}") for name in names]
+
+
+def public():
+    """Public functions and classes, each once, by the name under which they were defined."""
+    objects = {}
+    for module in modules():
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.isclass(thing) or inspect.isfunction(thing):
+                objects[f"{thing.__module__}.{thing.__qualname__}"] = thing
+    return objects
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if snippets(page)], ids=label)
+def test_snippets_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for number, snippet in enumerate(snippets(page), start=1):
+        exec(compile(snippet, f"{label(page)}, snippet {number}", "exec"), names)
+    if label(page) in RESULTS:
+        assert RESULTS[label(page)](names)
+
+
+def test_pages_that_teach_have_snippets():
+    with_code = {label(page) for page in PAGES if snippets(page)}
+    assert set(RESULTS) <= with_code
+    assert {label(p) for p in (DOCS / "guide").glob("*.md")} - with_code == {"docs/guide/index.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_files_that_it_names_are_there(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
+        target = (page.parent / link).resolve()
+        inside = target.relative_to(DOCS.resolve()) if DOCS.resolve() in target.parents else None
+        if inside is not None and inside.parts[0] == "gallery":
+            # Made by the build from an example, with pictures named after it.
+            example = re.sub(r"^sphx_glr_|_\d{3}\.png$", "", inside.name)
+            assert example == "index" or (DOCS / "examples" / f"{example}.py").exists(), link
+        else:
+            assert target.exists(), link
+
+
+def test_every_page_is_reached():
+    trees = "\n".join(
+        block
+        for page in PAGES
+        for block in re.findall(r"```{toctree}(.*?)```", page.read_text(), re.S)
+    )
+    listed = {Path(line.strip()).name for line in trees.splitlines()}
+    pages = {page.stem for page in (DOCS).rglob("*.md") if page in PAGES} - {"index"}
+    assert pages <= listed
+
+
+def test_every_public_name_is_in_the_reference():
+    listed = set(re.findall(r"^   ([A-Za-z_.]+)$", (DOCS / "api.md").read_text(), re.MULTILINE))
+    short = {name.rpartition(".")[2] for name in listed}
+    missing = {name.rpartition(".")[2] for name in public()} - short
+    assert not missing
+    for name in listed:
+        thing = sd
+        for part in name.split("."):
+            if not hasattr(thing, part):
+                importlib.import_module(f"skdefocus.{part}")
+            thing = getattr(thing, part)
+        assert thing.__doc__, name
+
+
+@pytest.mark.parametrize("name", sorted(public()))
+def test_numpydoc_finds_nothing(name):
+    validate = pytest.importorskip("numpydoc.validate").validate
+    thing = public()[name]
+    # A private module is where it is written, the reference names the public one.
+    errors = [e for e in validate(name)["errors"] if e[0] not in NOT_ASKED]
+    record = is_dataclass(thing) or (inspect.isclass(thing) and issubclass(thing, tuple))
+    sibling = re.search(r"otherwise as|as for|as `|Parameters as", thing.__doc__)
+    if not record and not sibling:
+        errors += [e for e in validate(name)["errors"] if e[0] in ("PR01", "RT01")]
+    assert not errors
+
+
+def test_examples_are_there_and_say_what_they_are():
+    examples = sorted((DOCS / "examples").glob("*.py"))
+    assert len(examples) >= 8
+    for example in examples:
+        assert example.name.startswith("plot_")
+        assert re.match(r'"""\n.+\n=+\n\n.', example.read_text("utf-8")), example.name
+        compile(example.read_text("utf-8"), example.name, "exec")
