@@ -36,7 +36,8 @@ def read_picture(path: str | os.PathLike[str], max_pixels: int) -> Picture:
     profile = exif = None
     try:
         with Image.open(path) as image:
-            profile = image.info.get("icc_profile")
+            # A profile of printing inks does not fit the RGB that is read.
+            profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
             found = image.getexif()
             if len(found) and image.format != "TIFF":  # a TIFF's tags describe its own pixels
                 found[ORIENTATION] = 1

@@ -131,3 +131,26 @@ def test_blurring_more_raises_the_map():
 
 def test_repeated_runs_agree():
     assert_allclose(sd.defocus_map(GREY), sd.defocus_map(GREY), atol=1e-6)
+
+
+@pytest.mark.parametrize("truth", ["sigma", "mask"])
+def test_a_search_over_the_refinement_runs_the_network_once_per_image(tmp_path, monkeypatch, truth):
+    scenes = sd.datasets.load_sample_scenes(64)[:4]
+    X = [s.photograph for s in scenes]
+    if truth == "sigma":
+        y, scorer = [s.sigma for s in scenes], sd.metrics.neg_sigma_mae
+    else:
+        y = [s.sigma < np.median(s.sigma) for s in scenes]
+        scorer = sd.metrics.focus_auc_scorer
+    calls = []
+    run = _onnx.run
+    monkeypatch.setattr(_onnx, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    grid = {"refine__radius": [2, 8], "refine__eps": [1e-4, 1e-2], "refine__n_iter": [0, 2]}
+    search = GridSearchCV(
+        sd.make_defocus_pipeline(memory=str(tmp_path)), grid, scoring=scorer, cv=2, refit=False,
+        error_score="raise",
+    ).fit(X, y)  # fmt: skip
+    assert len(calls) == len(X)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(set(scores)) >= 4
+    assert search.best_score_ == scores.max()
