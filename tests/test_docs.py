@@ -147,7 +147,7 @@ def test_numpydoc_finds_nothing(name):
     # A private module is where it is written, the reference names the public one.
     errors = [e for e in validate(name)["errors"] if e[0] not in NOT_ASKED]
     record = is_dataclass(thing) or (inspect.isclass(thing) and issubclass(thing, tuple))
-    sibling = re.search(r"(otherwise as|as for|those of) `", thing.__doc__)
+    sibling = re.search(r"(otherwise as|as for|those of)\s+`", thing.__doc__)
     if not record and not sibling:
         errors += [e for e in validate(name)["errors"] if e[0] in ("PR01", "RT01")]
     assert not errors

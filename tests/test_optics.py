@@ -54,7 +54,7 @@ def test_a_distance_is_one_of_the_two_that_its_blur_may_come_from(lens, distance
     assert 1 / expected == pytest.approx(1 / distance, rel=1e-6, abs=1e-9)
 
 
-@given(lenses, st.floats(0, 200))
+@given(lenses, st.one_of(st.just(0.0), st.floats(1e-9, 200)))
 def test_both_distances_are_as_blurred_as_was_said(lens, coc):
     front, behind = optics.distances_of_coc(coc, **lens)
     assert optics.coc_at_distance(front, **lens) == pytest.approx(coc, rel=1e-6, abs=1e-6)

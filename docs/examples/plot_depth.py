@@ -36,10 +36,10 @@ ax.legend()
 plt.show()
 
 # %%
-# The other way round, with an error of σ of a tenth and no less than 0.2 px: where the curve is
-# flat, hardly anything can be said of the distance.
+# The other way round, with an error of σ of a tenth and no less than 0.2 px: behind the focus, where
+# the curve is flat, soon nothing can be said of the distance any more.
 
-measured = np.linspace(0.25, 2.4, 60)
+measured = np.linspace(0.1, 4.6, 200)
 error = np.maximum(0.1 * measured, 0.2)
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for side in ("front", "behind"):

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 import skdefocus as sd
 from skdefocus.plotting import show_map
 
-scenes = sd.datasets.load_sample_scenes(size=128)
+scenes = sd.datasets.load_sample_scenes(size=256)
 images = [scene.photograph for scene in scenes]
 truth = [scene.sigma for scene in scenes]
 
@@ -53,6 +53,7 @@ ax.set_yticks(range(3), grid["refine__eps"])
 ax.set_xlabel("radius (pixels)")
 ax.set_ylabel("eps")
 for (row, column), error in np.ndenumerate(errors):
-    ax.text(column, row, f"{error:.3f}", ha="center", va="center", color="white")
+    ink = "white" if error > errors.mean() else "black"
+    ax.text(column, row, f"{error:.3f}", ha="center", va="center", color=ink)
 fig.colorbar(shown, ax=ax, label="MAE (pixels)")
 plt.show()

@@ -20,9 +20,9 @@ pictures = {
     ).fit_transform([flower])[0],
 }
 
-fig, axes = plt.subplots(1, 3, figsize=(11, 2.9), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(11, 4.3), layout="constrained")
 for ax, (name, picture) in zip(axes, pictures.items(), strict=True):
-    ax.imshow(picture)
+    ax.imshow(picture[:, :360])
     ax.set_axis_off()
     ax.set_title(name)
 plt.show()
