@@ -238,7 +238,7 @@ def main() -> None:
         "(β² = 0.3) against focus masks.\n\n"
         f"skdefocus {sd.__version__}, Python {platform.python_version()}, NumPy "
         f"{np.__version__}, {platform.machine()}, {platform.system()}; seconds per megapixel are "
-        "those of this run and machine.\n\n"
+        "those of this run and machine.\n\n<!-- ahead -->\n<!-- /ahead -->\n\n"
     )
     (args.out / "RESULTS.md").write_text(head + "\n".join(parts), encoding="utf-8")
     with (args.out / "results.csv").open("w", newline="", encoding="utf-8") as stream:

@@ -36,8 +36,8 @@ ax.legend()
 plt.show()
 
 # %%
-# The other way round, with an error of σ of a tenth and no less than 0.2 px: behind the focus, where
-# the curve is flat, soon nothing can be said of the distance any more.
+# The other way round, with an error of σ of a tenth and no less than 0.2 px: behind the focus,
+# where the curve is flat, soon nothing can be said of the distance any more.
 
 measured = np.linspace(0.1, 4.6, 200)
 error = np.maximum(0.1 * measured, 0.2)

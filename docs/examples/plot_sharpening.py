@@ -8,6 +8,7 @@ sharpened. With a map it need not.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
