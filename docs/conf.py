@@ -77,6 +77,7 @@ html_title = "skdefocus"
 html_static_path = ["_static"]
 html_css_files = ["skdefocus.css"]
 html_show_sourcelink = False
+html_sidebars = {"quickstart": []}
 html_copy_source = False
 html_theme_options = {
     "show_prev_next": True,
@@ -104,8 +105,11 @@ def keep_bars(app, what, name, obj, options, lines):
 def visit_math(self, node):
     """Write a formula as MathML, which browsers set by themselves: no script, no network."""
     block = isinstance(node, nodes.math_block)
-    formula = tex2mathml(node.astext().replace("·", r"\cdot "), as_block=block)
-    self.body.append(f'<div class="math">{formula}</div>' if block else formula)
+    formula = tex2mathml(node.astext().replace("·", r"\cdot "))
+    if block:
+        formula = formula.replace("<math", '<math display="block"', 1)
+        formula = f'<div class="math">{formula}</div>'
+    self.body.append(formula)
     raise nodes.SkipNode
 
 

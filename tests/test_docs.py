@@ -95,6 +95,17 @@ def test_snippets_run(page, tmp_path, monkeypatch):
         assert RESULTS[label(page)](names)
 
 
+def test_the_page_on_parameters_names_the_defaults():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", (DOCS / "parameters.md").read_text(), re.M)
+    parameters = sd.make_defocus_pipeline().get_params()
+    assert len(rows) >= 7
+    for name, stated in rows:
+        value = parameters[name]
+        assert stated.partition(",")[0].strip('`"') == (
+            f"{value:g}" if value != str(value) else value
+        )
+
+
 def test_pages_that_teach_have_snippets():
     with_code = {label(page) for page in PAGES if snippets(page)}
     assert set(RESULTS) <= with_code

@@ -42,8 +42,8 @@ with tempfile.TemporaryDirectory() as folder:
 print(search.best_params_)
 
 # %%
-# The mean absolute error in pixels over the folds. Differences are small here next to those
-# between the scenes: a search needs photographs like those it is for.
+# The mean absolute error in pixels over the folds. The answer holds for photographs like these,
+# small and made of three textures: a search needs photographs like those it is for.
 
 errors = -search.cv_results_["mean_test_score"].reshape(3, 4)
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
