@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,9 @@ class WeightedGuidedRefiner(ImageTransformer):
     guide : {"color", "grey"}, default="color"
         Which values of the photograph guide the refinement; ``"color"`` also sees edges
         between colours of equal brightness, ``"grey"`` takes half the time.
+    subsample : int, default=2
+        Fit the refinement's windows at every so many pixels and interpolate the fits, ≥ 1. 2 takes
+        less than half the time of 1 and changes σ by a few thousandths of a pixel.
     n_jobs : int or None, default=None
         Images worked on at once, see :class:`joblib.Parallel`.
 
@@ -97,6 +101,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         prior: float = 0.1,
         fill_radius: int = 16,
         guide: str = "color",
+        subsample: int = 2,
         n_jobs: int | None = None,
     ) -> None:
         self.radius = radius
@@ -106,6 +111,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         self.prior = prior
         self.fill_radius = fill_radius
         self.guide = guide
+        self.subsample = subsample
         self.n_jobs = n_jobs
 
     def _check_params(self) -> None:
@@ -116,6 +122,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         check_real(self.prior, "prior", 0, above=True)
         check_int(self.fill_radius, "fill_radius", 1)
         check_choice(self.guide, "guide", ("color", "grey"))
+        check_int(self.subsample, "subsample", 1)
 
     def transform(self, X: Sequence[LevelGrid]) -> Any:
         """Refine.
@@ -141,7 +148,7 @@ class WeightedGuidedRefiner(ImageTransformer):
             raise TypeError("X must be a list of LevelGrid as made by BlurLevelClassifier")
         maps = each(
             self.n_jobs, refine, X, self.radius, self.eps, self.alpha, self.n_iter, self.prior,
-            self.fill_radius, self.guide, threads_each(self.n_jobs),
+            self.fill_radius, self.guide, self.subsample, threads_each(self.n_jobs),
         )  # fmt: skip
         return restack(maps, X[0].stacked)
 
@@ -155,6 +162,7 @@ def refine(
     prior: float,
     fill_radius: int,
     guide: str,
+    subsample: int = 1,
     n_threads: int = 1,
 ) -> Float:
     """σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
@@ -164,15 +172,16 @@ def refine(
     weights = evidence + np.float32(prior)
     levels = np.arange(len(grid.sigmas), dtype=np.float32)
     out = np.empty(grid.image.shape[:2], np.float32)
-    # A fit looks `radius` far and is averaged over as much.
-    for inner, outer in tiles(out.shape, grid.step, 2 * radius * n_iter):
+    # A fit looks `radius` far, is averaged over as much, and interpolated between blocks.
+    halo = (2 * radius + 4 * subsample) * n_iter
+    for inner, outer in tiles(out.shape, lcm(grid.step, subsample), halo):
         dense = enlarge(level, grid.step, outer)
         if n_iter:
             part = grid.image[outer]
             dense = weighted_guided_filter(
                 dense, to_grey(part) if guide == "grey" else scaled(part), radius, eps,
-                alpha=alpha, edge_aware=False, n_iter=n_iter, n_threads=n_threads,
-                weights=enlarge(weights, grid.step, outer),
+                alpha=alpha, edge_aware=False, n_iter=n_iter, subsample=subsample,
+                n_threads=n_threads, weights=enlarge(weights, grid.step, outer),
             )  # fmt: skip
         kept = tuple(
             slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
@@ -184,7 +193,7 @@ def refine(
 def tiles(shape: tuple[int, ...], step: int, halo: int) -> Iterator[tuple[Area, Area]]:
     """Parts of an image to make one by one, and with up to `halo` pixels more on every side.
 
-    Both begin with whole cells.
+    Both begin at multiples of `step`.
     """
 
     def spans(length: int) -> list[tuple[slice, slice]]:

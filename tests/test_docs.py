@@ -85,6 +85,17 @@ def public():
     return objects
 
 
+def public_methods():
+    """What the public classes define beside attributes, by full name."""
+    for name, thing in public().items():
+        if inspect.isclass(thing):
+            yield from (
+                f"{name}.{part}"
+                for part, value in vars(thing).items()
+                if not part.startswith("_") and inspect.isfunction(value)
+            )
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if snippets(page)], ids=label)
 def test_snippets_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -162,6 +173,15 @@ def test_numpydoc_finds_nothing(name):
     if not record and not sibling:
         errors += [e for e in validate(name)["errors"] if e[0] in ("PR01", "RT01")]
     assert not errors
+
+
+def test_numpydoc_finds_nothing_in_methods():
+    validate = pytest.importorskip("numpydoc.validate").validate
+    asked = NOT_ASKED.keys() - {"PR01"}
+    methods = list(public_methods())
+    assert len(methods) >= 12
+    found = {name: [e for e in validate(name)["errors"] if e[0] not in asked] for name in methods}
+    assert not {name: errors for name, errors in found.items() if errors}
 
 
 def test_examples_are_there_and_say_what_they_are():

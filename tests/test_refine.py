@@ -98,12 +98,13 @@ def test_finds_depth_edges_that_show_in_the_photograph(radius, behind, front):
 
 
 @pytest.mark.parametrize("n_iter", [0, 1, 2])
+@pytest.mark.parametrize("subsample", [1, 2, 3])
 @pytest.mark.parametrize("guide", ["color", "grey"])
-def test_tiles_equal_the_whole(monkeypatch, n_iter, guide):
+def test_tiles_equal_the_whole(monkeypatch, n_iter, guide, subsample):
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.full(5, 0.3), (27, 16))
     image = rng.integers(0, 256, (27 * 8 - 3, 16 * 8 - 1, 3), np.uint8)
-    refiner = sd.WeightedGuidedRefiner(radius=4, n_iter=n_iter, guide=guide)
+    refiner = sd.WeightedGuidedRefiner(radius=4, n_iter=n_iter, guide=guide, subsample=subsample)
     at_once = refiner.transform([grid_of(proba, image=image)])[0]
     monkeypatch.setattr("skdefocus.refine.TILE", 48)
     assert len(list(tiles(image.shape, 8, 8))) == 5 * 3
@@ -164,6 +165,7 @@ def test_cells_and_pixels(size):
         ({"prior": 0}, ValueError, "prior must be finite and > 0"),
         ({"fill_radius": 0}, ValueError, "fill_radius must be >= 1"),
         ({"guide": "red"}, ValueError, "guide must be one of"),
+        ({"subsample": 0}, ValueError, "subsample must be >= 1"),
     ],
 )
 def test_wrong_parameters(parameters, error, message):
