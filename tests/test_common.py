@@ -178,3 +178,19 @@ def test_what_is_no_batch_is_refused(estimator):
 def test_records_of_another_stage_are_refused(estimator):
     with pytest.raises(TypeError, match="X must be a list of"):
         estimator.transform([GREY])
+
+
+@each_estimator
+def test_survives_skops(estimator):
+    skops = pytest.importorskip("skops.io")
+    data = skops.dumps(clone(estimator).fit(inputs_of(estimator)))
+    names = skops.get_untrusted_types(data=data)
+    assert all(name.startswith("skdefocus.") for name in names)
+    again = skops.loads(data, trusted=names)
+    X = inputs_of(estimator)
+    assert_same(again.transform(X), clone(estimator).fit(X).transform(X))
+
+
+@each_estimator
+def test_shows_in_a_notebook(estimator):
+    assert type(estimator).__name__ in estimator._repr_html_()
