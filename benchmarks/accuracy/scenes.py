@@ -14,7 +14,7 @@ from skdefocus.datasets import SceneKind, make_scene
 from skdefocus.synthesis import Scene
 from skdefocus.training.patches import is_in_focus
 
-DATA = Path(os.environ.get("SKDEFOCUS_DATA", "../shared/data"))
+DATA = Path(os.environ.get("SKDEFOCUS_DATA", "data"))
 
 #: Noise (standard deviation, full scale is 1) and JPEG quality of the strengths of degradation.
 STRENGTHS = {"clean": (0.0, None), "middle": (2 / 255, 85), "strong": (6 / 255, 70)}
@@ -23,6 +23,8 @@ STRENGTHS = {"clean": (0.0, None), "middle": (2 / 255, 85), "strong": (6 / 255, 
 def photographs(half: str) -> list[np.ndarray]:
     """In-focus photographs of the validation folder: every other one, to choose or to report."""
     names = sorted((DATA / "sharp-validation").glob("*.png"))
+    if not names:
+        raise SystemExit(f"no photographs in {DATA}/sharp-validation; set SKDEFOCUS_DATA")
     images = [np.asarray(Image.open(p).convert("L"), np.float32) / 255 for p in names]
     kept = [im for im in images if is_in_focus(im)]
     return kept[{"choose": 0, "report": 1}[half] :: 2]
