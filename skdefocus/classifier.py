@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise, product
@@ -211,10 +212,10 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
         infer = check_memory(self.memory).cache(
-            _infer, ignore=["facts", "batch_size", "n_threads", "providers"]
+            _infer, ignore=["padded", "facts", "batch_size", "n_threads", "providers"]
         )
         return each(
-            self.n_jobs, _level_grid, X, infer, facts, facts.digest, self.inference,
+            self.n_jobs, _level_grid, X, infer, facts, self.memory is not None, self.inference,
             getattr(self, "head_", None), self.batch_size, self._threads(), self._providers(),
         )  # fmt: skip
 
@@ -304,12 +305,19 @@ def _level_grid(
     grid: PatchGrid,
     infer: Any,
     facts: _onnx.ModelFacts,
-    digest: str,
+    cached: bool,
     inference: str,
     head: Head | None,
     *settings: Any,
 ) -> LevelGrid:
-    proba = infer(grid.padded, grid.shape, grid.step, digest, inference, head, facts, *settings)
+    # joblib would take its own hash of the pixels, which is three times as slow.
+    pixels = (
+        (grid.padded.shape, hashlib.sha256(np.ascontiguousarray(grid.padded).data).hexdigest())
+        if cached
+        else None
+    )
+    key = facts.digest, pixels
+    proba = infer(grid.padded, grid.shape, grid.step, key, inference, head, facts, *settings)
     return LevelGrid(grid.image, proba, np.array(facts.sigmas), grid.step, grid.stacked)
 
 
@@ -317,7 +325,7 @@ def _infer(
     padded: NDArray[np.float32],
     shape: tuple[int, int],
     step: int,
-    digest: str,  # part of the cache's key, as the path to a model is not
+    key: Any,  # what the cache knows network and pixels by
     inference: str,
     head: Head | None,
     facts: _onnx.ModelFacts,
