@@ -129,7 +129,7 @@ def settle(
             for wide in wider:
                 share = (evidence * own + PRIOR * wide.filter(share)) / (evidence + PRIOR)
             share = narrow.filter(share)
-            if (where := reach[int(label)]) is not None:
+            if (where := reach[label]) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
             most[wins], settled[wins] = share[wins], label

@@ -80,7 +80,7 @@ def _run_fuse(args: argparse.Namespace) -> int:
     from skdefocus import FocusFuser
     from skdefocus._batch import say
     from skdefocus._pictures import beside, check_target, read_picture, write_picture
-    from skdefocus.io import MAX_PIXELS, write_map
+    from skdefocus.io import MAX_PIXELS, read_image, write_map
 
     if len(args.frames) < 2:
         raise UsageError("fuse needs two or more frames")
@@ -91,15 +91,15 @@ def _run_fuse(args: argparse.Namespace) -> int:
     try:
         first = read_picture(args.frames[0], limit)
         check_target(args.out, first)
-        stack = [_Reader(name, limit) for name in args.frames]
-        with _bar(4 * len(stack) + (len(stack) if args.align != "none" else 0)) as bar:
-            _Reader.tick = bar.update
-            result = fuser.fuse(stack)
+        count = len(args.frames)
+        with _bar(4 * count + (count if args.align != "none" else 0)) as bar:
+            result = fuser.fuse([partial(_read, name, limit, bar.update) for name in args.frames])
         write_picture(args.out, result.image, first, args.overwrite)
         if args.depth is not None:
             write_map(args.depth, result.depth, overwrite=args.overwrite)
         if args.preview is not None:
-            frames = [_unit(first.pixels), _unit(stack[-1]()), result.image]
+            last = read_image(args.frames[-1], max_pixels=limit)
+            frames = [_unit(first.pixels), _unit(last), result.image]
             _write_preview(args.preview, beside(frames), args.overwrite)
     except (OSError, TypeError, ValueError) as error:
         complain(say(error))
@@ -150,20 +150,13 @@ def _run_effect(name: str, args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-class _Reader:
-    """Reads a frame when it is called."""
+def _read(path: str, limit: int, tick: Callable[[], Any]) -> Any:
+    """Read a frame, and tell the progress bar."""
+    from skdefocus.io import read_image
 
-    tick: Callable[[], Any] = staticmethod(lambda: None)
-
-    def __init__(self, path: str, limit: int) -> None:
-        self.path, self.limit = path, limit
-
-    def __call__(self) -> Any:
-        from skdefocus.io import read_image
-
-        pixels = read_image(self.path, max_pixels=self.limit)
-        _Reader.tick()
-        return pixels
+    pixels = read_image(path, max_pixels=limit)
+    tick()
+    return pixels
 
 
 def _check_outputs(outputs: list[Path], inputs: list[str], overwrite: bool) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from skdefocus._base import ImageTransformer, each, restack
-from skdefocus._validation import check_images
+from skdefocus._validation import check_images, check_map
 from skdefocus.pipeline import make_defocus_pipeline
 
 Float = NDArray[np.float32]
@@ -59,12 +59,9 @@ def _apply(pair: tuple[Any, Any], effect: Callable[[Any, ArrayLike], Float]) -> 
 
 def check_sigma_map(sigma: ArrayLike, size: tuple[int, int]) -> Float:
     """Check a map that belongs to a photograph of `size`."""
-    values = np.asarray(sigma)
+    values = check_map(sigma)
     if values.shape != size:
         raise ValueError(f"sigma must have the photograph's size {size}, got shape {values.shape}")
-    if values.dtype.kind not in "fiu":
-        raise TypeError(f"sigma must hold numbers, got dtype {values.dtype}")
-    values = values.astype(np.float32)
     if not (np.isfinite(values).all() and values.min() >= 0):
         raise ValueError("sigma must be finite and >= 0")
     return values
