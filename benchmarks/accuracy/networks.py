@@ -11,6 +11,7 @@ import argparse
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -24,7 +25,7 @@ from skdefocus.training.train import split, train
 
 BASE = {"network": "mobilenetv2-0.5", "loss": "cross_entropy", "spacing": "visible"}
 #: What each run changes of the base.
-RUNS: dict[str, dict[str, str]] = {
+RUNS: dict[str, dict[str, Any]] = {
     "base: MobileNetV2 at width 0.5": {},
     "MobileNetV2 at width 1.0": {"network": "mobilenetv2"},
     "VGG-like": {"network": "vgg"},
@@ -35,7 +36,12 @@ RUNS: dict[str, dict[str, str]] = {
     "targets smoothed over neighbours": {"loss": "smoothed"},
     "ordinal loss beside cross-entropy": {"loss": "ordinal"},
     "regression of the level beside it": {"loss": "regression"},
+    "likelihood with a learned variance": {"loss": "learned_variance"},
+    "even targets on flat windows": {"even_flat": True},
+    "an output that abstains": {"network": "mobilenetv2-0.5-abstains"},
     "textured crops only": {"crops": "textured"},
+    "neither flipped nor transposed": {"flips": False},
+    "weights not averaged": {"averaged": False},
 }
 
 
@@ -72,14 +78,16 @@ def rates(models: list[Path]) -> list[float]:
     return [len(x) / float(np.median(s[1:])) for s in seconds]
 
 
-def lytro_auc(model: Path) -> tuple[float, float]:
-    """Mean and least focus AUC of the raw mean level."""
+def lytro_auc(model: Path) -> list[float]:
+    """Mean and least focus AUC of the raw mean level, over all and over the surer half of cells."""
     classifier, found = sd.BlurLevelClassifier(model), []
     for case in lytro_cases():
         grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
-        level = enlarge(belief(grid)[0], grid.step, whole(case.image.shape))
-        found.append(sd.metrics.focus_auc(case.mask, level))
-    return float(np.mean(found)), float(np.min(found))
+        level, sure = (enlarge(x, grid.step, whole(case.image.shape)) for x in belief(grid)[:2])
+        half = sure >= np.median(sure)
+        masks = [case.mask, np.where(half, case.mask, np.nan)]
+        found.append([sd.metrics.focus_auc(mask, level) for mask in masks])
+    return [*np.mean(found, axis=0), *np.min(found, axis=0)]
 
 
 def main() -> None:
@@ -113,18 +121,20 @@ def main() -> None:
 
 def write(path: Path, steps: int, rows: list[list], speed: list[float]) -> None:
     titles = ["", "σ MAE", "textured", "sure half", "unsure half", "top-1", "within one",
-              "Lytro AUC", "least", "M weights", "MB", "M MACs", "patches/s"]  # fmt: skip
+              "Lytro AUC", "sure half", "least", "sure half",
+              "M weights", "MB", "M MACs", "patches/s"]  # fmt: skip
     lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
     for row, rate in zip(rows, speed, strict=True):
-        values = [f"{v:.3f}" for v in row[1:9]] + [f"{v:.2f}" for v in row[9:]]
+        values = [f"{v:.3f}" for v in row[1:11]] + [f"{v:.2f}" for v in row[11:]]
         lines.append(f"| {row[0]} | {' | '.join(values)} | {rate:.0f} |")
     path.write_text(
         "# Networks, levels, losses and data, trained alike\n\n"
         f"Written by `python -m benchmarks.accuracy.networks`: {steps} steps of 64 crops each, "
         "the same crops in the same order; errors in pixels on held-out photographs under the "
         "conditions of training (noise, JPEG, flat places, depth edges); Lytro AUC of the raw mean "
-        "level over 40 photographs; MACs for one 32×32 patch; patches per second in ONNX Runtime "
-        f"on one thread. {platform.machine()}, skdefocus {sd.__version__}, PyTorch "
+        "level over 40 photographs, over all pixels and "
+        "over the surer half of them, mean and least; MACs for one 32×32 patch; patches per second "
+        f"in ONNX Runtime on one thread. {platform.machine()}, skdefocus {sd.__version__}, PyTorch "
         f"{torch.__version__}, ONNX Runtime {onnxruntime.__version__}.\n\n"
         + "\n".join(lines) + "\n", encoding="utf-8",
     )  # fmt: skip

@@ -35,7 +35,7 @@ class Shipped(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         features = self.net.features(image)
-        return self.net.levels(features) / self.temperature, features
+        return self.net.logits(features) / self.temperature, features
 
 
 def load(run: Path) -> tuple[nn.Module, dict[str, object]]:

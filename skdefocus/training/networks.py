@@ -73,10 +73,19 @@ class Network(nn.Module):
         Number of logits.
     head : int
         Number of features.
+    abstains : bool
+        Whether one more output says how much of the probability is spread evenly over all levels
+        (with cross-entropy this is the loss of Liu et al., "Deep gamblers", NeurIPS 2019, at a
+        payoff of `n_levels`).
     """
 
     def __init__(
-        self, layers: list[nn.Module], channels: int, n_levels: int = 20, head: int = 512
+        self,
+        layers: list[nn.Module],
+        channels: int,
+        n_levels: int = 20,
+        head: int = 512,
+        abstains: bool = False,
     ) -> None:
         super().__init__()
         self.body = nn.Sequential(Contrast(), *layers)
@@ -86,13 +95,21 @@ class Network(nn.Module):
             conv(channels * 2, head, 1),
         )
         self.dropout = nn.Dropout2d(0.1)
-        self.levels = nn.Conv2d(head, n_levels, 1)
+        self.abstains = abstains
+        self.levels = nn.Conv2d(head, n_levels + abstains, 1)
 
     def features(self, x: Tensor) -> Tensor:
         return self.pool(self.body(x))
 
+    def logits(self, features: Tensor) -> Tensor:
+        z = self.levels(features)
+        if not self.abstains:
+            return z
+        p = torch.softmax(z, 1)
+        return torch.log(p[:, :-1] + p[:, -1:] / (z.shape[1] - 1))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.levels(self.dropout(self.features(x)))
+        return self.logits(self.dropout(self.features(x)))
 
 
 #: MobileNetV2's expansion, channels, repeats and stride, cut off where the stride is 8.
@@ -106,7 +123,7 @@ MOBILE_BLOCKS = (
 )
 
 
-def mobilenetv2(width: float) -> Network:
+def mobilenetv2(width: float, abstains: bool = False) -> Network:
     """MobileNetV2 (Sandler et al. 2018) with its channels times `width`."""
 
     def scaled(channels: int) -> int:
@@ -118,7 +135,7 @@ def mobilenetv2(width: float) -> Network:
         for i in range(repeats):
             layers.append(InvertedResidual(channels, scaled(out), stride if i == 0 else 1, expand))
             channels = scaled(out)
-    return Network(layers, channels)
+    return Network(layers, channels, abstains=abstains)
 
 
 def vgg() -> Network:
@@ -199,6 +216,7 @@ def shufflenetv2() -> Network:
 NETWORKS = {
     "mobilenetv2": lambda: mobilenetv2(1.0),
     "mobilenetv2-0.5": lambda: mobilenetv2(0.5),
+    "mobilenetv2-0.5-abstains": lambda: mobilenetv2(0.5, abstains=True),
     "vgg": vgg,
     "resnet18": resnet18,
     "shufflenetv2": shufflenetv2,

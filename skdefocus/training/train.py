@@ -50,7 +50,28 @@ def regression(logits: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(logits, target) + 0.2 * error
 
 
-LOSSES = {f.__name__: f for f in (cross_entropy, smoothed, ordinal, regression)}
+def learned_variance(logits: Tensor, target: Tensor) -> Tensor:
+    """The likelihood of a normal level whose mean and variance are those of the answer."""
+    levels = torch.arange(logits.shape[1], dtype=logits.dtype)[:, None, None]
+    p = torch.softmax(logits, 1)
+    mean = (p * levels).sum(1)
+    variance = (p * (levels - mean[:, None]).square()).sum(1) + 0.1
+    off = (target * levels).sum(1) - mean
+    return 0.5 * (off.square() / variance + variance.log()).mean()
+
+
+LOSSES = {f.__name__: f for f in (cross_entropy, smoothed, ordinal, regression, learned_variance)}
+
+
+def flat_windows(crop: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which 32×32 windows (every 8 pixels) of (N, S, S) crops span less than 8/255 over 4×4 means.
+
+    The means take most of the noise away.
+    """
+    n, size, _ = crop.shape
+    means = crop.reshape(n, size // 4, 4, size // 4, 4).mean(axis=(2, 4))
+    windows = np.lib.stride_tricks.sliding_window_view(means, (8, 8), (1, 2))[:, ::2, ::2]
+    return np.asarray(np.ptp(windows, axis=(3, 4)) < 8)
 
 
 def split(data: Path) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
@@ -67,20 +88,23 @@ def batches(
     size: int,
     rng: np.random.Generator,
     sigmas: NDArray[np.float64],
+    flips: bool = True,
+    even_flat: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled batches of (N, 1, S, S) crops and (N, 20, n, n) targets, flipped and transposed.
 
     Three batches in ten are cut into 32×32 patches, so that the network answers a patch alone as
-    well as a window with its surroundings.
+    well as a window with its surroundings. With `even_flat`, the target of flat windows is even
+    over all levels instead of their true σ.
     """
     order = rng.permutation(index)
     for start in range(0, len(order) - size + 1, size):
         chosen = records[np.sort(order[start : start + size])]
         crop, sigma = chosen["crop"], chosen["sigma"]
         for axis in (1, 2):
-            if rng.random() < 0.5:
+            if flips and rng.random() < 0.5:
                 crop, sigma = np.flip(crop, axis), np.flip(sigma, axis)
-        if rng.random() < 0.5:
+        if flips and rng.random() < 0.5:
             crop, sigma = crop.swapaxes(1, 2), sigma.swapaxes(1, 2)
         if rng.random() < 0.3:
             last = sigma.shape[1] - 1
@@ -90,7 +114,10 @@ def batches(
             )
             sigma = np.concatenate([sigma[:, i : i + 1, j : j + 1] for i, j in corners])
         x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255
-        y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(soft_targets(sigma, sigmas), -1, 1)))
+        target = soft_targets(sigma, sigmas)
+        if even_flat:
+            target[flat_windows(crop)] = 1 / len(sigmas)
+        y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, -1, 1)))
         yield x.contiguous(memory_format=torch.channels_last), y
 
 
@@ -141,11 +168,13 @@ def train(
     data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 64, rate: float = 3e-3,
     seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
     spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
+    flips: bool = True, even_flat: bool = False, averaged: bool = True,
 ) -> None:  # fmt: skip
     """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
 
     With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
-    used at all.
+    used at all. What `flips`, `even_flat` and `averaged` are worth, `benchmarks.accuracy.networks`
+    measures.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
@@ -167,7 +196,7 @@ def train(
     total = per_epoch * epochs
     warm = min(500, total // 10)
     # A short run must forget where it began.
-    decay_rate = min(0.998, 1 - 10 / max(total, 20))
+    decay_rate = min(0.998, 1 - 10 / max(total, 20)) if averaged else 0.0
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay_rate), use_buffers=True
     )
@@ -199,7 +228,7 @@ def train(
         rng = np.random.default_rng([seed, epoch])
         losses: list[float] = []
         bar = tqdm(
-            batches(records, learn, batch, rng, sigmas),
+            batches(records, learn, batch, rng, sigmas, flips, even_flat),
             total=per_epoch,
             desc=f"epoch {epoch}",
             mininterval=20,
