@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, signal
 
-from skdefocus._validation import check_choice, check_int, check_real
+from skdefocus._validation import as_array, check_choice, check_int, check_real
 
 FloatArray = NDArray[np.floating]
 PSFShape = Literal["gaussian", "disc"]
 
 #: Gaussian kernels are cut at this many σ.
 TRUNCATE = 4.0
+#: Largest σ in pixels; the kernel of a disc has 16 σ² values.
+MAX_SIGMA = 1000.0
 #: How far rounding may lead out of [0, 1] before it is taken for a wrong scale.
 SLACK = 1e-4
 
@@ -55,7 +57,8 @@ def to_linear(image: ArrayLike) -> FloatArray:
     """
     x = as_float(image)
     # The power is taken of values at or above the knee only: a negative base gives NaN.
-    high = ((np.maximum(x, 0.04045) + 0.055) / 1.055) ** 2.4
+    with np.errstate(over="ignore"):
+        high = ((np.maximum(x, 0.04045) + 0.055) / 1.055) ** 2.4
     return np.where(x <= 0.04045, x / 12.92, high).astype(x.dtype)
 
 
@@ -97,7 +100,8 @@ def psf(sigma: float, shape: PSFShape = "gaussian") -> NDArray[np.float64]:
     Parameters
     ----------
     sigma : float
-        Standard deviation along each axis, in pixels, ≥ 0. A disc of radius R has σ = R / 2.
+        Standard deviation along each axis, in pixels, from 0 to 1000. A disc of radius R has
+        σ = R / 2.
     shape : {"gaussian", "disc"}
         The disc's edge is anti-aliased over one pixel.
 
@@ -111,7 +115,7 @@ def psf(sigma: float, shape: PSFShape = "gaussian") -> NDArray[np.float64]:
     TypeError
         If `sigma` is not a number.
     ValueError
-        If `sigma` is negative or not finite, or `shape` is unknown.
+        If `sigma` is out of range or `shape` is unknown.
 
     Notes
     -----
@@ -279,7 +283,7 @@ def blur_varying(
 
 
 def as_float(values: ArrayLike, name: str = "image") -> FloatArray:
-    x = np.asarray(values)
+    x = as_array(values, name)
     if x.dtype.kind not in "fbi":
         hint = "; divide by the largest possible value" if x.dtype.kind == "u" else ""
         raise TypeError(f"{name} must be float, got dtype {x.dtype}{hint}")
@@ -305,7 +309,7 @@ def unit(values: ArrayLike, name: str) -> FloatArray:
 def check_sigma(sigma: Any, name: str = "sigma") -> float:
     # A row of an array of σ is a 0-d array to NumPy, and a number to everyone else.
     scalar = isinstance(sigma, np.ndarray) and sigma.ndim == 0
-    return check_real(sigma.item() if scalar else sigma, name, 0)
+    return check_real(sigma.item() if scalar else sigma, name, 0, MAX_SIGMA)
 
 
 def _matched(

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from skdefocus._validation import to_grey
-from skdefocus.filters import box_mean, weighted_guided_filter
-from skdefocus.refine import cell_means, enlarge, fill, whole
+from skdefocus.filters import box_mean, guided_filter, weighted_guided_filter
+from skdefocus.refine import cell_means, enlarge, whole
 from skdefocus.synthesis import blur, psf
 
 Float = NDArray[np.float32]
@@ -75,12 +75,31 @@ def reblur_map(
     """σ per pixel of a checked image; see :class:`skdefocus.EdgeReblurEstimator`."""
     grey = to_grey(image)
     level, evidence = edge_evidence(grey, sigma0, threshold, max_sigma)
-    cells = fill(level, evidence, cell_means(grey, CELL), eps, PRIOR, max(1, radius // CELL))
+    cells = fill(level, evidence, cell_means(grey, CELL), eps, max(1, radius // CELL))
     dense = weighted_guided_filter(
         enlarge(cells, CELL, whole(grey.shape)), grey, radius, eps, n_iter=2, n_threads=n_threads,
         weights=enlarge(evidence + np.float32(PRIOR), CELL, whole(grey.shape)),
     )  # fmt: skip
     return np.sqrt(np.clip(np.exp(2 * dense) - SOFT**2, 0, max_sigma**2)).astype(np.float32)
+
+
+def fill(level: Float, evidence: Float, guide: Float, eps: float, smallest: int) -> Float:
+    """Carry the level of cells with evidence to those without, along the guide.
+
+    In windows from the image's size down to a radius of `smallest` cells, each size taking what
+    the larger one found as a prior.
+    """
+    prior = np.float32(PRIOR)
+    weights = evidence + prior
+    total = float(evidence.sum())
+    found = np.full_like(level, float((evidence * level).sum()) / total if total else level.mean())
+    radius = max(level.shape)
+    while radius > smallest:
+        radius = max(radius // 2, smallest)
+        found = guided_filter(
+            (evidence * level + prior * found) / weights, guide, radius, eps, weights=weights
+        )
+    return (evidence * level + prior * found) / weights
 
 
 def edge_evidence(

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 from skimage.metrics import structural_similarity
 
-from skdefocus._validation import check_choice, check_image
+from skdefocus._validation import check_choice, check_image, check_sequence
 
 __all__ = ["psnr", "q_cb", "q_g", "q_mi", "q_y", "ssim"]
 
@@ -38,7 +38,7 @@ def _grey(image: ArrayLike, name: str) -> IntArray:
 
 def _check(fused: ArrayLike, sources: Sequence[ArrayLike]) -> tuple[IntArray, list[IntArray]]:
     """Grey levels of the fused photograph and of its N >= 2 sources, all of one size."""
-    if len(sources) < 2:
+    if len(check_sequence(sources, "sources")) < 2:
         raise ValueError(f"sources must hold at least 2 photographs, got {len(sources)}")
     levels = _grey(fused, "fused")
     others = [_grey(source, f"sources[{k}]") for k, source in enumerate(sources)]

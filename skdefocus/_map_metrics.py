@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._validation import check_int, check_real
+from skdefocus._validation import as_array, check_int, check_numbers, check_real
 
 __all__ = [
     "best_f",
@@ -27,7 +27,7 @@ def finite(values: FloatArray, name: str) -> FloatArray:
 
 def as_map(values: ArrayLike, name: str) -> FloatArray:
     """One non-empty map, (H, W) float64; a list of maps is a likely mistake, so say so."""
-    array = np.asarray(values, dtype=np.float64)
+    array = check_numbers(values, name)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} must be one map of shape (H, W), got shape {array.shape}")
     return array
@@ -44,12 +44,14 @@ def _decided(
     mask: ArrayLike, values: ArrayLike, names: tuple[str, str]
 ) -> tuple[NDArray[np.bool_], FloatArray]:
     """Labels and map values of the pixels where a mask is sure, both kinds present."""
-    label, scores = np.asarray(mask), as_map(values, names[1])
+    label, scores = as_array(mask, names[0]), as_map(values, names[1])
     if label.shape != scores.shape:
-        raise ValueError(f"{names[0]} must have the shape {scores.shape}, got {label.shape}")
+        raise ValueError(
+            f"{names[0]} must have the shape of {names[1]}, {scores.shape}, got {label.shape}"
+        )
     if label.dtype in (np.uint8, np.uint16):
         label = label / float(np.iinfo(label.dtype).max)
-    label = label.astype(np.float64)
+    label = check_numbers(label, names[0])
     undecided = np.isnan(label) | (label == -1)
     if not (undecided | ((label >= 0) & (label <= 1))).all():
         raise ValueError(f"{names[0]} must hold values within [0, 1], NaN or -1")
@@ -197,7 +199,7 @@ def blur_score(
     >>> round(blur_score(photo), 3)
     0.017
     """
-    check_real(scale, "scale", 0, above=True)
+    scale = check_real(scale, "scale", 0, above=True)
     if check_real(quantile, "quantile", 0) > 1:
         raise ValueError(f"quantile must be within [0, 1], got {quantile!r}")
     sigma = finite(as_map(sigma_map, "sigma_map"), "sigma_map")
@@ -205,7 +207,9 @@ def blur_score(
         raise ValueError(f"sigma_map must be >= 0, got {sigma.min()}")
     weight = np.ones_like(sigma) if confidence is None else as_map(confidence, "confidence")
     if weight.shape != sigma.shape:
-        raise ValueError(f"confidence must have the shape {sigma.shape}, got {weight.shape}")
+        raise ValueError(
+            f"confidence must have the shape of sigma_map, {sigma.shape}, got {weight.shape}"
+        )
     if finite(weight, "confidence").min() < 0 or weight.max() == 0:
         raise ValueError("confidence must be >= 0 and somewhere > 0")
     used = weight > 0
@@ -253,7 +257,7 @@ def expected_calibration_error(proba: ArrayLike, y: ArrayLike, n_bins: int = 15)
     >>> expected_calibration_error(proba, [0, 0, 0, 1])
     0.0
     """
-    p, labels = np.asarray(proba, dtype=np.float64), np.asarray(y)
+    p, labels = check_numbers(proba, "proba"), as_array(y, "y")
     if p.ndim != 2 or p.size == 0:
         raise ValueError(f"proba must be of shape (n, k), got {p.shape}")
     if not (p.min() >= 0 and np.allclose(p.sum(axis=1), 1, atol=1e-4)):
@@ -302,9 +306,9 @@ def error_against_kept_share(
     >>> error_against_kept_share([4.0, 1.0, 1.0, 2.0], [0.1, 0.9, 0.8, 0.5], [0.5, 1.0])
     array([1., 2.])
     """
-    errors = np.asarray(error, dtype=np.float64)
-    sure = np.asarray(confidence, dtype=np.float64)
-    kept = np.asarray(shares, dtype=np.float64)
+    errors = check_numbers(error, "error")
+    sure = check_numbers(confidence, "confidence")
+    kept = check_numbers(shares, "shares")
     if errors.size == 0 or errors.shape != sure.shape:
         raise ValueError(
             f"confidence must have the shape of error and both an element, "

@@ -25,6 +25,8 @@ SHIPPED = "mobilenetv2.onnx"
 MAX_BYTES = 200 * 2**20
 MAX_SIDE = 1024
 MAX_LEVELS = 1000
+#: Largest logit or feature; beyond it, what is computed of them overflows.
+MAX_ANSWER = 1e12
 
 
 @dataclass(frozen=True)
@@ -165,19 +167,35 @@ def _check_signature(session: InferenceSession) -> None:
 def _check_answer(session: InferenceSession, levels: int, patch_size: int, stride: int) -> None:
     """Two windows beside each other must give two answers, else the metadata are wrong."""
     image = np.linspace(0, 1, patch_size * (patch_size + stride), dtype=np.float32)
-    image = image.reshape(1, 1, patch_size, patch_size + stride)
+    image = image.reshape(1, patch_size, patch_size + stride)
+    for output, channels in (("logits", levels), ("features", None)):
+        _answer(session, image, output, channels, patch_size, stride)
+
+
+def _answer(
+    session: InferenceSession,
+    images: NDArray[np.float32],
+    output: str,
+    channels: int | None,
+    patch_size: int,
+    stride: int,
+) -> NDArray[np.float32]:
+    """One output for (N, H, W) images; ValueError if it is not what the metadata promise."""
     try:
-        logits, features = session.run(["logits", "features"], {"image": image})
+        found: Any = session.run([output], {"image": np.ascontiguousarray(images)[:, None]})[0]
     except Exception as error:  # ONNX Runtime raises classes of its own, by cause
         raise ValueError(f"it does not run on an image: {_first_line(error)}") from None
-    shapes: Any = [np.shape(logits), np.shape(features)]
-    if shapes[0] != (1, levels, 1, 2) or shapes[1][2:] != (1, 2):
+    rows, columns = ((n - patch_size) // stride + 1 for n in images.shape[1:])
+    shape = np.shape(found)
+    if len(shape) != 4 or shape != (len(images), channels or max(1, shape[1]), rows, columns):
         raise ValueError(
-            f"two windows of {patch_size} pixels, {stride} apart, give logits and features of "
-            f"shapes {shapes}, expected [(1, {levels}, 1, 2), (1, features, 1, 2)]"
+            f"windows of {patch_size} pixels, {stride} apart, in images of shape {images.shape} "
+            f"give {output} of shape {shape}, expected "
+            f"({len(images)}, {channels or 'features'}, {rows}, {columns})"
         )
-    if not (np.isfinite(logits).all() and np.isfinite(features).all()):
-        raise ValueError("its answers hold NaN or infinity")
+    if not np.abs(found).max() <= MAX_ANSWER:  # NaN fails it as well
+        raise ValueError(f"its {output} hold NaN, infinity or numbers beyond {MAX_ANSWER:g}")
+    return found
 
 
 def _first_line(error: Exception) -> str:
@@ -227,7 +245,18 @@ def run(
     n_threads: int,
     providers: tuple[str, ...] | None = None,
 ) -> NDArray[np.float32]:
-    """Run the network on (N, H, W) grey images; returns (N, rows, columns, channels)."""
+    """Run the network on (N, H, W) grey images; returns (N, rows, columns, channels).
+
+    Raises
+    ------
+    ValueError
+        If the network fails, or its answers are not finite or not as many as its metadata promise;
+        the message names the file.
+    """
     session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
-    result: Any = session.run([output], {"image": np.ascontiguousarray(images)[:, None]})
-    return np.moveaxis(result[0], 1, -1)
+    channels = len(facts.sigmas) if output == "logits" else None
+    try:
+        found = _answer(session, images, output, channels, facts.patch_size, facts.stride)
+    except ValueError as error:
+        raise ValueError(f"model {facts.path!r} gives no answers to use: {error}") from None
+    return np.moveaxis(found, 1, -1)

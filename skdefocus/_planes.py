@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from skdefocus._box import Floats
+from skdefocus._validation import as_array
 
 #: Weights below this part of the largest count as 0: their products would leave float32's range.
 NO_WEIGHT = 1e-18
@@ -29,7 +30,7 @@ def check_planes(
 
     Pixels of weight 0 that are not finite become 0.
     """
-    x = np.asarray(image)
+    x = as_array(image, name)
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(
             f"{name} must be floating, got dtype {x.dtype}; convert it (for 8 bits: {name} / 255)"
@@ -58,7 +59,7 @@ def check_weights(
     """Give weights as parts of the largest, in the working precision of `dtype`."""
     if weights is None:
         return None
-    w = np.asarray(weights)
+    w = as_array(weights, "weights")
     if not (
         w.dtype == np.bool_
         or np.issubdtype(w.dtype, np.integer)
@@ -94,6 +95,6 @@ def check_out(out: Any, image: ArrayLike) -> NDArray[Any]:
 
 def promoted(guide: ArrayLike, image: ArrayLike) -> NDArray[Any]:
     """Give the guide at the image's precision, if that is higher."""
-    g, x = np.asarray(guide), np.asarray(image)
+    g, x = as_array(guide, "guide"), as_array(image, "image")
     both = all(np.issubdtype(a.dtype, np.floating) for a in (g, x))
     return g.astype(np.result_type(g, x), copy=False) if both else g

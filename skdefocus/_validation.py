@@ -84,12 +84,35 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
     """Array of what was given; where NumPy makes none of it, a message that names it."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} must not have masked values; fill them first")
     try:
         return np.asarray(values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         rows = isinstance(values, Sequence)
         why = "rows of different lengths" if rows else f"{type(values).__name__}: {error}"
         raise ValueError(f"{name} must be an array of numbers, got {why}") from None
+
+
+def check_numbers(values: Any, name: str) -> NDArray[np.float64]:
+    """Real numbers in an array of any shape, as float64; NaN and infinity are numbers here."""
+    x = as_array(values, name)
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    return np.asarray(x, np.float64)
+
+
+def check_sequence(values: Any, name: str) -> Any:
+    """Check that something can be counted and taken by number."""
+    is_array = isinstance(values, np.ndarray) and values.ndim > 0
+    if isinstance(values, str | bytes) or not (is_array or isinstance(values, Sequence)):
+        raise TypeError(f"{name} must be a list or an array, got {type(values).__name__}")
+    return values
+
+
+def check_seed(value: Any, name: str = "random_state") -> np.random.Generator:
+    """Make a generator of random numbers from a seed, or anew from None."""
+    return np.random.default_rng(None if value is None else check_int(value, name, 0))
 
 
 def check_map(sigma: Any, name: str = "sigma") -> FloatImage:
@@ -173,13 +196,20 @@ def check_int(value: Any, name: str, low: int, high: int | None = None) -> int:
     return value
 
 
-def check_real(value: Any, name: str, low: float, *, above: bool = False) -> float:
-    """Check a finite real parameter: at least `low`, or above it."""
+def check_real(
+    value: Any, name: str, low: float, high: float = np.inf, *, above: bool = False
+) -> float:
+    """Check a finite real parameter: at least `low`, or above it, and at most `high`."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    value = float(value)
+    try:
+        value = float(value)
+    except OverflowError:
+        value = np.inf if value > 0 else -np.inf
     if not np.isfinite(value) or value < low or (above and value == low):
         raise ValueError(f"{name} must be finite and {'>' if above else '>='} {low}, got {value}")
+    if value > high:
+        raise ValueError(f"{name} must be at most {high:g}, got {value}")
     return value
 
 

@@ -11,6 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
 
 from skdefocus._base import ImageTransformer, each, restack, threads_each
+from skdefocus._blur import MAX_SIGMA
 from skdefocus._edge_reblur import reblur_map
 from skdefocus._focus_operators import OPERATORS
 from skdefocus._validation import (
@@ -124,7 +125,7 @@ class FocusMeasure(ImageTransformer):
     def _check_params(self) -> None:
         check_choice(self.method, "method", tuple(OPERATORS))
         check_int(self.radius, "radius", 0)
-        check_real(self.smoothing, "smoothing", 0)
+        check_real(self.smoothing, "smoothing", 0, MAX_SIGMA)
         if not isinstance(self.calibrate, bool | np.bool_):
             raise TypeError(f"calibrate must be a bool, got {self.calibrate!r}")
 
@@ -303,11 +304,11 @@ class EdgeReblurEstimator(ImageTransformer):
         self.n_jobs = n_jobs
 
     def _check_params(self) -> None:
-        check_real(self.sigma0, "sigma0", 0, above=True)
+        check_real(self.sigma0, "sigma0", 0, MAX_SIGMA, above=True)
         check_real(self.threshold, "threshold", 0)
         check_int(self.radius, "radius", 1)
         check_real(self.eps, "eps", 0, above=True)
-        check_real(self.max_sigma, "max_sigma", 0, above=True)
+        check_real(self.max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
 
     def transform(self, X: Any) -> Any:
         """Map each image.

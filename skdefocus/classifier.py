@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_memory
 
 from skdefocus import _onnx
 from skdefocus._base import ImageTransformer, each, threads_each
-from skdefocus._validation import check_choice, check_image, check_int
+from skdefocus._validation import check_choice, check_image, check_int, check_sequence
 from skdefocus.records import LevelGrid, PatchGrid, windows
 
 __all__ = ["BlurLevelClassifier"]
@@ -270,7 +270,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return threads_each(self.n_jobs)
 
     def _providers(self) -> tuple[str, ...] | None:
-        return None if self.providers is None else tuple(self.providers)
+        names = self.providers
+        return None if names is None else tuple(check_sequence(names, "providers"))
 
     def _check_patches(self, X: Any) -> NDArray[np.float32]:
         size = self._facts.patch_size
@@ -381,7 +382,7 @@ def _dense(
             pixels = slice(origin + start * stride, origin + (stop - 1) * stride + size)
             yield slice(first, last), pixels, slice(low - start, high - start, skip)
 
-    for a, b in product(range(shifts), repeat=2):
+    for a, b in product(*(range(min(shifts, n)) for n in shape)):
         part = out[a::shifts, b::shifts]
         for down, across in product(
             *(spans(n, s) for n, s in zip(part.shape, (a, b), strict=False))

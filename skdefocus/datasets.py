@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skdefocus import synthesis
-from skdefocus._blur import PSFShape
-from skdefocus._validation import check_image, check_int, check_real
+from skdefocus._blur import MAX_SIGMA, PSFShape
+from skdefocus._validation import check_image, check_int, check_real, check_seed, check_sequence
 from skdefocus.synthesis import Layer, Scene
 
 __all__ = ["SceneKind", "load_sample_scenes", "make_scene", "sample_photographs"]
@@ -46,7 +46,8 @@ def make_scene(
         sharp before a blurred background or blurred before a sharp one. ``"flat"``: layers of
         which some show almost nothing, as walls and skies do.
     max_sigma : float, default=5.0
-        Largest σ in pixels, > 0. Every scene has something in focus and something near this.
+        Largest σ in pixels, > 0 and at most 1000. Every scene has something in focus and
+        something near this.
     shape : {"gaussian", "disc"}
         The PSF, see :func:`skdefocus.synthesis.psf`.
     noise : float, default=0.0
@@ -64,8 +65,8 @@ def make_scene(
 
     Raises
     ------
-    ValueError
-        If there are too few photographs, their shapes differ, or `kind` is unknown.
+    TypeError, ValueError
+        If `photographs` holds too few, or no photographs of one shape, or a parameter is wrong.
 
     Examples
     --------
@@ -76,9 +77,12 @@ def make_scene(
     """
     if kind not in get_args(SceneKind):
         raise ValueError(f"kind must be one of {get_args(SceneKind)}, got {kind!r}")
-    check_real(max_sigma, "max_sigma", 0, above=True)
-    check_real(noise, "noise", 0)
-    images = [check_image(p, f"photographs[{i}]") for i, p in enumerate(photographs)]
+    check_real(max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
+    check_real(noise, "noise", 0, synthesis.MAX_NOISE)
+    images = [
+        check_image(p, f"photographs[{i}]")
+        for i, p in enumerate(check_sequence(photographs, "photographs"))
+    ]
     needed = 1 if kind == "plane" else 2
     if len(images) < needed:
         raise ValueError(f"photographs must be at least {needed} for {kind!r}, got {len(images)}")
@@ -86,7 +90,7 @@ def make_scene(
         raise ValueError(
             f"photographs must have one shape, got {sorted({im.shape for im in images})}"
         )
-    rng = np.random.default_rng(random_state)
+    rng = check_seed(random_state)
     layers = (
         _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
     )
@@ -240,6 +244,7 @@ def load_sample_scenes(size: int = 192, random_state: int = 0) -> list[Scene]:
         In the order plane, layers, soft, thin, flat.
     """
     check_int(size, "size", 64, 512)
+    check_int(random_state, "random_state", 0)
     photographs = sample_photographs(size)
     return [
         make_scene(photographs, kind, max_sigma=4.0, random_state=random_state + i)

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skdefocus._base import ImageTransformer, each
-from skdefocus._validation import check_images, check_map, check_photograph, check_real
+from skdefocus._validation import (
+    check_images,
+    check_map,
+    check_photograph,
+    check_real,
+    check_sequence,
+)
 from skdefocus.metrics import blur_score
 from skdefocus.pipeline import make_defocus_pipeline
 from skdefocus.refine import WeightedGuidedRefiner
@@ -98,7 +104,7 @@ class DefocusFeatures(ImageTransformer):
 
     def _check_params(self) -> None:
         check_real(self.in_focus, "in_focus", 0)
-        for i, q in enumerate(self.quantiles):
+        for i, q in enumerate(check_sequence(self.quantiles, "quantiles")):
             if check_real(q, f"quantiles[{i}]", 0) > 1:
                 raise ValueError(f"quantiles[{i}] must be from 0 to 1, got {q}")
         if isinstance(self.estimator, str) and self.estimator != "passthrough":

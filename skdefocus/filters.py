@@ -14,9 +14,14 @@ from skdefocus._box import Floats, box_sums
 from skdefocus._coarse import CoarseFit
 from skdefocus._guided import Fit, inverse, weighted_mean
 from skdefocus._planes import check_out, check_planes, check_weights, promoted
-from skdefocus._validation import check_int, check_real
+from skdefocus._validation import as_array, check_int, check_real
 
 __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"]
+
+#: Larger ones give the same; numbers of pixels stay within what NumPy's integers hold.
+MAX_RADIUS = 10**9
+#: Largest value in an image of float64 that is filtered by a guide of float32.
+MAX_VALUE = 1e30
 
 
 def box_mean(
@@ -70,9 +75,10 @@ def box_mean(
     >>> box_mean(np.array([[0.0, 3.0, 6.0]]), 1, weights=np.array([[1, 1, 0]]))
     array([[1. , 1.5, 3. ]])
     """
-    radius = check_int(radius, "radius", 0)
+    radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
     n_threads = check_int(n_threads, "n_threads", 1)
-    w = check_weights(weights, np.shape(image)[:2], np.asarray(image).dtype)
+    image = as_array(image, "image")
+    w = check_weights(weights, image.shape[:2], image.dtype)
     x = check_planes(image, weights=w)
     out = check_out(out, image)
     per: Floats | float = 1 / (2 * radius + 1) ** 2
@@ -166,7 +172,7 @@ class GuidedFilter:
         subsample: int = 1,
         n_threads: int = 2,
     ) -> None:
-        self.radius = check_int(radius, "radius", 0)
+        self.radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
         self.eps = check_real(eps, "eps", 0, above=True)
         self.alpha = check_real(alpha, "alpha", 0)
         self.edge_aware, self.variance_weighted = bool(edge_aware), bool(variance_weighted)
@@ -206,6 +212,10 @@ class GuidedFilter:
         """
         fit = self._fit if weights is None else self._fitted(weights)
         x = check_planes(image, shape=self._guide.shape[1:], weights=fit.image_weights)
+        if x.dtype.itemsize > self._guide.dtype.itemsize and np.abs(x).max() > MAX_VALUE:
+            raise ValueError(
+                f"image must be within ±{MAX_VALUE:g} if the guide is float32; give both as float64"
+            )
         out = check_out(out, image)
         for c in range(x.shape[2]):
             fit.apply(x[..., c], out if out.ndim == 2 else out[..., c])

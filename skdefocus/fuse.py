@@ -15,6 +15,7 @@ from scipy import ndimage
 from skdefocus import _blending as blending
 from skdefocus import _registration as registration
 from skdefocus._base import ImageTransformer, each, restack
+from skdefocus._blur import MAX_SIGMA
 from skdefocus._validation import check_choice, check_image, check_int, check_real, to_grey
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline import make_defocus_pipeline
@@ -147,7 +148,7 @@ class FocusFuser(ImageTransformer):
 
     def _check_params(self) -> None:
         check_int(self.radius, "radius", 0)
-        check_real(self.feather, "feather", 0)
+        check_real(self.feather, "feather", 0, MAX_SIGMA)
         if check_real(self.min_area, "min_area", 0) > 1:
             raise ValueError(f"min_area must be at most 1, got {self.min_area!r}")
         check_real(self.noise, "noise", 0, above=True)

@@ -9,15 +9,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skdefocus._blur import check_sigma
 from skdefocus._effects import Float, MapEffect, check_sigma_map
 from skdefocus._layering import EDGE_RADIUS, UNSEEN, blurred_behind, settled, smoothstep
-from skdefocus._validation import check_choice, check_image, check_int, check_real
+from skdefocus._validation import (
+    check_choice,
+    check_image,
+    check_int,
+    check_numbers,
+    check_real,
+    check_sequence,
+)
 from skdefocus.synthesis import blur, from_linear, psf, to_linear
 
 __all__ = ["DefocusMagnifier", "aperture_psf", "magnify", "paper_magnify", "paper_weight"]
 
 #: σ in pixels of a further blur that is not worth the work.
 LEAST = 0.05
+#: Blurs are made at most this much stronger.
+MAX_STRENGTH = 100.0
 
 
 class DefocusMagnifier(MapEffect):
@@ -26,7 +36,8 @@ class DefocusMagnifier(MapEffect):
     Parameters
     ----------
     strength : float, default=2.0
-        What σ is multiplied by, ≥ 1: the ratio of the wider aperture's diameter to the old one's.
+        What σ is multiplied by, from 1 to 100: the ratio of the wider aperture's diameter to the
+        old one's.
     aperture : {"disc", "polygon", "gaussian"}, default="disc"
         Shape of highlights out of focus.
     blades : int, default=6
@@ -98,7 +109,7 @@ class DefocusMagnifier(MapEffect):
 
 
 def _check(strength: float, aperture: str, blades: int, in_focus: float, edge_radius: int) -> None:
-    check_real(strength, "strength", 1)
+    check_real(strength, "strength", 1, MAX_STRENGTH)
     check_choice(aperture, "aperture", ("disc", "polygon", "gaussian"))
     check_int(blades, "blades", 3)
     check_real(in_focus, "in_focus", 0)
@@ -171,7 +182,7 @@ def aperture_psf(sigma: float, aperture: str = "disc", blades: int = 6) -> NDArr
     Parameters
     ----------
     sigma : float
-        Standard deviation along each axis in pixels, ≥ 0.
+        Standard deviation along each axis in pixels, from 0 to 1000.
     aperture : {"disc", "polygon", "gaussian"}
     blades : int
         Corners of the polygon, ≥ 3.
@@ -187,6 +198,7 @@ def aperture_psf(sigma: float, aperture: str = "disc", blades: int = 6) -> NDArr
     every axis, R² / 4 for a disc.
     """
     check_choice(aperture, "aperture", ("disc", "polygon", "gaussian"))
+    sigma = check_sigma(sigma)
     if aperture != "polygon" or sigma < 0.3:
         return psf(sigma, "gaussian" if aperture == "gaussian" else "disc")
     n = check_int(blades, "blades", 3)
@@ -229,13 +241,18 @@ def paper_weight(
     >>> paper_weight([0.05, 0.175]).round(6)
     array([0.999, 0.001])
     """
+    if len(check_sequence(anchors, "anchors")) != 2:
+        raise ValueError(f"anchors must be two numbers, got {anchors!r}")
     low, high = (check_real(a, "anchors", 0) for a in anchors)
     if not low < high < 10:
         raise ValueError(f"anchors must ascend within 0 to 10, got {anchors}")
     top, bottom = -np.log(0.001), -np.log(0.999)
     beta = np.log(top / bottom) / np.log((10 - low) / (10 - high))
     # The logarithm of ((10 - 10 m) / s) ** β, which alone would overflow.
-    m = np.clip(np.asarray(blurriness, np.float64), 0, 1)
+    values = check_numbers(blurriness, "blurriness")
+    if np.isnan(values).any():
+        raise ValueError("blurriness must be within [0, 1], but holds NaN")
+    m = np.clip(values, 0, 1)
     with np.errstate(divide="ignore"):
         power = beta * np.log((10 - 10 * m) / (10 - low)) + np.log(top)
     return -np.expm1(-np.exp(power))
@@ -259,7 +276,7 @@ def paper_magnify(
     image, sigma
         See :func:`magnify`.
     strength : float
-        B is blurred by this times the median σ of what is not in focus, ≥ 1.
+        B is blurred by this times the median σ of what is not in focus, from 1 to 100.
     anchors : (float, float)
         See :func:`paper_weight`.
 
@@ -267,7 +284,7 @@ def paper_magnify(
     -------
     ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
     """
-    check_real(strength, "strength", 1)
+    check_real(strength, "strength", 1, MAX_STRENGTH)
     pixels = check_image(image)
     values = check_sigma_map(sigma, (pixels.shape[0], pixels.shape[1]))
     span = float(np.ptp(values))

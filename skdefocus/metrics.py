@@ -24,6 +24,7 @@ from skdefocus._map_metrics import (
     named_focus_auc,
     ranks,
 )
+from skdefocus._validation import as_array, check_numbers, check_sequence
 
 __all__ = [
     "best_f",
@@ -58,12 +59,21 @@ def _mean_over_images(
     sample_weight: ArrayLike | None,
 ) -> float:
     """Mean of `score(true pixels, predicted pixels)` over the images."""
+    for name, maps in (("true", true), ("pred", pred), ("mask", mask)):
+        if maps is not None:
+            check_sequence(maps, name)
     if len(true) == 0:
         raise ValueError("true must hold at least one map, got none")
     for name, maps in (("pred", pred), ("mask", mask)):
         if maps is not None and len(maps) != len(true):
-            raise ValueError(f"{name} must hold one map per image, {len(true)}, got {len(maps)}")
-    weights = np.ones(len(true)) if sample_weight is None else np.asarray(sample_weight, float)
+            raise ValueError(
+                f"{name} must hold one map per image of true, {len(true)}, got {len(maps)}"
+            )
+    weights = (
+        np.ones(len(true))
+        if sample_weight is None
+        else check_numbers(sample_weight, "sample_weight")
+    )
     if weights.shape != (len(true),) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
         raise ValueError(
             f"sample_weight must be {len(true)} finite numbers >= 0, not all 0, "
@@ -77,7 +87,7 @@ def _mean_over_images(
                 f"pred[{i}] must have the shape of true[{i}], {t.shape}, got {p.shape}"
             )
         if mask is not None:
-            keep = np.asarray(mask[i])
+            keep = as_array(mask[i], f"mask[{i}]")
             if keep.dtype != np.bool_ or keep.shape != t.shape or not keep.any():
                 raise ValueError(
                     f"mask[{i}] must be a boolean map of shape {t.shape} with a True pixel, "
@@ -242,7 +252,7 @@ def focus_auc_scorer(estimator: Any, X: Maps, y: Maps) -> float:
     Estimator, X and errors as for `neg_sigma_mae`, the masks as for `focus_auc`.
     """
     maps = _maps_of(estimator, X)
-    if len(y) == 0 or len(maps) != len(y):
+    if len(check_sequence(y, "y")) == 0 or len(maps) != len(y):
         raise ValueError(f"y must hold one mask per image, {len(maps)}, got {len(y)}")
     pairs = enumerate(zip(y, maps, strict=True))
     return float(np.mean([named_focus_auc(m, s, (f"y[{i}]", f"map {i}")) for i, (m, s) in pairs]))

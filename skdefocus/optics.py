@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
-from skdefocus._validation import check_real
+from skdefocus._exif import exif_block, exif_distance, positive
+from skdefocus._validation import check_numbers, check_real
 
 __all__ = [
     "Distances",
@@ -183,7 +183,7 @@ def coc_at_distance(
     >>> coc_at_distance([2, 5], **lens).round(1)
     array([ 0. , 96.2])
     """
-    d = np.asarray(distance, np.float64)
+    d = check_numbers(distance, "distance")
     if not (d > 0).all():  # NaN too
         raise ValueError(f"distance must be > 0, got {_worst(d)}")
     pixels, focus = _lens(focal_length, f_number, focus_distance, pixel_pitch)
@@ -234,7 +234,7 @@ def distances_of_coc(
     """
     pixels, focus = _lens(focal_length, f_number, focus_distance, pixel_pitch)
     shift = _not_negative(coc, "coc") / pixels
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         # [()] makes a scalar of an array without axes.
         return Distances((1 / (focus + shift))[()], (1 / np.maximum(focus - shift, 0))[()])
 
@@ -332,7 +332,7 @@ def read_lens_facts(path: str | os.PathLike[str]) -> LensFacts:
     Raises
     ------
     OSError
-        If there is no such file or it is no picture.
+        If there is no such file or it is no picture; the message names the file.
 
     Examples
     --------
@@ -340,17 +340,14 @@ def read_lens_facts(path: str | os.PathLike[str]) -> LensFacts:
     >>> facts.focal_length, facts.f_number  # doctest: +SKIP
     (50.0, 2.0)
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damaged blocks: what can be read counts
-        with Image.open(path) as picture:
-            tags = dict(picture.getexif().get_ifd(ExifTags.IFD.Exif))
+    tags = exif_block(path)
     said = ExifTags.Base
-    per_unit = _positive(tags.get(said.FocalPlaneXResolution))
+    per_unit = positive(tags.get(said.FocalPlaneXResolution))
     unit = EXIF_UNITS.get(tags.get(said.FocalPlaneResolutionUnit, 2))
     return LensFacts(
-        _positive(tags.get(said.FocalLength)),
-        _positive(tags.get(said.FNumber)),
-        _exif_distance(tags.get(said.SubjectDistance)),
+        positive(tags.get(said.FocalLength)),
+        positive(tags.get(said.FNumber)),
+        exif_distance(tags.get(said.SubjectDistance)),
         None if per_unit is None or unit is None else unit / per_unit,
     )
 
@@ -367,13 +364,20 @@ def _lens(
         s = check_real(s, "focus_distance", 0, above=True)
     if s <= f:
         raise ValueError(
-            f"focus_distance must exceed the focal length, {f:g} m, got {s:g}; it is in metres"
+            f"focus_distance must exceed the focal length, {f:g} m, got {s:g} m; "
+            "focus_distance is in metres, focal_length in mm"
         )
-    return f * f / (number * pitch * (1 - f / s)), 1 / s
+    pixels = f * f / (number * pitch * (1 - f / s))
+    if not 0 < pixels < math.inf:
+        raise ValueError(
+            "focal_length, f_number, focus_distance and pixel_pitch must be those of a lens, got "
+            f"{focal_length:g}, {f_number:g}, {focus_distance:g} and {pixel_pitch:g}"
+        )
+    return pixels, 1 / s
 
 
 def _not_negative(values: ArrayLike, name: str) -> Floats:
-    x = np.asarray(values, np.float64)
+    x = check_numbers(values, name)
     if not (x >= 0).all():  # NaN too
         raise ValueError(f"{name} must be >= 0, got {_worst(x)}")
     return x
@@ -381,19 +385,3 @@ def _not_negative(values: ArrayLike, name: str) -> Floats:
 
 def _worst(x: Floats) -> float:
     return float(np.min(x))  # NaN if there is one
-
-
-def _positive(value: Any) -> float | None:
-    """Value of a tag, if it is a finite number above 0."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return number if 0 < number < math.inf else None
-
-
-def _exif_distance(value: Any) -> float | None:
-    """Metres; a numerator of all ones is infinity by EXIF's definition."""
-    if getattr(value, "numerator", None) == 0xFFFFFFFF:
-        return math.inf
-    return _positive(value)

@@ -56,7 +56,10 @@ class PatchExtractor(ImageTransformer):
 
     def _check_params(self) -> None:
         check_int(self.patch_size, "patch_size", 1)
-        check_int(self.step, "step", 1, self.patch_size)
+        try:
+            check_int(self.step, "step", 1, self.patch_size)
+        except ValueError as error:
+            raise ValueError(f"{error}; patch_size is the largest step") from None
 
     def transform(self, X: Any) -> list[PatchGrid]:
         """Make the records.

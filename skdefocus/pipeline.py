@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
+from skdefocus._validation import check_photograph
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.patches import PatchExtractor
 from skdefocus.refine import WeightedGuidedRefiner
@@ -95,6 +96,7 @@ def defocus_map(image: ArrayLike, *, step: int = 8, **refine: Any) -> NDArray[np
     >>> sd.defocus_map(np.full((40, 50), 0.5)).shape
     (40, 50)
     """
+    photograph = check_photograph(image)
     pipeline = make_defocus_pipeline(step=step, **refine)
-    result: NDArray[np.float32] = pipeline.transform([image])[0]
+    result: NDArray[np.float32] = pipeline.transform([photograph])[0]
     return result

@@ -227,6 +227,6 @@ def _check_photograph(image: ArrayLike, sigma: Float) -> Float:
     photograph = check_image(image)
     if photograph.shape[:2] != sigma.shape:
         raise ValueError(
-            f"image must have the map's size {sigma.shape}, got {photograph.shape[:2]}"
+            f"image must have the map's size, sigma's {sigma.shape}, got {photograph.shape[:2]}"
         )
     return photograph

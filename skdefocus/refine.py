@@ -25,6 +25,14 @@ Area = tuple[slice, slice]
 #: Variance of a level that no patch falls below, in squared levels: what a patch says is never
 #: exact, and a few patches must not outvote all others.
 FLOOR = 0.3
+#: Evidence at which a cell's own lean counts for half: with less, what a network prefers is more
+#: about it than about the photograph.
+DOUBT = 0.01
+#: Probability of a level that is nowhere around, spread evenly over all levels.
+RARE = 0.02
+#: How much smaller the windows of the filling get, and what the smaller ones count against the
+#: larger ones.
+SHRINK, NEAR = 4, 0.7
 #: Side in pixels of the tiles that are refined one by one, so that memory does not grow with the
 #: image.
 TILE = 1024
@@ -35,10 +43,11 @@ class WeightedGuidedRefiner(ImageTransformer):
 
     Works in two parts, both guided filters in which every cell counts by its evidence:
 
-    1. *Fill*, on the grid of cells: from windows as large as the image down to `fill_radius`,
-       a guided filter carries the level of cells that can tell to those that cannot (flat
-       walls, skies); each size starts from what the larger one found, as a prior of weight
-       `prior`.
+    1. *Fill*, on the grid of cells: what a cell says by itself is multiplied by how common the
+       levels are around it (Bayes' rule), by guided filters of the probabilities with windows as
+       large as the image down to `fill_radius`. A cell that can tell keeps its level; one that
+       cannot (flat walls, skies) takes that of its surroundings; one that cannot decide between
+       two levels takes the one that is found around it.
     2. *Refine*, on the pixels: `n_iter` iterations of the weighted guided filter, so that the
        map's edges move to the photograph's.
 
@@ -58,9 +67,9 @@ class WeightedGuidedRefiner(ImageTransformer):
     n_iter : int, default=1
         Iterations of the refinement, ≥ 0; 0 only interpolates the filled grid.
     prior : float, default=0.1
-        Weight of what the surroundings say against a cell's own evidence, > 0, in inverse squared
-        levels (the most that a cell can say is about 3).
-    fill_radius : int, default=16
+        Weight in the averages of a cell that cannot tell, > 0, in inverse squared levels (that of
+        a cell that is sure is about 3).
+    fill_radius : int, default=64
         Smallest radius of the filling in pixels, ≥ 1.
     guide : {"color", "grey"}, default="color"
         Which values of the photograph guide the refinement; ``"color"`` also sees edges
@@ -99,7 +108,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         alpha: float = 1.0,
         n_iter: int = 1,
         prior: float = 0.1,
-        fill_radius: int = 16,
+        fill_radius: int = 64,
         guide: str = "color",
         subsample: int = 2,
         n_jobs: int | None = None,
@@ -166,10 +175,11 @@ def refine(
     n_threads: int = 1,
 ) -> Float:
     """σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
-    level, evidence = belief(grid)
-    level = fill(level, evidence, cell_means(grid.image, grid.step), eps, prior,
-                 max(1, fill_radius // grid.step))  # fmt: skip
+    _, evidence = belief(grid)
     weights = evidence + np.float32(prior)
+    own = evidence / (evidence + np.float32(DOUBT))
+    level = fill(grid.proba, weights, own, cell_means(grid.image, grid.step), eps,
+                 max(1, fill_radius // grid.step))  # fmt: skip
     levels = np.arange(len(grid.sigmas), dtype=np.float32)
     out = np.empty(grid.image.shape[:2], np.float32)
     # A fit looks `radius` far, is averaged over as much, and interpolated between blocks.
@@ -223,21 +233,45 @@ def belief(grid: LevelGrid) -> tuple[Float, Float]:
 
 
 def fill(
-    level: Float, evidence: Float, guide: Float, eps: float, prior: float, smallest: int
+    proba: Float, weights: Float, own: Float, guide: Float, eps: float, smallest: int
 ) -> Float:
-    """Carry the level of cells with evidence to those without, along the guide."""
-    weights = evidence + np.float32(prior)
-    total = float(evidence.sum())
-    start = float((evidence * level).sum()) / total if total > 0 else float(level.mean())
-    found = np.full_like(level, start)
-    radius = max(level.shape)
-    while radius > smallest:
-        radius = max(radius // 2, smallest)
-        found = guided_filter(
-            (evidence * level + np.float32(prior) * found) / weights, guide, radius, eps,
-            weights=weights,
-        )  # fmt: skip
-    return (evidence * level + np.float32(prior) * found) / weights
+    """Mean level of every cell, given what it shows and what is around it.
+
+    By Bayes' rule: the probabilities of the levels by themselves, times how common the levels are
+    in the surroundings. The surroundings are guided averages of such products over windows from
+    the whole image's size down to `smallest`, each mixed with those of the larger windows.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (rows, columns, n), float32
+    weights : ndarray of shape (rows, columns), float32
+        How much a cell counts in the averages.
+    own : ndarray of shape (rows, columns), float32
+        Exponent of a cell's own probabilities.
+    guide, eps
+        Of the guided filter; the guide has one value (or colour) per cell.
+    smallest : int
+        Radius of the smallest windows in cells.
+
+    Returns
+    -------
+    ndarray of shape (rows, columns), float32
+    """
+    n = proba.shape[-1]
+    tempered = proba ** own[..., None]
+    common = np.tensordot(weights, proba, 2)
+    common /= common.sum()
+    radius = max(weights.shape)
+    while True:
+        found = tempered * (common + np.float32(RARE / n))
+        found /= found.sum(axis=-1, keepdims=True)
+        if radius <= smallest:
+            return np.asarray(found @ np.arange(n, dtype=np.float32))
+        radius = max(radius // SHRINK, smallest)
+        near = guided_filter(found, guide, radius, eps, weights=weights)
+        np.maximum(near, 0, out=near)
+        near *= np.float32(NEAR) / near.sum(axis=-1, keepdims=True)
+        common = near + np.float32(1 - NEAR) * common
 
 
 def cell_means(image: NDArray[Any], step: int) -> Float:

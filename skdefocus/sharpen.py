@@ -12,7 +12,7 @@ from scipy import fft, ndimage
 
 from skdefocus._effects import Float, MapEffect, Mirrored, between, check_sigma_map
 from skdefocus._layering import EDGE_RADIUS, settled
-from skdefocus._validation import check_choice, check_image, check_real, to_grey
+from skdefocus._validation import check_choice, check_image, check_map, check_real, to_grey
 
 __all__ = ["AdaptiveSharpener", "noise_level", "sharpen"]
 
@@ -210,12 +210,14 @@ def noise_level(grey: ArrayLike, sigma: ArrayLike | None = None) -> float:
         Median absolute value of the diagonal Haar detail over 0.6745 (Donoho and Johnstone 1994),
         at least 1 / 255. Noise that was blurred or compressed away is not found.
     """
-    x = np.asarray(grey, np.float32)
+    x = check_map(grey, "grey")
+    if not np.isfinite(x).all():
+        raise ValueError("grey must be finite, but holds NaN or infinity")
     if min(x.shape) < 2:
         return LEAST_NOISE
     detail = (x[1:, 1:] - x[:-1, 1:] - x[1:, :-1] + x[:-1, :-1]) / 2
     if sigma is not None:
-        smooth = np.asarray(sigma)[1:, 1:] >= SMOOTH
+        smooth = check_sigma_map(sigma, (x.shape[0], x.shape[1]))[1:, 1:] >= SMOOTH
         if smooth.mean() >= 0.05:
             detail = detail[smooth]
     return max(float(np.median(np.abs(detail))) / 0.6745, LEAST_NOISE)

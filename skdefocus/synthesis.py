@@ -28,7 +28,10 @@ from skdefocus._blur import (
     to_linear,
     unit,
 )
-from skdefocus._validation import check_int, check_real
+from skdefocus._validation import as_array, check_int, check_real, check_seed, check_sequence
+
+#: Largest noise, full scale being 1.
+MAX_NOISE = 1e6
 
 __all__ = [
     "Layer",
@@ -136,7 +139,7 @@ def render_layers(
     >>> scene.sigma[0]
     array([1., 1., 1., 1., 0., 0., 0., 0.], dtype=float32)
     """
-    if len(layers) == 0:
+    if len(check_sequence(layers, "layers")) == 0:
         raise ValueError("layers must hold at least one Layer")
     checked = [_check_layer(layer, f"layers[{i}]", i == 0) for i, layer in enumerate(layers)]
     shapes = {layer.image.shape for layer in checked}
@@ -156,7 +159,7 @@ def render_layers(
     sharp = decode(back.image.astype(dtype))
     seen = blurred(sharp, back.sigma)
     size = sharp.shape[:2]
-    sigma = np.broadcast_to(np.asarray(back.sigma, np.float32), size).copy()
+    sigma = np.broadcast_to(back.sigma, size)
     index = np.zeros(size, np.intp)
     for i, layer in enumerate(others, start=1):
         alpha = np.asarray(layer.alpha, dtype)
@@ -166,7 +169,7 @@ def render_layers(
         seen = blurred(light, layer.sigma) + (1 - veil) * seen
         sharp = light + (1 - cover) * sharp
         on_top = alpha > 0.5
-        sigma = np.where(on_top, np.asarray(layer.sigma, np.float32), sigma)
+        sigma = np.where(on_top, layer.sigma, sigma)
         index[on_top] = i
     seen, sharp = encode(np.clip(seen, 0, 1)), encode(np.clip(sharp, 0, 1))
     return Scene(seen, sigma.astype(np.float32), sharp, index)
@@ -206,9 +209,10 @@ def add_noise(
     0.05
     """
     x = unit(image, "image")
-    read, shot = check_real(read, "read", 0), check_real(shot, "shot", 0)
-    rng = np.random.default_rng(random_state)
-    spread = np.sqrt(read**2 + shot**2 * np.clip(x, 0, 1))
+    read = check_real(read, "read", 0, MAX_NOISE)
+    shot = check_real(shot, "shot", 0, MAX_NOISE)
+    rng = check_seed(random_state)
+    spread = np.sqrt(read**2 + shot**2 * np.maximum(x, 0))  # `unit` lets rounding errors pass
     noisy = np.clip(x + spread * rng.standard_normal(x.shape), 0, 1)
     return np.asarray(noisy, dtype=x.dtype)
 
@@ -250,7 +254,7 @@ def jpeg(image: ArrayLike, quality: int) -> FloatArray:
         raise ValueError(f"image must have shape (H, W) or (H, W, 3), none 0, got {x.shape}")
     quality = check_int(quality, "quality", 1, 100)
     buffer = io.BytesIO()
-    pixels = np.round(np.clip(x, 0, 1) * 255).astype(np.uint8)
+    pixels = np.round(x * 255).astype(np.uint8)
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
     buffer.seek(0)
     return np.asarray(np.asarray(Image.open(buffer)) / 255, dtype=x.dtype)
@@ -269,5 +273,5 @@ def _check_layer(layer: Any, name: str, rearmost: bool) -> Layer:
     if alpha is not None and (alpha := unit(alpha, f"{name}.alpha")).shape != size:
         raise ValueError(f"{name}.alpha must have the image's shape {size}, got {alpha.shape}")
     where = f"{name}.sigma"
-    flat = np.ndim(sigma) == 0
+    flat = as_array(sigma, where).ndim == 0
     return Layer(image, check_sigma(sigma, where) if flat else check_map(sigma, where, size), alpha)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -354,7 +355,9 @@ def test_interrupted_batch_leaves_whole_files_and_can_be_resumed(tmp_path):
     many = [photo(tmp_path / "in", f"{i:03}.png") for i in range(50)]
     out = tmp_path / "maps"
     command = [sys.executable, "-m", "skdefocus", "map", *many, "--out", str(out), "--no-picture"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs, and so perhaps these tests, are started with SIGINT ignored.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     while not list(out.glob("*.png")):
         assert process.poll() is None
         time.sleep(0.01)

@@ -254,7 +254,7 @@ def test_wrong_metadata(tmp_path, key, text):
     ("key", "text"), [("sigmas", "[0, 1]"), ("patch_size", "24"), ("stride", "4")]
 )
 def test_metadata_that_do_not_fit_the_network(tmp_path, key, text):
-    refused(tmp_path, model(metadata={key: text}), "two windows of")
+    refused(tmp_path, model(metadata={key: text}), "no blur-level network: windows of")
 
 
 ROOT = node("Identity", ["image"], "copy")
@@ -280,7 +280,49 @@ def test_answers_that_are_not_finite(tmp_path):
     pool = POOL.replace(b"features", b"averages")
     nothing = node("Sub", ["averages", "averages"], "nothing")
     nodes = pool + nothing + node("Log", ["nothing"], "features") + CONCAT
-    refused(tmp_path, model(nodes=nodes), "NaN or infinity")
+    refused(tmp_path, model(nodes=nodes), "NaN, infinity")
+
+
+def whole_numbers(name, *numbers):
+    """A constant of the network: a vector of int64."""
+    packed = np.array(numbers, "<i8").tobytes()
+    value = field(1, len(numbers)) + field(2, 7) + field(9, packed)
+    return node("Constant", [], name, attribute("value", 5, 4, value))
+
+
+AVERAGES = CONCAT.replace(b"logits", b"thrice")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "why"),
+    [
+        # -inf where a window is black
+        (POOL + AVERAGES + node("Log", ["thrice"], "logits"), "NaN, infinity"),
+        # two columns of windows, however wide the image is
+        (
+            POOL + AVERAGES + whole_numbers("begin", 0) + whole_numbers("end", 2)
+            + whole_numbers("axis", 3)
+            + node("Slice", ["thrice", "begin", "end", "axis"], "logits"),
+            r"logits of shape \(1, 3, \d+, 2\), expected",
+        ),
+        # runs on images of the size of the trial's only
+        (
+            POOL + AVERAGES + whole_numbers("shape", 1, 3, 1, 2)
+            + node("Reshape", ["thrice", "shape"], "logits"),
+            "does not run on an image",
+        ),
+    ],
+    ids=["not finite", "other shape", "other size"],
+)  # fmt: skip
+def test_answers_that_the_trial_did_not_show(tmp_path, nodes, why):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(nodes=nodes))
+    network = sd.BlurLevelClassifier(path, n_threads=1).fit([])
+    grids = sd.PatchExtractor(16, step=8).transform([np.zeros((40, 56))])
+    with pytest.raises(ValueError, match=why) as caught:
+        network.transform(grids)
+    assert repr(str(path)) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_changes(tmp_path):

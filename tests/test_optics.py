@@ -169,3 +169,28 @@ def test_files_without_facts(tmp_path):
     for name in ("text.jpg", "none.jpg"):
         with pytest.raises(OSError, match=name):
             optics.read_lens_facts(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"P5 12x 17 255\n",  # numbers that are none
+        b"P5 " + b"1" * 30 + b" 17 255\n",
+        b"P5 99999 99999 255\n",  # more pixels than Pillow opens
+        b"II*\0\xff\xff\xff\xff",  # a directory beyond the end
+        b"\0\0\0\x18ftypavif\0\0\0\0avifmif1",  # no picture inside
+    ],
+)
+def test_damaged_files_say_nothing_of_the_lens(tmp_path, data):
+    path = tmp_path / "damaged.jpg"
+    path.write_bytes(data)
+    with pytest.raises(OSError, match=r"damaged.jpg") as caught:
+        optics.read_lens_facts(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_block_says_nothing(tmp_path):
+    """Pillow raises SyntaxError for these."""
+    path = tmp_path / "a.png"
+    Image.new("L", (8, 8)).save(path, exif=b"Exif\0\0\xff\xff\xff\xff\0\0\0\x08")
+    assert optics.read_lens_facts(path) == (None,) * 4

@@ -71,7 +71,7 @@ def test_images_smaller_than_a_patch_get_a_map(size):
     ],
 )
 def test_what_is_no_image(image, error):
-    with pytest.raises(error, match="X"):
+    with pytest.raises(error, match="image"):
         sd.defocus_map(image)
 
 

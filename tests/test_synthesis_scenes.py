@@ -136,6 +136,43 @@ def test_layers_may_have_a_sigma_per_pixel():
     assert_array_equal(scene.sigma, np.where(alpha, 3 - ramp, ramp).astype(np.float32))
 
 
+def test_a_sigma_per_pixel_is_blurred_by_the_shape_asked_for():
+    image, sigma = noise(40), np.linspace(0, 3, 1600).reshape(40, 40)
+    for shape in SHAPES:
+        scene = render_layers([Layer(image, sigma)], shape=shape, linear_light=False)
+        assert_array_equal(scene.photograph, blur_varying(image, sigma, shape=shape))
+
+
+def test_a_surface_is_shown_where_it_covers_more_than_half():
+    alpha = np.array([[0.0, 0.49, 0.5, 0.51, 1.0]])
+    scene = render_layers([Layer(np.zeros((1, 5)), 2.0), Layer(np.ones((1, 5)), 1.0, alpha)])
+    assert_array_equal(scene.index, [[0, 0, 0, 1, 1]])
+    assert_array_equal(scene.sigma, [[2, 2, 2, 1, 1]])
+
+
+def test_layers_are_mixed_in_linear_light_unless_told_otherwise():
+    layers = [Layer(np.zeros((4, 4)), 0.0), Layer(np.ones((4, 4)), 0.0, np.full((4, 4), 0.5))]
+    half = from_linear(np.full((4, 4), 0.5))
+    assert_allclose(render_layers(layers).photograph, half, atol=1e-12)
+    assert_allclose(render_layers(layers).sharp, half, atol=1e-12)
+    assert_allclose(render_layers(layers, linear_light=False).photograph, 0.5, atol=1e-12)
+
+
+@pytest.mark.parametrize("linear_light", [False, True])
+def test_rounding_errors_of_the_input_do_not_leave_the_range(linear_light):
+    below, above = np.full((3, 3), -9e-5), np.full((3, 3), 1 + 9e-5)
+    for image in (below, above):
+        for layers in ([Layer(image, 0.0)], [Layer(image, 0.0), Layer(image, 0.0, above)]):
+            scene = render_layers(layers, linear_light=linear_light)
+            for picture in (scene.photograph, scene.sharp):
+                assert picture.min() >= 0
+                assert picture.max() <= 1
+        noisy = add_noise(image, 0.0, 0.1, random_state=0)
+        assert noisy.min() >= 0
+        assert noisy.max() <= 1
+        assert_array_equal(jpeg(image, 100), np.round(image))
+
+
 def test_scene_types():
     x = noise(16).astype(np.float32)
     alpha = np.zeros((16, 16), np.float32)
@@ -171,6 +208,18 @@ def test_noise_is_reproducible_clipped_and_absent_at_zero():
     assert (one.min(), one.max()) == (0, 1)
     assert_array_equal(add_noise(x, 0, 0), x)
     assert_allclose(add_noise(x.astype(float), 0.2, 0.1, random_state=1), one, atol=1e-6)
+
+
+def test_noise_is_the_generators_and_photons_make_none_unless_asked():
+    x = np.full((30, 40), 0.5)
+    deviates = np.random.default_rng(7).standard_normal(x.shape)
+    assert_allclose(add_noise(x, 0.01, random_state=7), x + 0.01 * deviates, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", [0, 51, 128, 255])
+def test_jpeg_keeps_flat_levels(level):
+    x = np.full((16, 16), level / 255)
+    assert_allclose(jpeg(x, 100), x, atol=1e-12)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -230,7 +279,7 @@ WIDE = Layer(X, 1.0)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: psf(-1), ValueError, "sigma must be finite and >= 0, got -1"),
+        (lambda: psf(-1), ValueError, "sigma must be finite and >= 0.*, got -1"),
         (lambda: psf(np.nan), ValueError, "sigma must be finite"),
         (lambda: psf(np.inf), ValueError, "sigma must be finite"),
         (lambda: psf("2"), TypeError, "sigma must be a number, got '2'"),
@@ -254,7 +303,7 @@ WIDE = Layer(X, 1.0)
         (lambda: blur_varying(X, X, n_steps=2.5), TypeError, "n_steps must be an integer"),
         (lambda: blur_varying(X, X, shape="box"), ValueError, "shape must be one of"),
         (lambda: blur_varying(X[0], X[0]), ValueError, "image must have shape"),
-        (lambda: render_layers([]), ValueError, "layers must hold at least one"),
+        (lambda: render_layers([]), ValueError, "^layers must hold at least one Layer$"),
         (lambda: render_layers([X]), TypeError, r"layers\[0\] must be a Layer, got ndarray"),
         (lambda: render_layers([Layer(X, 1, X)]), ValueError, r"layers\[0\] is the background"),
         (lambda: render_layers([WIDE, WIDE]), ValueError, r"layers\[1\] .* must not have alpha=No"),

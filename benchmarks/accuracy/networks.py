@@ -86,8 +86,14 @@ def lytro_auc(model: Path) -> list[float]:
         level, sure = (enlarge(x, grid.step, whole(case.image.shape)) for x in belief(grid)[:2])
         half = sure >= np.median(sure)
         masks = [case.mask, np.where(half, case.mask, np.nan)]
-        found.append([sd.metrics.focus_auc(mask, level) for mask in masks])
-    return [*np.mean(found, axis=0), *np.min(found, axis=0)]
+        # Where the surer half is all in focus, or all out of it, there is nothing to rank.
+        found.append(
+            [
+                sd.metrics.focus_auc(mask, level) if {0, 1} <= {*np.unique(mask)} else np.nan
+                for mask in masks
+            ]
+        )
+    return [*np.nanmean(found, axis=0), *np.nanmin(found, axis=0)]
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from benchmarks.accuracy.__main__ import Case, lytro_cases, scene_cases
 GRID = [
     {"radius": [6, 8, 16, 24], "eps": [1e-4, 3e-4, 1e-3]},
     {"prior": [0.03, 0.15, 0.3]},
-    {"fill_radius": [8, 32]},
+    {"fill_radius": [32, 128]},
     {"alpha": [0.0, 2.0]},
     {"n_iter": [0, 2]},
     {"guide": ["grey"]},

@@ -25,6 +25,9 @@ from tqdm import tqdm
 from skdefocus.training.levels import SPACINGS, soft_targets
 from skdefocus.training.networks import NETWORKS
 
+#: Steps from one checkpoint to the next.
+CHECKPOINT = 500
+
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.cross_entropy(logits, target)
@@ -222,6 +225,7 @@ def train(
         ):
             thing.load_state_dict(saved[key])
         step, first = saved["step"], saved["step"] // per_epoch
+        torch.set_rng_state(saved.get("rng", torch.get_rng_state()))  # of dropout
     started = time.time()
     for epoch in range(first, epochs):
         net.train()
@@ -245,11 +249,11 @@ def train(
             average.update_parameters(net)
             losses.append(value.item())
             step += 1
-            if step % 500 == 0 or step == total:
+            if step % CHECKPOINT == 0 or step == total:
                 bar.set_postfix(loss=f"{np.mean(losses[-500:]):.3f}")
                 _save(state, net=net.state_dict(), average=average.state_dict(),
                       optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict(),
-                      step=step, network=network, spacing=spacing,
+                      step=step, network=network, spacing=spacing, rng=torch.get_rng_state(),
                       digest=_digest(data))  # fmt: skip
             if step % (per_epoch // 2) == 0 or step == total:
                 row = {"step": step, "minutes": round((time.time() - started) / 60, 1),

@@ -1,0 +1,138 @@
+"""What fuzzing has found, each once: these ended in other errors, or in warnings and nonsense."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import skdefocus as sd
+from skdefocus import filters, magnify, metrics, optics, sharpen, synthesis
+
+GREY = np.linspace(0, 1, 12).reshape(3, 4)
+MAPS = [np.ones((2, 2)), np.ones((3, 3))]
+RAGGED = [[0.5, 0.2], [0.1]]
+MASKED = np.ma.masked_less(GREY, 0.5)
+LENS = {"focal_length": 50, "f_number": 2, "focus_distance": 2, "pixel_pitch": 4}
+HUGE = 10**400
+
+
+class Broken:
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("no pixels today")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (4, 60)])
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_fine_maps_of_thin_photographs(shape, step):
+    """A step below the network's stride divided by zero where there is a single row of cells."""
+    found = sd.defocus_map(np.full(shape, 0.5), step=step)
+    assert found.shape == shape
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: sd.defocus_map(MASKED),
+        lambda: filters.box_mean(MASKED, 1),
+        lambda: synthesis.blur(MASKED, 1.0),
+        lambda: sharpen.sharpen(MASKED, np.ones((3, 4))),
+        lambda: magnify.magnify(GREY, np.ma.masked_less(GREY, 0.5)),
+        lambda: metrics.sigma_mae([MASKED], [GREY]),
+    ],
+)
+def test_masked_values_are_not_taken_for_values(call):
+    """What lies under a mask was used."""
+    with pytest.raises(ValueError, match="must not have masked values"):
+        call()
+
+
+def test_an_array_with_an_empty_mask_is_an_array():
+    found = filters.box_mean(np.ma.MaskedArray(GREY), 1)
+    assert type(found) is np.ndarray
+    assert_array_equal(found, filters.box_mean(GREY, 1))
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        # numbers beyond what a float holds, or memory
+        (lambda: synthesis.blur(GREY, HUGE), "sigma"),
+        (lambda: metrics.best_f([[1, 0]], [[1, 0]], HUGE), "beta2"),
+        (lambda: metrics.best_f([[1, 0]], [[1, 0]], Fraction(-HUGE)), "beta2"),
+        (lambda: synthesis.psf(1e300), "sigma"),
+        (lambda: magnify.aperture_psf(1e300, "polygon"), "sigma"),
+        (lambda: magnify.aperture_psf(np.ones(1), "polygon"), "sigma"),
+        (lambda: magnify.paper_magnify(GREY, GREY, 1e300), "strength"),
+        (lambda: synthesis.add_noise(GREY, 0.1, 1e300), "shot"),
+        (lambda: sd.FocusMeasure(smoothing=1e30).fit([]), "smoothing"),
+        (lambda: sd.EdgeReblurEstimator(sigma0=1e300).fit([]), "sigma0"),
+        (lambda: sd.FocusFuser(feather=1e300).fit([]), "feather"),
+        (lambda: optics.sigma_to_coc(HUGE), "sigma"),
+        (lambda: optics.hyperfocal_distance(2, focal_length=50, f_number=HUGE, pixel_pitch=4),
+         "f_number"),
+        (lambda: optics.distances_of_coc(2, **LENS | {"focal_length": 1e-300}), "focal_length"),
+        (lambda: filters.GuidedFilter(GREY.astype("f4"), 1, 1e-3).filter(GREY * 1e300), "image"),
+        # what is no array of numbers
+        (lambda: filters.box_mean(RAGGED, 1), "image"),
+        (lambda: filters.guided_filter(GREY, Broken(), 1, 1e-3), "guide"),
+        (lambda: filters.guided_filter(GREY, GREY, 1, 1e-3, weights=RAGGED), "weights"),
+        (lambda: synthesis.to_linear(Broken()), "image"),
+        (lambda: synthesis.render_layers([synthesis.Layer(GREY, RAGGED)]), r"layers\[0\].sigma"),
+        (lambda: synthesis.render_layers(5), "layers"),
+        (lambda: metrics.focus_auc(GREY > 0.5, 1j), "sigma_map"),
+        (lambda: metrics.best_f(GREY > 0.5, {0.5}), "blur_map"),
+        (lambda: metrics.blur_score({"a": 1}), "sigma_map"),
+        (lambda: metrics.error_against_kept_share("", GREY), "error"),
+        (lambda: metrics.expected_calibration_error(np.full((2, 2), 0.5 + 0j), [0, 1]), "proba"),
+        (lambda: optics.sigma_to_coc("text"), "sigma"),
+        (lambda: optics.coc_at_distance([["", "b"]], **LENS), "distance"),
+        (lambda: magnify.paper_weight(Broken()), "blurriness"),
+        (lambda: magnify.paper_weight([np.nan]), "blurriness"),
+        (lambda: sharpen.noise_level(Broken()), "grey"),
+        (lambda: sharpen.noise_level(-1), "grey"),
+        (lambda: sharpen.noise_level(np.full((4, 4), np.nan)), "grey"),
+        (lambda: sharpen.noise_level(np.zeros((4, 4)), -1), "sigma"),
+        (lambda: sharpen.noise_level(np.zeros((4, 4)), np.zeros((1, 9))), "sigma"),
+        (lambda: sd.defocus_map(np.zeros((4, 4), int)), "image"),
+        # what cannot be counted
+        (lambda: metrics.sigma_mae(True, MAPS), "true"),
+        (lambda: metrics.sigma_mae(MAPS, MAPS, mask=Fraction(1, 2)), "mask"),
+        (lambda: metrics.q_g(GREY, np.float32(0.5)), "sources"),
+        (lambda: metrics.focus_auc_scorer(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
+        (lambda: magnify.paper_weight(GREY, None), "anchors"),
+        (lambda: magnify.paper_weight(GREY, [1]), "anchors"),
+        (lambda: magnify.paper_weight(GREY, b"bytes"), "anchors"),
+        (lambda: sd.DefocusFeatures(quantiles=-0.5).fit([]), "quantiles"),
+        (lambda: sd.datasets.make_scene(True), "photographs"),
+        (lambda: sd.BlurLevelClassifier(providers=Decimal("0.5")).predict(np.zeros((1, 32, 32))),
+         "providers"),
+        # seeds
+        (lambda: synthesis.add_noise(GREY, 0.1, random_state=b"bytes"), "random_state"),
+        (lambda: sd.datasets.make_scene([GREY] * 2, random_state=-1), "random_state"),
+        (lambda: sd.datasets.load_sample_scenes(64, None), "random_state"),
+        # one of two that do not fit each other
+        (lambda: sd.PatchExtractor(patch_size=2, step=8).fit([]), "patch_size"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_named(call, name):
+    with pytest.raises((TypeError, ValueError), match=rf"\b{name}(\b|\W)"):
+        call()
+
+
+def test_far_beyond_the_unit_range_there_is_no_warning():
+    assert synthesis.to_linear(1e300) == np.inf
+    front, behind = optics.distances_of_coc(5e-324, **LENS | {"focus_distance": np.inf})
+    assert (front, behind) == (np.inf, np.inf)
+
+
+def test_a_radius_beyond_integers():
+    found = filters.weighted_guided_filter(GREY, GREY, 2**63, 1e-2, subsample=2)
+    expected = filters.weighted_guided_filter(GREY, GREY, 10**9, 1e-2, subsample=2)
+    assert_array_equal(found, expected)
+
+
+def test_a_score_is_a_plain_float():
+    assert type(metrics.blur_score(np.ones((2, 2)), scale=np.float32(0.5))) is float
