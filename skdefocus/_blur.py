@@ -231,7 +231,7 @@ def blur_varying(
     image : array_like of float, shape (H, W) or (H, W, C)
         In [0, 1] if `linear_light`.
     sigma : array_like of float, shape (H, W)
-        σ in pixels at each pixel, ≥ 0.
+        σ in pixels at each pixel, from 0 to 1000.
     shape : {"gaussian", "disc"}
         The PSF, see :func:`psf`.
     linear_light : bool
@@ -359,6 +359,9 @@ def check_map(sigma: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float
     s = as_float(sigma, name).astype(np.float64)
     if s.shape != shape:
         raise ValueError(f"{name} must have the image's shape {shape}, got {s.shape}")
-    if finite_range(s, name)[0] < 0:
-        raise ValueError(f"{name} must be >= 0 everywhere, got {s.min():.6g}")
+    low, high = finite_range(s, name)
+    if low < 0:
+        raise ValueError(f"{name} must be >= 0 everywhere, got {low:.6g}")
+    if high > MAX_SIGMA:
+        raise ValueError(f"{name} must be at most {MAX_SIGMA:g} everywhere, got {high:.6g}")
     return s

@@ -45,8 +45,9 @@ def settled(sigma: ArrayLike, radius: int) -> Float:
     values = np.asarray(sigma, np.float32)
     if radius == 0:
         return values
-    low = ndimage.minimum_filter(values, 2 * radius + 1)
-    span = ndimage.maximum_filter(values, 2 * radius + 1) - low
+    size = 2 * min(radius, max(values.shape)) + 1  # more than everything is everything
+    low = ndimage.minimum_filter(values, size)
+    span = ndimage.maximum_filter(values, size) - low
     share = (values - low) / np.maximum(span, np.float32(1e-6))
     # A little more goes to the subject: a rim of background is seen less than a lost outline.
     decided = low + span * smoothstep((share - 0.45) / 0.2)

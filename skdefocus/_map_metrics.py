@@ -139,7 +139,7 @@ def best_f(mask_out_of_focus: ArrayLike, blur_map: ArrayLike, beta2: float = 0.3
     >>> best_f([[True, False, True]], [[3.0, 0.5, 2.0]])
     1.0
     """
-    check_real(beta2, "beta2", 0, above=True)
+    beta2 = check_real(beta2, "beta2", 0, above=True)
     blurred, values = _decided(mask_out_of_focus, blur_map, ("mask_out_of_focus", "blur_map"))
     order = np.argsort(-values, kind="stable")
     ordered = values[order]

@@ -305,7 +305,7 @@ class EdgeReblurEstimator(ImageTransformer):
 
     def _check_params(self) -> None:
         check_real(self.sigma0, "sigma0", 0, MAX_SIGMA, above=True)
-        check_real(self.threshold, "threshold", 0)
+        check_real(self.threshold, "threshold", 0, 1e6)
         check_int(self.radius, "radius", 1)
         check_real(self.eps, "eps", 0, above=True)
         check_real(self.max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_memory
 
 from skdefocus import _onnx
 from skdefocus._base import ImageTransformer, each, threads_each
-from skdefocus._validation import check_choice, check_image, check_int, check_sequence
+from skdefocus._validation import as_array, check_choice, check_image, check_int, check_sequence
 from skdefocus.records import LevelGrid, PatchGrid, windows
 
 __all__ = ["BlurLevelClassifier"]
@@ -160,7 +160,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         if y is None or _are_records(X):
             return self
         patches = self._check_patches(X)
-        labels = np.asarray(y)
+        labels = as_array(y, "y")
         if labels.shape != (len(patches),):
             raise ValueError(f"y must have shape ({len(patches)},), got {labels.shape}")
         levels = np.unique(labels)
@@ -275,7 +275,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     def _check_patches(self, X: Any) -> NDArray[np.float32]:
         size = self._facts.patch_size
-        x = np.asarray(X)
+        x = as_array(X, "X")
         if x.ndim != 3 or x.shape[1:] != (size, size) or not len(x):
             raise ValueError(f"X must have shape (n, {size}, {size}) with n >= 1, got {x.shape}")
         # Patches side by side are one image to the check of dtype and range.

@@ -20,6 +20,8 @@ __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"
 
 #: Larger ones give the same; numbers of pixels stay within what NumPy's integers hold.
 MAX_RADIUS = 10**9
+#: Its inverse is a float32 still; on flat parts, less gives the same.
+LEAST_EPS = 1e-30
 #: Largest value in an image of float64 that is filtered by a guide of float32.
 MAX_VALUE = 1e30
 
@@ -173,12 +175,13 @@ class GuidedFilter:
         n_threads: int = 2,
     ) -> None:
         self.radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
-        self.eps = check_real(eps, "eps", 0, above=True)
+        self.eps = max(check_real(eps, "eps", 0, above=True), LEAST_EPS)
         self.alpha = check_real(alpha, "alpha", 0)
         self.edge_aware, self.variance_weighted = bool(edge_aware), bool(variance_weighted)
-        self.subsample = check_int(subsample, "subsample", 1)
+        subsample = check_int(subsample, "subsample", 1)
         self.n_threads = check_int(n_threads, "n_threads", 1)
         x = check_planes(guide, "guide")
+        self.subsample = min(subsample, max(x.shape[:2]))  # one block is one block
         self._guide: Floats = np.array(x.transpose(2, 0, 1), order="C")
         for plane in self._guide:
             plane -= plane.mean()  # so that float32 spends its digits on what varies

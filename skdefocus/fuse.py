@@ -19,6 +19,7 @@ from skdefocus._blur import MAX_SIGMA
 from skdefocus._validation import check_choice, check_image, check_int, check_real, to_grey
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline import make_defocus_pipeline
+from skdefocus.synthesis import MAX_NOISE
 
 __all__ = ["FocusFuser", "FusionResult"]
 
@@ -151,8 +152,8 @@ class FocusFuser(ImageTransformer):
         check_real(self.feather, "feather", 0, MAX_SIGMA)
         if check_real(self.min_area, "min_area", 0) > 1:
             raise ValueError(f"min_area must be at most 1, got {self.min_area!r}")
-        check_real(self.noise, "noise", 0, above=True)
-        check_real(self.sigma_weight, "sigma_weight", 0)
+        check_real(self.noise, "noise", 0, MAX_NOISE, above=True)
+        check_real(self.sigma_weight, "sigma_weight", 0, MAX_NOISE)
         check_choice(self.align, "align", ("none", "translation", "affine"))
         if self.slab is not None:
             if not isinstance(self.slab, Sequence) or len(self.slab) != 2:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._blur import check_sigma
+from skdefocus._blur import MAX_SIGMA, check_sigma
 from skdefocus._effects import Float, MapEffect, check_sigma_map
 from skdefocus._layering import EDGE_RADIUS, UNSEEN, blurred_behind, settled, smoothstep
 from skdefocus._validation import (
@@ -112,7 +112,7 @@ def _check(strength: float, aperture: str, blades: int, in_focus: float, edge_ra
     check_real(strength, "strength", 1, MAX_STRENGTH)
     check_choice(aperture, "aperture", ("disc", "polygon", "gaussian"))
     check_int(blades, "blades", 3)
-    check_real(in_focus, "in_focus", 0)
+    check_real(in_focus, "in_focus", 0, MAX_SIGMA)
     check_int(edge_radius, "edge_radius", 0)
 
 

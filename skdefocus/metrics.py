@@ -60,7 +60,7 @@ def _mean_over_images(
 ) -> float:
     """Mean of `score(true pixels, predicted pixels)` over the images."""
     for name, maps in (("true", true), ("pred", pred), ("mask", mask)):
-        if maps is not None:
+        if maps is not None or name != "mask":
             check_sequence(maps, name)
     if len(true) == 0:
         raise ValueError("true must hold at least one map, got none")

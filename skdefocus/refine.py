@@ -128,7 +128,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         check_real(self.eps, "eps", 0, above=True)
         check_real(self.alpha, "alpha", 0)
         check_int(self.n_iter, "n_iter", 0)
-        check_real(self.prior, "prior", 0, above=True)
+        check_real(self.prior, "prior", 0, 1e6, above=True)
         check_int(self.fill_radius, "fill_radius", 1)
         check_choice(self.guide, "guide", ("color", "grey"))
         check_int(self.subsample, "subsample", 1)

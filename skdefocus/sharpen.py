@@ -22,6 +22,8 @@ BAND = 0.4
 NEIGHBOURHOOD = 1
 #: Noise that is reckoned with at least: rounding to 8 bits, and what JPEG leaves.
 LEAST_NOISE = 1 / 255
+#: Of amount, limit and noise; the time grows with the limit.
+LARGEST = 100.0
 #: A correction counts as far as its local energy (a Gaussian of that σ in pixels) exceeds that of
 #: filtered noise so many times.
 LOCAL, CAUTION = 3.0, 2.0
@@ -38,13 +40,13 @@ class AdaptiveSharpener(MapEffect):
     Parameters
     ----------
     amount : float, default=1.0
-        Share of the correction that is applied, ≥ 0; above 1 it is exaggerated.
+        Share of the correction that is applied, 0 to 100; above 1 it is exaggerated.
     method : {"deconvolution", "unsharp"}, default="deconvolution"
         ``"deconvolution"`` undoes the Gaussian blur of each place's own σ as far as the noise
         allows (Wiener). ``"unsharp"`` adds the difference to a blurred version, with the radius
         of the place's σ.
     limit : float, default=1.0
-        σ in pixels, > 0, up to which everything is sharpened; at twice that nothing is.
+        σ in pixels, > 0 to 100, up to which everything is sharpened; at twice that nothing is.
     overshoot : float, default=0.1
         How far a value may leave the range of its 3×3 neighbourhood at most, ≥ 0, full scale being
         1. Nor may it by more than half of that range, so that smooth places get no rings.
@@ -99,12 +101,12 @@ class AdaptiveSharpener(MapEffect):
 
 
 def _check(amount: float, method: str, limit: float, overshoot: float, noise: float | None) -> None:
-    check_real(amount, "amount", 0)
+    check_real(amount, "amount", 0, LARGEST)
     check_choice(method, "method", ("deconvolution", "unsharp"))
-    check_real(limit, "limit", 0, above=True)
+    check_real(limit, "limit", 0, LARGEST, above=True)
     check_real(overshoot, "overshoot", 0)
     if noise is not None:
-        check_real(noise, "noise", 0)
+        check_real(noise, "noise", 0, LARGEST)
 
 
 def sharpen(

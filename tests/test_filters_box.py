@@ -73,6 +73,7 @@ def test_float32_is_summed_without_loss():
         (ValueError, "^weights must have the image's height", {"weights": np.ones((3, 4))}),
         (ValueError, "^out must have the image's shape", {"out": np.ones((3, 4))}),
         (TypeError, "^image must be floating", {"image": np.ones((4, 3), int)}),
+        (ValueError, "^image must", {"image": [[1.0], [1.0, 2.0]]}),
     ],
 )
 def test_wrong_inputs_are_named(error, match, options):

@@ -66,10 +66,18 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: magnify.aperture_psf(1e300, "polygon"), "sigma"),
         (lambda: magnify.aperture_psf(np.ones(1), "polygon"), "sigma"),
         (lambda: magnify.paper_magnify(GREY, GREY, 1e300), "strength"),
+        (lambda: magnify.magnify(GREY, GREY, in_focus=1e300), "in_focus"),
         (lambda: synthesis.add_noise(GREY, 0.1, 1e300), "shot"),
+        (lambda: sharpen.sharpen(GREY, GREY, limit=10**30), "limit"),
+        (lambda: sd.WeightedGuidedRefiner(prior=1e38).fit([]), "prior"),
         (lambda: sd.FocusMeasure(smoothing=1e30).fit([]), "smoothing"),
         (lambda: sd.EdgeReblurEstimator(sigma0=1e300).fit([]), "sigma0"),
         (lambda: sd.FocusFuser(feather=1e300).fit([]), "feather"),
+        (lambda: sd.FocusFuser(noise=1e300).fit([]), "noise"),
+        (lambda: sd.FocusFuser(sigma_weight=1e300).fit([]), "sigma_weight"),
+        (lambda: sd.EdgeReblurEstimator(threshold=1e300).fit([]), "threshold"),
+        (lambda: sd.AdaptiveSharpener(amount=1e300).fit([]), "amount"),
+        (lambda: synthesis.blur_varying(GREY, np.full((3, 4), 1e300)), "sigma"),
         (lambda: optics.sigma_to_coc(HUGE), "sigma"),
         (lambda: optics.hyperfocal_distance(2, focal_length=50, f_number=HUGE, pixel_pitch=4),
          "f_number"),
@@ -80,6 +88,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: filters.guided_filter(GREY, Broken(), 1, 1e-3), "guide"),
         (lambda: filters.guided_filter(GREY, GREY, 1, 1e-3, weights=RAGGED), "weights"),
         (lambda: synthesis.to_linear(Broken()), "image"),
+        (lambda: sd.BlurLevelClassifier().predict(RAGGED), "X"),
         (lambda: synthesis.render_layers([synthesis.Layer(GREY, RAGGED)]), r"layers\[0\].sigma"),
         (lambda: synthesis.render_layers(5), "layers"),
         (lambda: metrics.focus_auc(GREY > 0.5, 1j), "sigma_map"),
@@ -99,6 +108,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: sd.defocus_map(np.zeros((4, 4), int)), "image"),
         # what cannot be counted
         (lambda: metrics.sigma_mae(True, MAPS), "true"),
+        (lambda: metrics.sigma_mae(None, MAPS), "true"),
         (lambda: metrics.sigma_mae(MAPS, MAPS, mask=Fraction(1, 2)), "mask"),
         (lambda: metrics.q_g(GREY, np.float32(0.5)), "sources"),
         (lambda: metrics.focus_auc_scorer(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
@@ -134,5 +144,22 @@ def test_a_radius_beyond_integers():
     assert_array_equal(found, expected)
 
 
+def test_hardly_any_regularisation():
+    flat = np.full((5, 6), 0.5, np.float32)
+    assert_array_equal(filters.guided_filter(flat, flat, 1, 1e-300), flat)
+
+
+def test_blocks_larger_than_the_image():
+    """Took as many steps as the block has pixels."""
+    found = filters.guided_filter(GREY, GREY, 1, 1e-2, subsample=2**40)
+    assert_array_equal(found, filters.guided_filter(GREY, GREY, 1, 1e-2, subsample=4))
+
+
+def test_edges_wider_than_the_photograph():
+    found = magnify.magnify(GREY, 3 * GREY, edge_radius=10**30)
+    assert_array_equal(found, magnify.magnify(GREY, 3 * GREY, edge_radius=100))
+
+
 def test_a_score_is_a_plain_float():
     assert type(metrics.blur_score(np.ones((2, 2)), scale=np.float32(0.5))) is float
+    assert type(metrics.best_f([[1, 0]], [[1, 0]], 2**63)) is float

@@ -319,6 +319,8 @@ WIDE = Layer(X, 1.0)
         (lambda: add_noise(X, -0.1), ValueError, "read must be finite and >= 0"),
         (lambda: add_noise(X, 0.1, -0.1), ValueError, "shot must be finite and >= 0"),
         (lambda: add_noise(X, np.nan), ValueError, "read must be finite"),
+        (lambda: add_noise(X, 1.1e6), ValueError, "^read must be .*, got 1100000"),
+        (lambda: add_noise(X, 0, 1.1e6), ValueError, "^shot must be .*, got 1100000"),
         (lambda: add_noise(X * 255, 0.1), ValueError, r"image must be within \[0, 1\]"),
         (lambda: jpeg(X, 0), ValueError, "quality must be from 1 to 100, got 0"),
         (lambda: jpeg(X, 101), ValueError, "quality"),

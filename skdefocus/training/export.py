@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from skdefocus._onnx import FORMAT
+from skdefocus.metrics import expected_calibration_error
 from skdefocus.training.levels import SPACINGS, soft_targets
 from skdefocus.training.networks import NETWORKS
 from skdefocus.training.patches import PATCH, STRIDE
@@ -40,7 +41,7 @@ class Shipped(nn.Module):
 
 def load(run: Path) -> tuple[nn.Module, dict[str, object]]:
     """The averaged network of a checkpoint, ready for inference, and the checkpoint."""
-    saved = torch.load(run / "checkpoint.pt", weights_only=True)
+    saved = torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)
     net = NETWORKS[saved["network"]]()
     weights = {
         k.removeprefix("module."): v for k, v in saved["average"].items() if k != "n_averaged"
@@ -50,18 +51,26 @@ def load(run: Path) -> tuple[nn.Module, dict[str, object]]:
 
 
 @torch.no_grad()
-def temperature_of(
-    net: nn.Module, crops: np.ndarray, sigma: np.ndarray, sigmas: np.ndarray
-) -> float:
-    """The temperature of least cross-entropy on held-out crops (Guo et al., ICML 2017)."""
-    z = torch.cat(
-        [net(torch.from_numpy(c.copy())[:, None].float() / 255) for c in np.array_split(crops, 30)]
-    )
-    z = z.movedim(1, -1).reshape(-1, z.shape[1])
-    target = torch.from_numpy(soft_targets(sigma.reshape(-1), sigmas))
+def logits_of(net: nn.Module, crops: np.ndarray) -> Tensor:
+    """(windows, levels) of all windows of all crops."""
+    parts = np.array_split(crops, max(1, len(crops) // 100))
+    z = torch.cat([net(torch.from_numpy(c.copy())[:, None].float() / 255) for c in parts])
+    return z.movedim(1, -1).reshape(-1, z.shape[1])
+
+
+def temperature_of(z: Tensor, target: Tensor) -> float:
+    """The temperature of least cross-entropy (Guo et al., ICML 2017)."""
     grid = np.exp(np.linspace(-0.7, 0.7, 57))
     losses = [float(F.cross_entropy(z / t, target)) for t in grid]
     return float(grid[int(np.argmin(losses))])
+
+
+def calibration_error(z: Tensor, target: Tensor, even: np.ndarray) -> float:
+    """Expected calibration error; each half of the photographs at the other half's temperature."""
+    proba = torch.empty_like(z)
+    for half in (torch.from_numpy(even), torch.from_numpy(~even)):
+        proba[half] = torch.softmax(z[half] / temperature_of(z[~half], target[~half]), 1)
+    return expected_calibration_error(proba.numpy(), target.argmax(1).numpy())
 
 
 def reach_of(net: nn.Module) -> int:
@@ -76,16 +85,26 @@ def reach_of(net: nn.Module) -> int:
     return int(max(start - used[0], used[-1] + 1 - (start + PATCH)))
 
 
-def export(run: Path, data: Path, out: Path, version: str = "1") -> dict[str, float]:
-    """Write the ONNX file; returns the figures on held-out crops that stand in it."""
+def export(
+    run: Path, data: Path, out: Path, version: str = "1", history: str = ""
+) -> dict[str, float]:
+    """Write the ONNX file; returns the figures on held-out crops that stand in it.
+
+    `history` is what else the model card should tell of the training.
+    """
     torch.manual_seed(0)
     net, saved = load(run)
     records, _, check = split(data)
     facts = json.loads(data.with_suffix(".json").read_text())
     middle = check[:: max(1, len(check) // 3000)]
     sigmas = SPACINGS[str(saved.get("spacing", "visible"))]
-    temperature = temperature_of(net, records["crop"][middle], records["sigma"][middle], sigmas)
+    z = logits_of(net, records["crop"][middle])
+    sigma = records["sigma"][middle]
+    target = torch.from_numpy(soft_targets(sigma.reshape(-1), sigmas))
+    temperature = temperature_of(z, target)
+    even = np.repeat(records["photo"][middle] % 2 == 0, sigma[0].size)
     figures = evaluate(net, records, middle, sigmas)
+    figures["ece"] = calibration_error(z, target, even)
     model = Shipped(net, temperature).eval()
     example = torch.rand(2, 1, 48, 64)
     axes = {0: "n", 2: "h", 3: "w"}
@@ -111,6 +130,7 @@ def export(run: Path, data: Path, out: Path, version: str = "1") -> dict[str, fl
         f"{len(facts['photographs'])} photographs ({sum(facts['validation'])} held out)",
         "training_data_digest": str(facts["digest"]),
         "training_steps": str(saved["step"]),
+        "history": history,
         "held_out": json.dumps({k: round(v, 4) for k, v in figures.items()}),
     }.items():
         entry = file.metadata_props.add()
@@ -136,8 +156,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1")
+    parser.add_argument("--history", default="", help="what else the card should tell")
     args = parser.parse_args()
-    export(args.run, args.data, args.out, args.version)
+    export(**vars(args))
 
 
 if __name__ == "__main__":

@@ -48,14 +48,14 @@ def ordinal(logits: Tensor, target: Tensor) -> Tensor:
 
 def regression(logits: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy, and the absolute error of the expected level beside it."""
-    levels = torch.arange(logits.shape[1], dtype=logits.dtype)[:, None, None]
+    levels = torch.arange(logits.shape[1], dtype=logits.dtype, device=logits.device)[:, None, None]
     error = ((torch.softmax(logits, 1) - target) * levels).sum(1).abs().mean()
     return F.cross_entropy(logits, target) + 0.2 * error
 
 
 def learned_variance(logits: Tensor, target: Tensor) -> Tensor:
     """The likelihood of a normal level whose mean and variance are those of the answer."""
-    levels = torch.arange(logits.shape[1], dtype=logits.dtype)[:, None, None]
+    levels = torch.arange(logits.shape[1], dtype=logits.dtype, device=logits.device)[:, None, None]
     p = torch.softmax(logits, 1)
     mean = (p * levels).sum(1)
     variance = (p * (levels - mean[:, None]).square()).sum(1) + 0.1
@@ -134,6 +134,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Errors on held-out photographs; with `patches`, of the middle patch without surroundings."""
     net.eval()
+    device = next(net.parameters()).device
     logits, truth, rich = [], [], []
     for start in range(0, len(index), 100):
         chosen = records[index[start : start + 100]]
@@ -142,7 +143,8 @@ def evaluate(
             i = sigma.shape[1] // 2
             crop = crop[:, 8 * i : 8 * i + 32, 8 * i : 8 * i + 32]
             sigma = sigma[:, i : i + 1, i : i + 1]
-        out = net(torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255)
+        x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].to(device)
+        out = net(x.float() / 255).cpu()
         logits.append(out.movedim(1, -1).reshape(-1, len(sigmas)))
         truth.append(sigma.reshape(-1))
         rich.append(np.repeat(chosen["textured"], sigma[0].size))
@@ -175,6 +177,8 @@ def train(
 ) -> None:  # fmt: skip
     """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
 
+    Runs on a GPU where PyTorch finds one.
+
     With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
     used at all. What `flips`, `even_flat` and `averaged` are worth, `benchmarks.accuracy.networks`
     measures.
@@ -189,7 +193,8 @@ def train(
         learn = learn[only[learn]]
     if steps:
         learn = np.random.default_rng(seed).permutation(learn)[: steps * batch]
-    net = NETWORKS[network]().to(memory_format=torch.channels_last)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = NETWORKS[network]().to(device, memory_format=torch.channels_last)
     decay = [p for p in net.parameters() if p.ndim > 1]
     rest = [p for p in net.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -211,12 +216,12 @@ def train(
 
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     if start:  # another run's averaged weights, on new data or at a new rate
-        saved = torch.load(start, weights_only=True)["average"]
+        saved = torch.load(start, map_location=device, weights_only=True)["average"]
         average.load_state_dict(saved)
         net.load_state_dict(average.module.state_dict())
     state, step, first = out / "checkpoint.pt", 0, 0
     if state.exists():
-        saved = torch.load(state, weights_only=True)
+        saved = torch.load(state, map_location=device, weights_only=True)
         for key, thing in (
             ("net", net),
             ("average", average),
@@ -225,7 +230,7 @@ def train(
         ):
             thing.load_state_dict(saved[key])
         step, first = saved["step"], saved["step"] // per_epoch
-        torch.set_rng_state(saved.get("rng", torch.get_rng_state()))  # of dropout
+        torch.set_rng_state(saved["rng"].cpu())  # of dropout
     started = time.time()
     for epoch in range(first, epochs):
         net.train()
@@ -240,7 +245,7 @@ def train(
         for i, (x, y) in enumerate(bar):
             if epoch * per_epoch + i < step:  # resumed within this epoch
                 continue
-            value = measure(net(x), y)
+            value = measure(net(x.to(device)), y.to(device))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
