@@ -167,7 +167,7 @@ class DefocusFeatures(ImageTransformer):
             mapper = make_defocus_pipeline() if self.estimator is None else self.estimator
             named = [(check_photograph(x, f"X[{i}]"), mapper) for i, x in enumerate(samples)]
         rows = each(
-            self.n_jobs, describe, named, float(self.in_focus), tuple(self.quantiles),
+            self.n_jobs, describe, named, float(self.in_focus), tuple(map(float, self.quantiles)),
             self._tells_confidence(),
         )  # fmt: skip
         return np.array(rows)

@@ -152,7 +152,8 @@ class FocusFuser(ImageTransformer):
         check_real(self.feather, "feather", 0, MAX_SIGMA)
         if check_real(self.min_area, "min_area", 0) > 1:
             raise ValueError(f"min_area must be at most 1, got {self.min_area!r}")
-        check_real(self.noise, "noise", 0, MAX_NOISE, above=True)
+        if check_real(self.noise, "noise", 0, MAX_NOISE, above=True) < 1e-9:  # squared, it is 0
+            raise ValueError(f"noise must be at least 1e-9, got {self.noise!r}")
         check_real(self.sigma_weight, "sigma_weight", 0, MAX_NOISE)
         check_choice(self.align, "align", ("none", "translation", "affine"))
         if self.slab is not None:

@@ -74,6 +74,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: sd.EdgeReblurEstimator(sigma0=1e300).fit([]), "sigma0"),
         (lambda: sd.FocusFuser(feather=1e300).fit([]), "feather"),
         (lambda: sd.FocusFuser(noise=1e300).fit([]), "noise"),
+        (lambda: sd.FocusFuser(noise=1e-300).fit([]), "noise"),
         (lambda: sd.FocusFuser(sigma_weight=1e300).fit([]), "sigma_weight"),
         (lambda: sd.EdgeReblurEstimator(threshold=1e300).fit([]), "threshold"),
         (lambda: sd.AdaptiveSharpener(amount=1e300).fit([]), "amount"),
@@ -147,6 +148,11 @@ def test_a_radius_beyond_integers():
 def test_hardly_any_regularisation():
     flat = np.full((5, 6), 0.5, np.float32)
     assert_array_equal(filters.guided_filter(flat, flat, 1, 1e-300), flat)
+
+
+def test_quantiles_of_small_integers():
+    features = sd.DefocusFeatures("passthrough", quantiles=np.array([0, 1], np.uint8))
+    assert features.transform([np.ones((20, 33))]).shape == (1, 13)
 
 
 def test_blocks_larger_than_the_image():
