@@ -7,9 +7,11 @@ import logging
 import os
 import tempfile
 import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +58,19 @@ class Options:
             names["picture"] = f"{stem}_overview.png"
         return {kind: self.out / name for kind, name in names.items()}
 
+    def there(self, photo: str) -> frozenset[str]:
+        """Kinds of output that exist."""
+        targets = self.targets(photo)
+        return frozenset(kind for kind, target in targets.items() if os.path.lexists(target))
+
     def missing(self, photo: str) -> dict[str, Path]:
         """Those to be written; FileExistsError if one may not be replaced."""
         targets = self.targets(photo)
-        there = [kind for kind, target in targets.items() if os.path.lexists(target)]
+        there = self.there(photo)
         if self.skip_existing:
             return {kind: target for kind, target in targets.items() if kind not in there}
         if there and not self.overwrite:
-            name = str(targets[there[0]])
+            name = str(next(target for kind, target in targets.items() if kind in there))
             raise FileExistsError(errno.EEXIST, "exists, and --overwrite was not given", name)
         return targets
 
@@ -116,12 +123,53 @@ def plan(photos: Sequence[str], options: Options) -> tuple[list[str], list[Resul
 def run(
     photos: Iterable[str], pipeline: Any, scratch: Path, options: Options, n_jobs: int
 ) -> Iterator[Result]:
-    """Map photographs in parallel; results come in order, and memory does not grow."""
+    """Map photographs in parallel; results come in order, and memory does not grow.
+
+    When a process dies, the photographs that were handed out are done again, each alone, so that
+    it shows which of them it dies of; the others go on.
+    """
+    todo = iter(photos)
+    given: deque[tuple[str, frozenset[str]]] = deque()
+
+    def hand_out() -> Iterator[str]:
+        for photo in todo:
+            given.append((photo, options.there(photo)))
+            yield photo
+
+    while True:
+        try:
+            for result in _parallel(hand_out(), pipeline, scratch, options, n_jobs):
+                given.popleft()
+                yield result
+            return
+        except BrokenExecutor:
+            while given:
+                yield _map_alone(*given.popleft(), pipeline, scratch, options, n_jobs)
+
+
+def _parallel(
+    photos: Iterable[str], pipeline: Any, scratch: Path, options: Options, n_jobs: int
+) -> Iterator[Result]:
     parallel = joblib.Parallel(
         n_jobs=n_jobs, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs"
     )
     work = joblib.delayed(map_file)
     return iter(parallel(work(photo, pipeline, scratch, options) for photo in photos))
+
+
+def _map_alone(
+    photo: str, before: frozenset[str], pipeline: Any, scratch: Path, options: Options, n_jobs: int
+) -> Result:
+    """Map a photograph that a process has had in hand, which may have finished it or a part."""
+    refused = before and not options.skip_existing
+    again = options if options.overwrite or refused else replace(options, skip_existing=True)
+    try:
+        result = next(_parallel([photo], pipeline, scratch, again, n_jobs))
+    except BrokenExecutor:
+        text = "its process died; if of want of memory, use fewer --jobs or a smaller photograph"
+        return Result(photo, failure=text)
+    finished = not result.failure and before != options.there(photo)
+    return replace(result, written=result.written or finished)
 
 
 def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Result:
@@ -135,7 +183,7 @@ def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Resu
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = read_image(photo, max_pixels=options.max_pixels)
-        map_image(image, missing, pipeline, scratch, options.overwrite)
+        map_image(image, missing, pipeline, scratch, options.overwrite, options.skip_existing)
     except ReadError as error:
         return Result(photo, failure=str(error).removeprefix(f"cannot read {photo!r}: "))
     except Exception as error:
@@ -144,7 +192,12 @@ def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Resu
 
 
 def map_image(
-    image: NDArray[Any], targets: dict[str, Path], pipeline: Any, scratch: Path, overwrite: bool
+    image: NDArray[Any],
+    targets: dict[str, Path],
+    pipeline: Any,
+    scratch: Path,
+    overwrite: bool,
+    skip_existing: bool = False,
 ) -> NDArray[np.float32]:
     """Map one photograph; all its files are finished before the first gets its name."""
     levels = pipeline[:-1].transform([image])
@@ -161,7 +214,9 @@ def map_image(
             figure = overview(levels[0].image, sigma, levels[0].confidence)
             figure.savefig(unfinished["picture"])
         for kind, target in targets.items():
-            move(unfinished[kind], target, overwrite)
+            # Another process may have been faster.
+            with suppress(FileExistsError) if skip_existing else nullcontext():
+                move(unfinished[kind], target, overwrite)
     finally:
         for path in unfinished.values():
             path.unlink(missing_ok=True)

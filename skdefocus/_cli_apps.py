@@ -110,7 +110,7 @@ def _run_fuse(args: argparse.Namespace) -> int:
 
 def _run_effect(name: str, args: argparse.Namespace) -> int:
     from skdefocus import AdaptiveSharpener, DefocusMagnifier
-    from skdefocus._batch import say
+    from skdefocus._batch import FATAL, say
     from skdefocus._pictures import beside, check_target, read_picture, write_picture
     from skdefocus.io import MAX_PIXELS
 
@@ -131,7 +131,7 @@ def _run_effect(name: str, args: argparse.Namespace) -> int:
         args.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(say(error)) from None
-    failed = 0
+    written = failed = 0
     with _bar(len(targets)) as bar:
         for photo, target in zip(args.photos, targets, strict=True):
             try:
@@ -142,11 +142,16 @@ def _run_effect(name: str, args: argparse.Namespace) -> int:
                 if args.preview is not None:
                     both = beside([_unit(picture.pixels), found])
                     _write_preview(args.preview, both, args.overwrite)
+                written += 1
             except (OSError, TypeError, ValueError, MemoryError) as error:
                 failed += 1
                 complain(f"{photo!r}: {say(error)}")
+                if getattr(error, "errno", None) in FATAL:
+                    left = len(targets) - written - failed
+                    complain(f"stopped, {left} photographs not done: nothing more can be written")
+                    break
             bar.update()
-    print(f"{len(targets) - failed} written to {str(args.out)!r}; {failed} failed")
+    print(f"{written} written to {str(args.out)!r}; {failed} failed")
     return 1 if failed else 0
 
 
@@ -181,9 +186,6 @@ def _unit(pixels: Any) -> Any:
 
 
 def _write_preview(path: Path, picture: Any, overwrite: bool) -> None:
-    from PIL import Image
+    from skdefocus._pictures import Picture, write_picture
 
-    from skdefocus.io import atomic_path
-
-    with atomic_path(path, overwrite) as temporary:
-        Image.fromarray(picture).save(temporary)
+    write_picture(path, picture / 255, Picture(picture, None, None), overwrite)

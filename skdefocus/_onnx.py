@@ -27,6 +27,8 @@ MAX_SIDE = 1024
 MAX_LEVELS = 1000
 #: Largest logit or feature; beyond it, what is computed of them overflows.
 MAX_ANSWER = 1e12
+#: What ONNX Runtime's errors say when memory runs out; they are of no class of their own.
+NO_MEMORY = ("AllocateRaw", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
         reach = _whole(metadata, "reach", 0, MAX_SIDE)
         _check_signature(session)
         _check_answer(session, len(sigmas), patch_size, stride)
-    except ValueError as error:
+    except (MemoryError, ValueError) as error:
         raise ValueError(f"model {path!r} is no blur-level network: {error}") from None
     return ModelFacts(path, digest, sigmas, patch_size, stride, reach, metadata)
 
@@ -184,6 +186,8 @@ def _answer(
     try:
         found: Any = session.run([output], {"image": np.ascontiguousarray(images)[:, None]})[0]
     except Exception as error:  # ONNX Runtime raises classes of its own, by cause
+        if any(sign in str(error) for sign in NO_MEMORY):
+            raise MemoryError(f"the network needs more memory for {images.shape}") from None
         raise ValueError(f"it does not run on an image: {_first_line(error)}") from None
     rows, columns = ((n - patch_size) // stride + 1 for n in images.shape[1:])
     shape = np.shape(found)
@@ -252,6 +256,8 @@ def run(
     ValueError
         If the network fails, or its answers are not finite or not as many as its metadata promise;
         the message names the file.
+    MemoryError
+        If there is not enough memory for `images`.
     """
     session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
     channels = len(facts.sigmas) if output == "logits" else None

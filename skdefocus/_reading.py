@@ -35,6 +35,16 @@ OPPOSITE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _limit_lock = Lock()
 
 
+def _renew_lock() -> None:
+    """A process forked while another thread reads a header would wait for that thread for ever."""
+    global _limit_lock
+    _limit_lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 class ReadError(ValueError):
     """A file that cannot be read as a photograph; the message names it and says why."""
 

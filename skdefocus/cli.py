@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,18 +41,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well, 1 if a photograph failed, 2 for wrong usage, 130 after Ctrl-C.
+        0 if all went well, 1 if a photograph failed, 2 for wrong usage, 130 after Ctrl-C, 143 after
+        a SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):  # not every terminal can show a σ
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        args = _parser().parse_args(argv)
-        code = int(args.run(args))
-        sys.stdout.flush()
-        return code
+        with _orderly_end():
+            args = _parser().parse_args(argv)
+            code = int(args.run(args))
+            sys.stdout.flush()
+            return code
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
+    except _Terminated:
+        complain("terminated; the files that are there are whole")
+        return 143
     except UsageError as error:
         complain(str(error))
         return 2
@@ -58,8 +65,44 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted; the files that are there are whole")
         return 130
     except BrokenPipeError:  # nobody reads on, as in `skdefocus info | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 1
+    except (MemoryError, OSError) as error:  # such as a standard output on a full disk
+        from skdefocus._batch import say
+
+        complain(say(error))
+        _forget_output()
+        return 1
+
+
+class _Terminated(BaseException):
+    """A SIGTERM came, as from `kill`, `timeout` and the schedulers of clusters."""
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """Let a SIGTERM end this as Ctrl-C does: unfinished files and workers go away."""
+
+    def stop(*_: object) -> NoReturn:
+        raise _Terminated
+
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # only the main thread may set it, and what a caller set stays
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _forget_output() -> None:
+    """What could not be printed is not tried again, and complained about, at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,14 +168,15 @@ def _run_demo(args: argparse.Namespace) -> int:
     overwrite = args.overwrite or args.out == DEMO_FOLDER
     options = _batch.Options(args.out, overwrite=overwrite)
     name = "flower.jpg"
-    try:
-        targets = options.missing(name)
-        with _batch.scratch_folder(args.out) as scratch:
-            sigma = _batch.map_image(
-                load_sample_image(name), targets, make_defocus_pipeline(), scratch, overwrite
-            )
-    except OSError as error:
-        raise UsageError(_batch.say(error)) from None
+    with ExitStack() as stack:
+        try:
+            targets = options.missing(name)
+            scratch = stack.enter_context(_batch.scratch_folder(args.out))
+        except OSError as error:
+            raise UsageError(_batch.say(error)) from None
+        sigma = _batch.map_image(
+            load_sample_image(name), targets, make_defocus_pipeline(), scratch, overwrite
+        )
     print("\n".join(f"wrote {target}" for target in reversed(targets.values())))
     # By levels, which are even in the logarithm of the total blur.
     level = np.log(sigma + 0.5)
@@ -253,8 +297,8 @@ def _map_all(
                 if result.fatal:
                     stopped = "nothing more can be written"
                     break
-        except Exception as error:  # a worker was killed; a photograph's own errors are results
-            stopped = f"a worker died, perhaps for want of memory ({type(error).__name__})"
+        except Exception as error:  # no photograph's own, which are results
+            stopped = f"the workers failed ({_batch.say(error)})"
     if stopped:
         complain(f"stopped, {len(tasks) - done} photographs not done: {stopped}")
     if not args.quiet:

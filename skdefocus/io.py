@@ -23,6 +23,9 @@ __all__ = ["MAX_PIXELS", "ReadError", "atomic_path", "read_image", "write_map", 
 
 StrPath = str | os.PathLike[str]
 
+#: What file systems answer that know no fsync.
+CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+
 
 def read_image(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     """Read a photograph from a file.
@@ -117,7 +120,13 @@ def atomic_path(path: StrPath, overwrite: bool = False) -> Iterator[Path]:
 
 
 def move(temporary: Path, target: Path, overwrite: bool = False) -> None:
-    """Give a finished file its name, in one step; FileExistsError if it may not replace."""
+    """Give a finished file its name, in one step; FileExistsError if it may not replace.
+
+    It is on the disk before it has its name. Else a power cut could leave an empty file of that
+    name, which a resumed batch takes for done; and some file systems say only now that they are
+    full.
+    """
+    _flush(temporary)
     if overwrite:
         os.replace(temporary, target)
         return
@@ -130,6 +139,17 @@ def move(temporary: Path, target: Path, overwrite: bool = False) -> None:
     except OSError:  # a file system without hard links
         _refuse_existing(target)
         os.replace(temporary, target)
+
+
+def _flush(path: Path) -> None:
+    file = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in CANNOT_FLUSH:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        os.close(file)
 
 
 def _refuse_existing(target: Path) -> None:

@@ -383,12 +383,12 @@ def test_progress_is_for_terminals_only(tmp_path, capsys, monkeypatch):
     assert "photo" in run(*arguments, tmp_path / "b", capsys=capsys)[2]
 
 
-def test_a_killed_worker_is_reported(tmp_path, capsys, monkeypatch):
+def test_workers_that_fail_are_reported(tmp_path, capsys, monkeypatch):
     def dies(*_):
-        raise RuntimeError("a worker process was killed")
+        raise RuntimeError("no process can be started")
 
     monkeypatch.setattr(_batch, "run", dies)
     code, _, err = run("map", photo(tmp_path), "--out", tmp_path / "m", capsys=capsys)
     assert code == 1
-    assert "a worker died" in err
+    assert "1 photographs not done: the workers failed" in err
     assert_array_equal(names(tmp_path / "m"), [])

@@ -291,6 +291,19 @@ def test_the_defaults_are_those_that_are_documented():
     np.testing.assert_array_equal(votes.filter(image), described.filter(image))
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_weights_of_a_call_count_for_that_call(own):
+    rng = np.random.default_rng(0)
+    image, guide = rng.random((20, 30)), rng.random((20, 30))
+    first, other = (rng.random((20, 30)) ** 4 for _ in range(2))
+    kernel = GuidedFilter(guide, 3, 1e-2, weights=first if own else None)
+    before = kernel.filter(image)
+    expected = GuidedFilter(guide, 3, 1e-2, weights=other).filter(image)
+    np.testing.assert_array_equal(kernel.filter(image, weights=other), expected)
+    np.testing.assert_array_equal(kernel.filter(image), before)
+    assert abs(expected - before).max() > 0.01
+
+
 def test_windows_whose_votes_vanish_leave_the_mean():
     rng = np.random.default_rng(0)
     image, guide = rng.random((9, 11)), 1e12 * rng.random((9, 11), dtype=np.float32)

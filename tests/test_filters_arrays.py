@@ -46,6 +46,14 @@ def test_float32_agrees_with_float64(channels, eps, kind):
         assert abs(found - exact).max() <= 1e-4
 
 
+def test_an_offset_of_a_float32_guide_costs_no_digits():
+    rng = np.random.default_rng(0)
+    image = rng.random((20, 30), dtype=np.float32)
+    guide = (1000 + rng.random((20, 30))).astype(np.float32)
+    exact = guided_filter(image.astype(float), guide.astype(float), 3, 1e-3)
+    assert abs(guided_filter(image, guide, 3, 1e-3) - exact).max() < 1e-6
+
+
 @given(cases(), st.sampled_from([1e-2, 1e-4, 1e-6]))
 def test_float32_agrees_with_float64_on_anything(case, eps):
     image, guide, radius, _, weights = case

@@ -29,6 +29,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "base: MobileNetV2 at width 0.5": {},
     "MobileNetV2 at width 1.0": {"network": "mobilenetv2"},
     "VGG-like": {"network": "vgg"},
+    "VGG-like, the first three stages half as wide": {"network": "vgg-0.5"},
     "ResNet-18-like": {"network": "resnet18"},
     "ShuffleNetV2": {"network": "shufflenetv2"},
     "levels uniform in σ": {"spacing": "uniform"},
@@ -105,8 +106,8 @@ def main() -> None:
     args = parser.parse_args()
     records = split(args.data)[0]
     rows, models = [], []
-    for number, (name, change) in enumerate(RUNS.items()):
-        run = args.out / f"{number:02d}"
+    for name, change in RUNS.items():
+        run = args.out / name.replace(" ", "-").replace(":", "")
         settings = BASE | change
         only = records["textured"] if settings.pop("crops", None) else None
         if not (run / "model.onnx").exists():

@@ -138,14 +138,14 @@ def mobilenetv2(width: float, abstains: bool = False) -> Network:
     return Network(layers, channels, abstains=abstains)
 
 
-def vgg() -> Network:
+def vgg(widths: tuple[int, ...] = (32, 64, 128), last: int = 128) -> Network:
     """Plain 3×3 convolutions, two before each halving (Simonyan and Zisserman 2015)."""
     layers: list[nn.Module] = []
     channels = 2
-    for out in (32, 64, 128):
+    for out in widths:
         layers += [conv(channels, out, 3), conv(out, out, 3), nn.MaxPool2d(2)]
         channels = out
-    return Network([*layers, conv(channels, channels, 3), conv(channels, channels, 3)], channels)
+    return Network([*layers, conv(channels, last, 3), conv(last, last, 3)], last)
 
 
 class Basic(nn.Module):
@@ -218,6 +218,7 @@ NETWORKS = {
     "mobilenetv2-0.5": lambda: mobilenetv2(0.5),
     "mobilenetv2-0.5-abstains": lambda: mobilenetv2(0.5, abstains=True),
     "vgg": vgg,
+    "vgg-0.5": lambda: vgg((16, 32, 64)),
     "resnet18": resnet18,
     "shufflenetv2": shufflenetv2,
 }

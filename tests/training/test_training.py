@@ -177,8 +177,12 @@ def test_figures_are_those_of_the_answers(data):
     sigmas = level_sigmas()
 
     class Says(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.least = torch.nn.Parameter(torch.tensor(15.0))
+
         def forward(self, x):
-            sureness = 15 + torch.nn.functional.avg_pool2d(x, 32, 8)
+            sureness = self.least + torch.nn.functional.avg_pool2d(x, 32, 8)
             return torch.cat([sureness, torch.zeros_like(sureness).repeat(1, 19, 1, 1)], 1)
 
     figures = training.evaluate(Says(), records, check, sigmas)
