@@ -112,7 +112,7 @@ def main() -> None:
         only = records["textured"] if settings.pop("crops", None) else None
         if not (run / "model.onnx").exists():
             train(args.data, run, epochs=1, steps=args.steps, threads=args.threads, only=only,
-                  **settings)  # fmt: skip
+                  log=False, **settings)  # fmt: skip
         figures = export(run, args.data, run / "model.onnx")
         net = load(run)[0]
         parameters = sum(p.numel() for p in net.parameters())

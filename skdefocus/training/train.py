@@ -173,15 +173,15 @@ def train(
     data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 64, rate: float = 3e-3,
     seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
     spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
-    flips: bool = True, even_flat: bool = False, averaged: bool = True,
+    flips: bool = True, even_flat: bool = False, averaged: bool = True, log: bool = True,
 ) -> None:  # fmt: skip
     """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
 
     Runs on a GPU where PyTorch finds one.
 
     With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
-    used at all. What `flips`, `even_flat` and `averaged` are worth, `benchmarks.accuracy.networks`
-    measures.
+    used at all; `log` writes log.csv, twice per epoch. What `flips`, `even_flat` and `averaged` are
+    worth, `benchmarks.accuracy.networks` measures.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
@@ -260,7 +260,7 @@ def train(
                       optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict(),
                       step=step, network=network, spacing=spacing, rng=torch.get_rng_state(),
                       digest=_digest(data))  # fmt: skip
-            if step % (per_epoch // 2) == 0 or step == total:
+            if log and (step % (per_epoch // 2) == 0 or step == total):
                 row = {"step": step, "minutes": round((time.time() - started) / 60, 1),
                        "train_loss": float(np.mean(losses[-500:])),
                        **evaluate(average.module, records, check, sigmas)}  # fmt: skip
