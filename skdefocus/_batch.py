@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
 import tempfile
 import warnings
 from collections import deque
@@ -164,7 +165,7 @@ def _map_alone(
     refused = before and not options.skip_existing
     again = options if options.overwrite or refused else replace(options, skip_existing=True)
     try:
-        result = next(_parallel([photo], pipeline, scratch, again, n_jobs))
+        (result,) = _parallel([photo], pipeline, scratch, again, n_jobs)  # to its end
     except BrokenExecutor:
         text = "its process died; if of want of memory, use fewer --jobs or a smaller photograph"
         return Result(photo, failure=text)
@@ -182,7 +183,7 @@ def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Resu
             return Result(photo)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = read_image(photo, max_pixels=options.max_pixels)
+            image = read_image(photo, max_pixels=options.max_pixels, mapped=True)
         map_image(image, missing, pipeline, scratch, options.overwrite, options.skip_existing)
     except ReadError as error:
         return Result(photo, failure=str(error).removeprefix(f"cannot read {photo!r}: "))
@@ -202,7 +203,10 @@ def map_image(
     """Map one photograph; all its files are finished before the first gets its name."""
     levels = pipeline[:-1].transform([image])
     sigma: NDArray[np.float32] = pipeline[-1].transform(levels)[0]
-    unfinished = {kind: scratch / target.name for kind, target in targets.items()}
+    # Of a name of its own: what a killed worker left may be there.
+    unfinished = {
+        kind: scratch / f"{secrets.token_hex(8)}{target.suffix}" for kind, target in targets.items()
+    }
     try:
         if "map" in targets:
             write_map(unfinished["map"], sigma)

@@ -19,6 +19,10 @@ from skdefocus._png import check_png
 
 #: Largest photograph that is read without asking for more, in pixels.
 MAX_PIXELS = 250_000_000
+#: TIFF from so many pixels on is read by strips; smaller ones have no need of it.
+LARGE = 16_000_000
+#: Rows that are copied at once.
+ROWS = 256
 #: What is read. Pillow knows more formats, some of which start other programs.
 FORMATS = (
     "PNG", "JPEG", "TIFF", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "PPM",
@@ -49,7 +53,7 @@ class ReadError(ValueError):
     """A file that cannot be read as a photograph; the message names it and says why."""
 
 
-def read(path: str | os.PathLike[str], max_pixels: int) -> NDArray[Any]:
+def read(path: str | os.PathLike[str], max_pixels: int, mapped: bool = False) -> NDArray[Any]:
     """See :func:`skdefocus.io.read_image`."""
     name = os.fspath(path)
     try:
@@ -65,10 +69,11 @@ def read(path: str | os.PathLike[str], max_pixels: int) -> NDArray[Any]:
             magic = file.read(8)
             if not magic:
                 raise ReadError("the file is empty")
-            pixels = _read_tiff(file, max_pixels) if magic.startswith(TIFF_MAGIC) else None
+            is_tiff = magic.startswith(TIFF_MAGIC)
+            pixels = _read_tiff(file, max_pixels, mapped) if is_tiff else None
             if pixels is None:
                 pixels = _read_with_pillow(file, max_pixels)
-            return _finish(pixels)
+            return _finish(pixels, writable=not mapped)
     except Exception as error:  # decoders raise whatever they like on damaged files
         raise ReadError(f"cannot read {name!r}: {_reason(error)}") from error
 
@@ -121,7 +126,7 @@ def _read_with_pillow(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
     image = _open(file, max_pixels)
     pixels = _deep_color(image, file, max_pixels)
     if pixels is None:
-        pixels = np.asarray(_plain(image))
+        pixels = _pixels(_plain(image))
     # After loading, because Pillow turns TIFF itself and then says that it is upright.
     image.load()
     orientation = image.getexif().get(ORIENTATION, 1)
@@ -138,6 +143,23 @@ def _plain(image: Image.Image) -> Image.Image:
         return image.convert("L")
     # Through RGBA, as Pillow warns of palettes with alpha otherwise.
     return image.convert("RGBA" if image.mode in ("P", "PA", "RGBa") else "RGB")
+
+
+def _pixels(image: Image.Image) -> NDArray[Any]:
+    """Values of a picture, copied by rows: NumPy itself would copy all of them three times."""
+    image.load()
+    width, height = image.size
+
+    def rows(start: int) -> NDArray[Any]:
+        return np.asarray(image.crop((0, start, width, min(start + ROWS, height))))
+
+    first = rows(0)
+    if height <= ROWS:
+        return first
+    out = np.empty((height, *first.shape[1:]), first.dtype)
+    for start in range(0, height, ROWS):
+        out[start : start + ROWS] = rows(start)
+    return out
 
 
 def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> NDArray[Any] | None:
@@ -170,8 +192,11 @@ def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> NDArray
     return None
 
 
-def _read_tiff(file: IO[bytes], max_pixels: int) -> NDArray[Any] | None:
-    """First page of a TIFF with more than 8 bits; None where Pillow reads it as well."""
+def _read_tiff(file: IO[bytes], max_pixels: int, mapped: bool) -> NDArray[Any] | None:
+    """First page of a TIFF with more than 8 bits, or a large one; None where Pillow is to read it.
+
+    Large ones are unpacked strip by strip, or not at all if they are `mapped` and not compressed.
+    """
     import tifffile
 
     file.seek(0)
@@ -180,16 +205,20 @@ def _read_tiff(file: IO[bytes], max_pixels: int) -> NDArray[Any] | None:
         _check_size(page.imagewidth, page.imagelength * page.imagedepth, max_pixels)
         if DNG_VERSION in page.tags or page.subfiletype & 1:
             raise ReadError("its first picture is a thumbnail; export it to a plain TIFF first")
-        if page.bitspersample <= 8:
+        large = page.imagewidth * page.imagelength >= LARGE
+        if page.bitspersample <= 8 and not (large and _is_plain(page)):
             return None
         kind = str(page.dtype)
-        if kind not in ("uint16", "float16", "float32", "float64") or page.imagedepth != 1:
+        kinds = ("uint8", "uint16", "float16", "float32", "float64")
+        if kind not in kinds or page.imagedepth != 1:
             raise ReadError(f"TIFF with values of type {kind} is not read; use 8, 16 bits or float")
         if page.photometric not in (0, 1, 2):
             raise ReadError("TIFF with more than 8 bits must be grey or RGB; convert it first")
         separate = page.planarconfig == 2 and page.samplesperpixel > 1
         try:
-            pixels = np.asarray(page.asarray())
+            # What was unpacked into a temporary file would kill the process on a full disk.
+            map_it = mapped and large and page.is_memmappable
+            pixels = np.asarray(page.asarray(out="memmap" if map_it else None))
         except ValueError as error:
             if "imagecodecs" in str(error) and not separate:
                 return None
@@ -205,6 +234,19 @@ def _read_tiff(file: IO[bytes], max_pixels: int) -> NDArray[Any] | None:
     return _upright(pixels, orientation)
 
 
+def _is_plain(page: Any) -> bool:
+    """Whether a page of 8 bits is one that tifffile and Pillow read alike."""
+    return (
+        str(page.dtype) == "uint8"
+        and page.bitspersample == 8
+        and (page.photometric, page.samplesperpixel) in ((1, 1), (2, 3))
+        and page.planarconfig == 1
+        and page.compression in (1, 8, 32946)  # none, deflate
+        and page.fillorder == 1
+        and page.imagedepth == 1
+    )
+
+
 def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
     """Undo the turns and flips 1 to 8 of EXIF; anything else counts as upright."""
     if orientation in (5, 6, 7, 8):
@@ -216,7 +258,8 @@ def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
     return pixels
 
 
-def _finish(pixels: NDArray[Any]) -> NDArray[Any]:
+def _finish(pixels: NDArray[Any], writable: bool = True) -> NDArray[Any]:
+    needs: Any = ["C", "W"] if writable else None
     if pixels.ndim == 3:
         if pixels.shape[2] not in (3, 4):
             raise ReadError(f"it has {pixels.shape[2]} channels; convert it to grey or RGB")
@@ -229,10 +272,10 @@ def _finish(pixels: NDArray[Any]) -> NDArray[Any]:
             raise ReadError("it holds NaN or infinity; replace them first")
         if low < 0 or high > 1:
             raise ReadError(f"floats must be within [0, 1], but span [{low:.6g}, {high:.6g}]")
-        return np.require(pixels, np.float32, ["C", "W"])
+        return np.require(pixels, np.float32, needs)
     if pixels.dtype.itemsize > 2:  # Pillow's mode I: 16-bit PNM and old PNG, or 32 bits
         if pixels.min() < 0 or pixels.max() > np.iinfo(np.uint16).max:
             raise ReadError("integers of 32 bits are not read; convert it to 8 or 16 bits")
-        return np.require(pixels, np.uint16, ["C", "W"])
+        return np.require(pixels, np.uint16, needs)
     # Pillow's memory is read-only.
-    return np.require(pixels, pixels.dtype.newbyteorder("="), ["C", "W"])
+    return np.require(pixels, pixels.dtype.newbyteorder("="), needs)

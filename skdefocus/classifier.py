@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise, product
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -16,19 +15,17 @@ from sklearn.utils.validation import check_memory
 
 from skdefocus import _onnx
 from skdefocus._base import ImageTransformer, each, threads_each
+from skdefocus._dense import dense
 from skdefocus._validation import as_array, check_choice, check_image, check_int, check_sequence
-from skdefocus.records import LevelGrid, PatchGrid, windows
+from skdefocus.records import LevelGrid, PatchGrid
 
 __all__ = ["BlurLevelClassifier"]
 
 #: A last layer: weights (n_levels, n_features) and bias (n_levels,).
 Head = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-#: Dense inference works through an image in tiles of this side, in pixels, so that its memory
-#: does not grow with the image.
-TILE = 1024
-#: Mirrored surroundings that dense inference gives to the patches at an image's border, in pixels.
-FRAME = 32
+#: Rows of an image that are hashed at once.
+HASH_ROWS = 256
 
 
 class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[misc]
@@ -212,7 +209,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
         infer = check_memory(self.memory).cache(
-            _infer, ignore=["padded", "facts", "batch_size", "n_threads", "providers"]
+            _infer, ignore=["grid", "facts", "batch_size", "n_threads", "providers"]
         )
         return each(
             self.n_jobs, _level_grid, X, infer, facts, self.memory is not None, self.inference,
@@ -303,33 +300,27 @@ def _are_records(X: Any) -> bool:
 
 
 def _level_grid(
-    grid: PatchGrid,
-    infer: Any,
-    facts: _onnx.ModelFacts,
-    cached: bool,
-    inference: str,
-    head: Head | None,
-    *settings: Any,
+    grid: PatchGrid, infer: Any, facts: _onnx.ModelFacts, cached: bool, *settings: Any
 ) -> LevelGrid:
-    # joblib would take its own hash of the pixels, which is three times as slow.
-    pixels = (
-        (grid.padded.shape, hashlib.sha256(np.ascontiguousarray(grid.padded).data).hexdigest())
-        if cached
-        else None
-    )
-    key = facts.digest, pixels
-    proba = infer(grid.padded, grid.shape, grid.step, key, inference, head, facts, *settings)
+    key = (facts.digest, _digest(grid.image), grid.patch_size, grid.step) if cached else None
+    proba = infer(grid, facts, key, *settings)
     return LevelGrid(grid.image, proba, np.array(facts.sigmas), grid.step, grid.stacked)
 
 
+def _digest(image: NDArray[Any]) -> tuple[Any, ...]:
+    """What a cache knows an image by; joblib's own hash of the pixels is three times as slow."""
+    sha = hashlib.sha256()
+    for start in range(0, len(image), HASH_ROWS):
+        sha.update(np.ascontiguousarray(image[start : start + HASH_ROWS]).data)
+    return image.shape, image.dtype.str, sha.hexdigest()
+
+
 def _infer(
-    padded: NDArray[np.float32],
-    shape: tuple[int, int],
-    step: int,
-    key: Any,  # what the cache knows network and pixels by
+    grid: PatchGrid,
+    facts: _onnx.ModelFacts,
+    key: Any,  # what the cache knows network and image by
     inference: str,
     head: Head | None,
-    facts: _onnx.ModelFacts,
     batch_size: int,
     n_threads: int,
     providers: tuple[str, ...] | None,
@@ -343,62 +334,12 @@ def _infer(
         return softmax(features @ head[0].T + head[1])
 
     if inference == "dense":
-        return _dense(padded, shape, step, facts, answer)
-    view = windows(padded, shape, facts.patch_size, step)
+        return dense(grid, facts, answer)
+    patches, shape = grid.patches, grid.shape
     out = np.empty((*shape, len(facts.sigmas)), np.float32)
     flat = out.reshape(-1, len(facts.sigmas))
     for start in range(0, len(flat), batch_size):
         # Only one batch of patches is ever copied out of the view.
         at = np.unravel_index(np.arange(start, min(start + batch_size, len(flat))), shape)
-        flat[start : start + batch_size] = answer(view[at])[:, 0, 0]
+        flat[start : start + batch_size] = answer(patches[at])[:, 0, 0]
     return out
-
-
-def _dense(
-    padded: NDArray[np.float32],
-    shape: tuple[int, int],
-    step: int,
-    facts: _onnx.ModelFacts,
-    answer: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-) -> NDArray[np.float32]:
-    """Answers for all windows from passes over tiles of the whole image.
-
-    A step below the network's stride takes one pass per shift; a larger one leaves answers out.
-    """
-    stride, size = facts.stride, facts.patch_size
-    halo, frame = -(-facts.reach // stride), FRAME // stride
-    out = np.empty((*shape, len(facts.sigmas)), np.float32)
-    shifts, skip = max(1, stride // step), max(1, step // stride)
-    tile = max(1, TILE // (stride * skip))
-
-    def spans(cells: int, shift: int) -> Iterator[tuple[slice, slice, slice]]:
-        """Cells of a tile, pixels to read for them, and where the answers stand in the result."""
-        count = -(-cells // tile)
-        edges = [cells * i // count for i in range(count + 1)]
-        for first, last in pairwise(edges):
-            low, high = first * skip, (last - 1) * skip + 1  # in windows of the network
-            start, stop = max(low - halo, -frame), min(high + halo, (cells - 1) * skip + 1 + frame)
-            origin = shift * step
-            pixels = slice(origin + start * stride, origin + (stop - 1) * stride + size)
-            yield slice(first, last), pixels, slice(low - start, high - start, skip)
-
-    for a, b in product(*(range(min(shifts, n)) for n in shape)):
-        part = out[a::shifts, b::shifts]
-        for down, across in product(
-            *(spans(n, s) for n, s in zip(part.shape, (a, b), strict=False))
-        ):
-            (rows, top, keep_rows), (columns, left, keep_columns) = down, across
-            answers = answer(framed(padded, top, left)[None])[0]
-            part[rows, columns] = answers[keep_rows, keep_columns]
-    return out
-
-
-def framed(image: NDArray[np.float32], rows: slice, columns: slice) -> NDArray[np.float32]:
-    """Part of an image that goes on, mirrored, beyond its borders; copied only there."""
-    spans, pads = [], []
-    for span, length in ((rows, image.shape[0]), (columns, image.shape[1])):
-        low, high = max(span.start, 0), min(span.stop, length)
-        spans.append(slice(low, high))
-        pads.append((low - span.start, span.stop - high))
-    part = image[spans[0], spans[1]]
-    return np.pad(part, pads, mode="symmetric") if np.any(pads) else part

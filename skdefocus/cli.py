@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -283,7 +284,12 @@ def _map_all(
     silent = args.quiet or not sys.stderr.isatty()
     done = written = skipped = 0
     stopped = ""
-    with tqdm(total=len(tasks), unit="photo", leave=False, disable=silent) as bar:
+    with (
+        warnings.catch_warnings(),
+        tqdm(total=len(tasks), unit="photo", leave=False, disable=silent) as bar,
+    ):
+        # After a stop, joblib would say that work was left undone.
+        warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
         try:
             for result in _batch.run(tasks, pipeline, scratch, options, n_jobs):
                 done += 1

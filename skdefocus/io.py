@@ -7,7 +7,6 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from skdefocus._reading import MAX_PIXELS, ReadError, read
+from skdefocus._reading import MAX_PIXELS, ROWS, ReadError, read
 from skdefocus._validation import check_int, check_map, check_real
 
 __all__ = ["MAX_PIXELS", "ReadError", "atomic_path", "read_image", "write_map", "write_scaled_png"]
@@ -27,7 +26,9 @@ StrPath = str | os.PathLike[str]
 CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
 
-def read_image(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+def read_image(
+    path: StrPath, *, max_pixels: int = MAX_PIXELS, mapped: bool = False
+) -> NDArray[Any]:
     """Read a photograph from a file.
 
     PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP and PNM, whatever the file's name ends in.
@@ -39,6 +40,10 @@ def read_image(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     max_pixels : int, default=250_000_000
         Files with more pixels are refused before they are decoded: some hundred bytes can ask for
         all the memory there is.
+    mapped : bool, default=False
+        Leave the values of an uncompressed TIFF of 16 megapixels or more in the file, from where
+        they are read as parts of the array are used, which is then read-only. The file must stay
+        as it is meanwhile. Others are read as without it.
 
     Returns
     -------
@@ -66,7 +71,7 @@ def read_image(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     >>> skdefocus.io.read_image(f"{skimage.data_dir}/coins.png").shape
     (303, 384)
     """
-    return read(path, check_int(max_pixels, "max_pixels", 1))
+    return read(path, check_int(max_pixels, "max_pixels", 1), mapped)
 
 
 @contextmanager
@@ -189,13 +194,22 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
     suffix = Path(path).suffix.lower()
     if suffix not in (".tif", ".tiff", ".npy"):
         raise ValueError(f"path must end in .tif, .tiff or .npy, got {os.fspath(path)!r}")
-    buffer = BytesIO()
-    if suffix == ".npy":
-        np.save(buffer, values, allow_pickle=False)
-    else:
-        text = "Blur in pixels: standard deviation sigma of the equivalent Gaussian"
-        Image.fromarray(values).save(buffer, format="TIFF", tiffinfo={270: text})
-    _write(path, buffer, overwrite)
+    with atomic_path(path, overwrite) as temporary, open(temporary, "r+b") as file:
+        if suffix == ".npy":
+            head = np.lib.format.header_data_from_array_1_0(values)
+            np.lib.format.write_array_header_1_0(file, head)
+        else:
+            import tifffile
+
+            text = "Blur in pixels: standard deviation sigma of the equivalent Gaussian"
+            place: Any = tifffile.imwrite(
+                temporary, shape=values.shape, dtype=values.dtype, photometric="minisblack",
+                description=text, metadata=None, software=None, returnoffset=True,
+            )  # fmt: skip
+            file.seek(place[0])
+        # By Python and not by NumPy, whose error does not tell that the disk is full.
+        for start in range(0, len(values), ROWS):
+            file.write(values[start : start + ROWS].data)
 
 
 def write_scaled_png(
@@ -243,14 +257,9 @@ def write_scaled_png(
     text.add_text(
         "Description", f"Blur: standard deviation sigma in pixels = value / sigma_scale ({scale:g})"
     )
-    grey = np.rint(values * np.float32(scale)).astype(np.uint16)
-    buffer = BytesIO()
-    Image.fromarray(grey).save(buffer, format="PNG", pnginfo=text)
-    _write(path, buffer, overwrite)
-
-
-def _write(path: StrPath, content: BytesIO, overwrite: bool) -> None:
-    # Encoded in memory first: on a full disk, Pillow takes a part of a TIFF for the whole of it,
-    # and NumPy's error does not tell that the disk is full.
+    grey = np.empty(values.shape, np.uint16)
+    for start in range(0, len(values), ROWS):
+        part = values[start : start + ROWS] * np.float32(scale)
+        grey[start : start + ROWS] = np.rint(part, out=part)
     with atomic_path(path, overwrite) as temporary:
-        temporary.write_bytes(content.getbuffer())
+        Image.fromarray(grey).save(temporary, format="PNG", pnginfo=text)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from skdefocus._base import ImageTransformer
-from skdefocus._validation import check_images, check_int, check_photograph, to_grey
+from skdefocus._validation import check_images, check_int, check_photograph
 from skdefocus.records import PatchGrid
 
 __all__ = ["PatchExtractor"]
@@ -88,33 +86,6 @@ class PatchExtractor(ImageTransformer):
         patch_size, step = int(self.patch_size), int(self.step)
         images, stacked = check_images(X)
         return [
-            extract(check_photograph(image, f"X[{i}]"), patch_size, step, stacked)
+            PatchGrid(check_photograph(image, f"X[{i}]"), patch_size, step, stacked)
             for i, image in enumerate(images)
         ]
-
-
-def extract(image: Any, patch_size: int, step: int, stacked: bool = False) -> PatchGrid:
-    """Pad a checked image symmetrically so that each cell's patch is centred on the cell.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W) or (H, W, 3)
-        Kept in the record as it is, not copied.
-    patch_size, step : int
-        In pixels, 1 ≤ `step` ≤ `patch_size`; not checked.
-    stacked : bool
-        Whether the image was a row of an array.
-
-    Returns
-    -------
-    PatchGrid
-    """
-    before = (patch_size - step) // 2
-
-    def pads(length: int) -> tuple[int, int]:
-        end = (-(-length // step) - 1) * step + patch_size
-        return before, end - before - length
-
-    height, width = image.shape[:2]
-    padded = np.pad(to_grey(image), (pads(height), pads(width)), mode="symmetric")
-    return PatchGrid(image, padded, patch_size, step, stacked)

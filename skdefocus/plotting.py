@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._validation import check_image, check_map, check_real
+from skdefocus._validation import check_map, check_photograph, check_real, scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,9 +98,10 @@ def show_map(
         ax = figure.add_subplot()
     ax.set_axis_off()
     if photograph is not None:
-        if photograph.ndim == 3:
-            photograph = photograph.mean(axis=2)
-        ax.imshow(photograph, cmap="gray", vmin=0, vmax=1)
+        grey = scaled(photograph)
+        if grey.ndim == 3:
+            grey = grey.mean(axis=2)
+        ax.imshow(grey, cmap="gray", vmin=0, vmax=1)
     drawn = ax.imshow(values, cmap=cmap, vmin=0, vmax=top, alpha=alpha)
     if colorbar:
         bar = ax.figure.colorbar(drawn, ax=ax, extend=_extend(values, top), pad=0.02)
@@ -145,14 +146,15 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
     photograph = _check_photograph(image, values)
     height, width = values.shape
     shrink = max(1, math.ceil(max(height / PANEL[1], width / PANEL[0]) / (2 * DPI)))
-    top = _upper_end(values)
+    small = _shrink(values, shrink)
+    top = _upper_end(small)
     panels: list[tuple[str, Float, dict[str, Any], str | None]] = [
-        ("Photograph", _shrink(photograph, shrink), {"cmap": "gray", "vmax": 1}, None),
+        ("Photograph", scaled(_shrink(photograph, shrink)), {"cmap": "gray", "vmax": 1}, None),
         (
             "Blur σ (pixels, 0 is in focus)",
-            _shrink(values, shrink),
+            small,
             {"cmap": CMAP, "vmax": top},
-            _extend(values, top),
+            _extend(small, top),
         ),
     ]
     if confidence is not None:
@@ -208,7 +210,7 @@ def _extent(pixels: Any, sigma: Float) -> tuple[float, float, float, float]:
     return 0, max(width, columns * step), max(height, rows * step), 0
 
 
-def _shrink(pixels: Float, factor: int) -> Float:
+def _shrink(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
     """Every n-th pixel: matplotlib would otherwise hold the colours of all of them in float64."""
     return pixels if factor == 1 else pixels[::factor, ::factor]
 
@@ -223,8 +225,8 @@ def _extend(sigma: Float, top: float) -> str:
     return "max" if float(np.nanmax(sigma, initial=0)) > top * 1.001 else "neither"
 
 
-def _check_photograph(image: ArrayLike, sigma: Float) -> Float:
-    photograph = check_image(image)
+def _check_photograph(image: ArrayLike, sigma: Float) -> NDArray[Any]:
+    photograph = check_photograph(image)
     if photograph.shape[:2] != sigma.shape:
         raise ValueError(
             f"image must have the map's size, sigma's {sigma.shape}, got {photograph.shape[:2]}"

@@ -7,10 +7,13 @@ pipeline, so the image and the grid travel with the sample itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from skdefocus._validation import to_grey
 
 __all__ = ["LevelGrid", "PatchGrid"]
 
@@ -26,9 +29,6 @@ class PatchGrid:
     ----------
     image : ndarray of shape (H, W) or (H, W, 3)
         As it came, without alpha: bool, uint8, uint16, or float in [0, 1].
-    padded : ndarray of shape (H', W'), float32
-        Its grey values with symmetric borders, such that patch (i, j) begins at row ``i * step``
-        and column ``j * step``.
     patch_size, step : int
         In pixels.
     stacked : bool
@@ -36,7 +36,6 @@ class PatchGrid:
     """
 
     image: NDArray[Any]
-    padded: NDArray[np.float32]
     patch_size: int
     step: int
     stacked: bool = False
@@ -46,6 +45,21 @@ class PatchGrid:
         """Rows and columns of the grid."""
         height, width = self.image.shape[:2]
         return -(-height // self.step), -(-width // self.step)
+
+    @property
+    def before(self) -> int:
+        """Pixels by which the first patch begins before the image, above and to the left."""
+        return (self.patch_size - self.step) // 2
+
+    @cached_property
+    def padded(self) -> NDArray[np.float32]:
+        """Grey values with symmetric borders, made when first asked for.
+
+        Patch (i, j) begins at row ``i * step`` and column ``j * step``; shape (H', W').
+        """
+        ends = ((n - 1) * self.step + self.patch_size - self.before for n in self.shape)
+        rows, columns = (slice(-self.before, end) for end in ends)
+        return mirrored(self.image, rows, columns)
 
     @property
     def patches(self) -> NDArray[np.float32]:
@@ -114,6 +128,31 @@ class LevelGrid:
             f"LevelGrid({rows}x{columns} cells of {self.step} px, {len(self.sigmas)} levels, "
             f"image {'x'.join(map(str, self.image.shape))})"
         )
+
+
+def mirrored(image: NDArray[Any], rows: slice, columns: slice) -> NDArray[np.float32]:
+    """Grey values of a part of an image that goes on, mirrored, beyond its borders.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3)
+        Checked.
+    rows, columns : slice
+        With start and stop, which may lie beyond the image. The part that lies within must be
+        the whole image's or at least as long as what lies beyond.
+
+    Returns
+    -------
+    ndarray, float32
+        Shares memory with `image` only if that is grey float32 and nothing lies beyond.
+    """
+    within, beyond = [], []
+    for span, length in zip((rows, columns), image.shape, strict=False):
+        low, high = max(span.start, 0), min(span.stop, length)
+        within.append(slice(low, high))
+        beyond.append((low - span.start, span.stop - high))
+    grey = to_grey(image[within[0], within[1]])
+    return np.pad(grey, beyond, mode="symmetric") if np.any(beyond) else grey
 
 
 def windows(

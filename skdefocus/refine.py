@@ -263,15 +263,19 @@ def fill(
     common /= common.sum()
     radius = max(weights.shape)
     while True:
-        found = tempered * (common + np.float32(RARE / n))
+        # In place, for these are the largest arrays of all.
+        found = np.broadcast_to(common, proba.shape) + np.float32(RARE / n)
+        found *= tempered
         found /= found.sum(axis=-1, keepdims=True)
         if radius <= smallest:
             return np.asarray(found @ np.arange(n, dtype=np.float32))
         radius = max(radius // SHRINK, smallest)
-        near = guided_filter(found, guide, radius, eps, weights=weights)
+        near = guided_filter(found, guide, radius, eps, weights=weights, out=found)
         np.maximum(near, 0, out=near)
         near *= np.float32(NEAR) / near.sum(axis=-1, keepdims=True)
-        common = near + np.float32(1 - NEAR) * common
+        common *= np.float32(1 - NEAR)
+        near += common
+        common = near
 
 
 def cell_means(image: NDArray[Any], step: int) -> Float:

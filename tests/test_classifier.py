@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import skdefocus as sd
-from skdefocus import _onnx, classifier
+from skdefocus import _dense, _onnx
 from skdefocus.datasets import sample_photographs
 from skdefocus.synthesis import blur
 
@@ -82,7 +82,7 @@ def test_tiles_equal_the_whole(monkeypatch, step):
     image = [np.hstack([PHOTO, blur(PHOTO, 2.0)])]
     grids = sd.PatchExtractor(step=step).transform(image)
     whole = sd.BlurLevelClassifier(n_threads=1).transform(grids)[0]
-    monkeypatch.setattr(classifier, "TILE", 128)
+    monkeypatch.setattr(_dense, "TILE", 128)
     tiled = sd.BlurLevelClassifier(n_threads=1).transform(grids)[0]
     assert_allclose(tiled.proba, whole.proba, atol=1e-4)
 

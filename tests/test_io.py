@@ -12,6 +12,8 @@ import tifffile
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageCms
 
+import skdefocus as sd
+from skdefocus import _reading
 from skdefocus.io import MAX_PIXELS, ReadError, read_image
 
 RNG = np.random.default_rng(0)
@@ -163,6 +165,85 @@ def test_symbolic_link(tmp_path):
 @pytest.mark.parametrize("size", [(1, 40), (40, 1), (1, 1)])
 def test_thin_pictures(tmp_path, size):
     assert read_image(saved(tmp_path, np.zeros(size, np.uint8))).shape == size
+
+
+# --- large TIFF ----------------------------------------------------------------------------------
+
+LARGE = {
+    "plain": {},
+    "strips": {"rowsperstrip": 5},
+    "big-endian": {"byteorder": ">"},
+    "deflated strips": {"compression": "zlib", "rowsperstrip": 5},
+    "deflated tiles": {"compression": "zlib", "tile": (16, 16), "predictor": True},
+    "planes": {"planarconfig": "separate"},
+}
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """What is done with large TIFF, done with small ones; photographs of many strips."""
+    monkeypatch.setattr(_reading, "LARGE", 1)
+    monkeypatch.setattr(_reading, "ROWS", 7)
+    rng = np.random.default_rng(1)
+    return [
+        rng.integers(0, 256, (70, 50, 3), np.uint8),
+        rng.integers(0, 256, (70, 50), np.uint8),
+        rng.integers(0, 65536, (70, 50, 3), np.uint16),
+        rng.random((70, 50)).astype(np.float32),
+    ]
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_large_tiff_by_strips_is_what_it_is_as_a_whole(tmp_path, large, kind):
+    path = tmp_path / "photo.tif"
+    for pixels in large:
+        if pixels.ndim == 2 and kind == "planes":
+            continue
+        if pixels.dtype == np.float32 and "predictor" in LARGE[kind]:
+            continue  # needs a package that is not required
+        photometric = "rgb" if pixels.ndim == 3 else "minisblack"
+        stored = np.moveaxis(pixels, -1, 0) if kind == "planes" else pixels
+        tifffile.imwrite(path, stored, photometric=photometric, metadata=None, **LARGE[kind])
+        for mapped in (True, False):
+            found = read_image(path, mapped=mapped)
+            assert found.dtype == pixels.dtype
+            assert_array_equal(found, pixels)
+        assert found.flags.writeable
+
+
+def test_an_uncompressed_large_tiff_stays_in_the_file(tmp_path, large):
+    path = tmp_path / "photo.tif"
+    tifffile.imwrite(path, large[0], photometric="rgb")
+    found = read_image(path, mapped=True)
+    base = found
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap)
+    assert not found.flags.writeable
+    kept = found.copy()
+    del found, base  # the next opens the file anew
+    upright = Image.open(path)
+    upright.save(tmp_path / "turned.tif", tiffinfo={274: 6})
+    assert_array_equal(read_image(tmp_path / "turned.tif", mapped=True), np.rot90(kept, -1))
+
+
+def test_the_map_of_a_mapped_photograph_is_the_same(tmp_path, large):
+    path = tmp_path / "photo.tif"
+    for pixels in large:
+        tifffile.imwrite(path, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
+        mapped = sd.defocus_map(read_image(path, mapped=True))
+        assert_array_equal(mapped, sd.defocus_map(pixels))
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_large_tiff_that_is_cut_off(tmp_path, large, kind):
+    path = tmp_path / "photo.tif"
+    pixels = np.moveaxis(large[0], -1, 0) if kind == "planes" else large[0]
+    tifffile.imwrite(path, pixels, photometric="rgb", metadata=None, **LARGE[kind])
+    path.write_bytes(path.read_bytes()[: -len(path.read_bytes()) // 4])
+    for mapped in (True, False):
+        with pytest.raises(ReadError, match="cannot read"):
+            read_image(path, mapped=mapped)
 
 
 # --- what is refused ---------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdefocus import LevelGrid, PatchGrid
-from skdefocus.records import windows
+from skdefocus.records import mirrored, windows
 
 SIGMAS = np.concatenate([[0], np.geomspace(0.3, 8, 19)])
 
@@ -95,10 +95,19 @@ def test_windows_begin_every_step(height, width, size, step, cut):
     assert_array_equal(view[i, j], expected)
 
 
+@given(st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
+def test_an_image_goes_on_mirrored_for_ever(length, before, after):
+    image = np.random.default_rng(0).random((length, 3), np.float32)
+    rows = np.arange(-before, length + after)
+    found = mirrored(image, slice(-before, length + after), slice(1, 3))
+    there_and_back = np.concatenate([image, image[::-1]])
+    assert_array_equal(found, there_and_back[rows % (2 * length), 1:])
+
+
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_patch_grid_counts_cells_and_not_pixels(channels):
     image = np.zeros((17, 40, *channels), np.float32)
-    grid = PatchGrid(image, np.zeros((40, 56), np.float32), 24, 8)
+    grid = PatchGrid(image, 24, 8)
     assert grid.shape == (3, 5)
     assert grid.patches.shape == (3, 5, 24, 24)
     assert grid.stacked is False
