@@ -384,7 +384,7 @@ def test_every_row_of_the_documentation_has_its_test():
     page = here.parent / "docs" / "inputs.md"
     if not page.exists():
         pytest.skip("the documentation is not part of this archive")
-    files = ("test_io.py", "test_io_output.py", "test_cli.py", "test_onnx.py")
+    files = ("test_io.py", "test_io_output.py", "test_cli.py", "test_faults.py", "test_onnx.py")
     code = "".join((here / name).read_text(encoding="utf-8") for name in files)
     lines = page.read_text(encoding="utf-8").splitlines()
     rows = [line.split("|")[-2] for line in lines if line.startswith("|")]
