@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import multiprocessing
 import os
 import secrets
+import signal
 import tempfile
+import threading
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -173,8 +176,19 @@ def _map_alone(
     return replace(result, written=result.written or finished)
 
 
+def leave_ctrl_c_to_the_main_process() -> None:
+    """In a worker, ignore SIGINT, which a terminal sends to all: the main process ends the workers.
+
+    Else it may hit a worker between two photographs, which then prints a traceback.
+    """
+    in_worker = multiprocessing.current_process().name != "MainProcess"
+    if in_worker and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Result:
     """Map one file; never raises, because the others are to go on."""
+    leave_ctrl_c_to_the_main_process()
     # What matters of a damaged file is raised as well.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:

@@ -50,7 +50,7 @@ def start(command):
 
 def end(process):
     out, err = process.communicate(timeout=HANG)
-    assert "Traceback" not in err
+    assert "Traceback" not in err, err
     return process.returncode, out.splitlines(), err.splitlines()
 
 

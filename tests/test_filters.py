@@ -68,8 +68,11 @@ def test_a_constant_stays(case, level, switches):
         edge_aware=edge_aware,
         variance_weighted=variance_weighted,
     )
-    # The fits' slopes are rounding errors divided by variance + eps, which can be small.
-    np.testing.assert_allclose(found, level, rtol=1e-5, atol=1e-5)
+    # The fits' slopes are rounding errors divided by variance + eps, which can be small: smallest
+    # where `edge_aware` divides eps, and a few pixels with weight leave most directions without
+    # variance.
+    close = max(1e-5, 1e-7 / eps) if edge_aware and weights is not None else 1e-5
+    np.testing.assert_allclose(found, level, rtol=close, atol=close)
     flat = box_mean(np.full_like(image, level), radius, weights=weights)
     np.testing.assert_allclose(flat, level, rtol=1e-12)
 
