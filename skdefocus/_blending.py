@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,25 @@ from skdefocus.filters import GuidedFilter
 Float = NDArray[np.float32]
 Index = NDArray[np.intp]
 
-#: Blurs tried on one frame to see whether it becomes another: triangles of half-widths 2, 4, 8 ...
-#: pixels, which are close to Gaussians of σ = 0.7, 1.6, 3.2, 6.5, 13 and 26 pixels.
-TRIALS = 6
-#: Detail is averaged over such triangles, the number of the doublings of their width, the wide one
-#: with less say: next to an edge there may be no detail of its own.
-DETAIL_WINDOW, WIDE_WINDOW, WIDE_DETAIL = 2, 4, 0.1
+#: σ in pixels of the Gaussians that one frame is blurred by to see whether it becomes another.
+TRIALS = (0.7, 1.2, 2.0, 3.0, 4.5)
+#: σ in pixels of the windows over which detail and mismatch are averaged.
+DETAIL_WINDOW, MISMATCH_WINDOW = 2.0, 1.0
+#: Say of the detail in windows four times as wide: next to an edge there may be none of its own.
+WIDE_DETAIL = 0.1
 #: Mean of the squared modified Laplacian of white noise of variance 1: 12 + 24 / π.
 LAPLACIAN_GAIN = 20.0
 #: Say of the energies of detail beside that of the mismatches.
-DETAIL_SHARE = 0.15
+DETAIL_SHARE = 0.3
+#: Say of the plain difference from the composite. A frame blurred by more than the trials is far
+#: from the composite's blurs and its own blurs are as far from the composite: no other vote counts.
+NEAR_SHARE = 0.25
 #: Regularisation of the guided filters in squared intensity.
 EPS = 1e-2
 #: Say of the surroundings against a pixel's own evidence, which is at most 1.
 PRIOR = 0.05
 #: Radii of the wide windows, widest first, in those of the narrow ones.
-WIDER = (128, 16)
+WIDER = (64, 8)
 
 
 class Contest:
@@ -69,44 +72,22 @@ def detail(grey: Float, noise: float) -> Float:
     energy = np.abs(ndimage.correlate1d(grey, kernel, axis=0, mode="reflect"))
     energy += np.abs(ndimage.correlate1d(grey, kernel, axis=1, mode="reflect"))
     energy *= energy
-    means = [energy, *blurred(energy, WIDE_WINDOW)]
-    mean = means[DETAIL_WINDOW]
-    mean += np.float32(WIDE_DETAIL) * means[WIDE_WINDOW]
-    mean += np.float32(LAPLACIAN_GAIN * noise**2)
-    return np.log(mean, out=mean)
+    mean = ndimage.gaussian_filter(energy, DETAIL_WINDOW)
+    mean += np.float32(WIDE_DETAIL) * ndimage.gaussian_filter(energy, 4 * DETAIL_WINDOW)
+    return np.log(mean + np.float32(LAPLACIAN_GAIN * noise**2))
 
 
-def spread(image: Float, step: int) -> Float:
-    """Weighted mean of every pixel and those `step` pixels off, 1 2 1 along both axes, mirrored."""
-    for axis in (0, 1):
-        wide = image * np.float32(0.5)
-        out, x = (wide, image) if axis == 0 else (wide.T, image.T)
-        s, quarter = min(step, len(x)), np.float32(0.25)
-        x = x * quarter
-        out[s:] += x[:-s]
-        out[:s] += x[:s][::-1]
-        out[:-s] += x[s:]
-        out[-s:] += x[-s:][::-1]
-        image = wide
-    return image
+def blurred(grey: Float) -> Iterator[Float]:
+    """The trials: the image blurred more and more."""
+    return (ndimage.gaussian_filter(grey, sigma) for sigma in TRIALS)
 
 
-def blurred(grey: Float, count: int = TRIALS) -> Iterator[Float]:
-    """The image blurred more and more: every turn doubles the width of the triangle."""
-    for turn in range(count):
-        grey = spread(grey, 2**turn)
-        yield grey
-
-
-def mismatch(trials: Iterable[Float], seen: Float, noise: float) -> Float:
-    """Log of how badly the best trial explains what is seen, averaged over 3×3 pixels."""
+def mismatch(trials: Sequence[Float] | Iterator[Float], seen: Float, noise: float) -> Float:
+    """Log of how badly the best trial explains what is seen, averaged over a small window."""
     least = np.full(seen.shape, np.inf, np.float32)
     for trial in trials:
-        difference = trial - seen
-        difference *= difference
-        np.minimum(least, spread(difference, 1), out=least)
-    least += np.float32(noise**2)
-    return np.log(least, out=least)
+        np.minimum(least, ndimage.gaussian_filter((trial - seen) ** 2, MISMATCH_WINDOW), out=least)
+    return np.log(least + np.float32(noise**2))
 
 
 def settle(
