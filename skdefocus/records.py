@@ -146,13 +146,18 @@ def mirrored(image: NDArray[Any], rows: slice, columns: slice) -> NDArray[np.flo
     ndarray, float32
         Shares memory with `image` only if that is grey float32 and nothing lies beyond.
     """
-    within, beyond = [], []
+    within, indices = [], []
     for span, length in zip((rows, columns), image.shape, strict=False):
         low, high = max(span.start, 0), min(span.stop, length)
         within.append(slice(low, high))
-        beyond.append((low - span.start, span.stop - high))
+        # np.pad has done this wrong before NumPy 2, where more lies beyond than within.
+        there = np.arange(span.start, span.stop) % (2 * length)
+        indices.append(np.minimum(there, 2 * length - 1 - there) - low)
     grey = to_grey(image[within[0], within[1]])
-    return np.pad(grey, beyond, mode="symmetric") if np.any(beyond) else grey
+    for axis, index in enumerate(indices):
+        if len(index) != grey.shape[axis]:
+            grey = grey.take(index, axis)
+    return grey
 
 
 def windows(

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bfloat16", action="store_true", help="multiply in half precision")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     crops, model = args.out / "crops.npy", args.out / "model.onnx"
@@ -34,7 +35,7 @@ def main() -> None:
         )  # fmt: skip
     train.train(
         crops, args.out, network=args.network, epochs=args.epochs, seed=args.seed,
-        threads=args.threads,
+        threads=args.threads, bfloat16=args.bfloat16,
     )  # fmt: skip
     export.export(args.out, crops, model)
     card.write(model, args.check, "report", args.out / "MODEL_CARD.md")

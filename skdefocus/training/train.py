@@ -174,10 +174,13 @@ def train(
     seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
     spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
     flips: bool = True, even_flat: bool = False, averaged: bool = True, log: bool = True,
+    bfloat16: bool = False,
 ) -> None:  # fmt: skip
     """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
 
-    Runs on a GPU where PyTorch finds one.
+    Runs on a GPU where PyTorch finds one. `bfloat16` multiplies in that type, which is faster where
+    the processor can: 1.3 times for `vgg-0.5` and twice for `vgg` with AVX-512, slower for
+    MobileNetV2's depthwise layers.
 
     With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
     used at all; `log` writes log.csv, twice per epoch. What `flips`, `even_flat` and `averaged` are
@@ -245,7 +248,9 @@ def train(
         for i, (x, y) in enumerate(bar):
             if epoch * per_epoch + i < step:  # resumed within this epoch
                 continue
-            value = measure(net(x.to(device)), y.to(device))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                logits = net(x.to(device))
+            value = measure(logits.float(), y.to(device))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
@@ -304,6 +309,7 @@ def main() -> None:
     parser.add_argument("--loss", choices=LOSSES, default="cross_entropy")
     parser.add_argument("--spacing", choices=SPACINGS, default="visible")
     parser.add_argument("--steps", type=int, help="per epoch, on so many crops only")
+    parser.add_argument("--bfloat16", action="store_true", help="multiply in half precision")
     parser.add_argument("--start", type=Path, help="checkpoint.pt of a run to go on from")
     args = vars(parser.parse_args())
     train(args.pop("data"), args.pop("out"), **args)
