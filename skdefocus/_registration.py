@@ -14,11 +14,15 @@ Matrix = NDArray[np.float64]
 COARSEST = 64
 #: Steps per level at most, and the motion in pixels at which they end.
 STEPS, SMALL = 20, 0.005
+#: Pixels along the shorter side that are compared at least; so many tell a motion well enough.
+ENOUGH = 512
 
 
 def inside(matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Where `warp` finds pixels of the frame, shape (H, W)."""
-    y, x = _mapped(matrix, size)
+    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
+    y = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
+    x = matrix[1, 0] * rows + matrix[1, 1] * columns + matrix[1, 2]
     return (y >= 0) & (y <= size[0] - 1) & (x >= 0) & (x <= size[1] - 1)
 
 
@@ -34,10 +38,12 @@ def warp(image: Float, matrix: Matrix, order: int = 3) -> Float:
         Of the spline. The result stays within the range of the image.
     """
     planes = image[..., None] if image.ndim == 2 else image
-    at = _mapped(matrix, (image.shape[0], image.shape[1]))
     out = np.empty_like(planes)
     for c in range(planes.shape[2]):
-        ndimage.map_coordinates(planes[..., c], at, out[..., c], order=order, mode="nearest")
+        ndimage.affine_transform(
+            planes[..., c], matrix[:2, :2], matrix[:2, 2],
+            output=out[..., c], order=order, mode="nearest",
+        )  # fmt: skip
     return np.clip(out, image.min(), image.max(), out=out).reshape(image.shape)
 
 
@@ -82,13 +88,16 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
     source = ndimage.gaussian_filter(moving, 1.0)
     half = np.array(size) / 2
     y, x = ((axis - h) / h for axis, h in zip(np.indices(size, np.float32), half, strict=True))
+    some = (slice(None, None, max(1, min(size) // ENOUGH)),) * 2
+    target, y, x = target[some], y[some], x[some]
     for _ in range(STEPS):
         seen = np.asarray(warp(source, matrix, order=1))
-        gy, gx = np.gradient(seen, axis=0), np.gradient(seen, axis=1)
+        gy, gx = np.gradient(seen, axis=0)[some], np.gradient(seen, axis=1)[some]
+        seen = seen[some]
         columns = [gy, gx]
         if kind == "affine":
             columns += [gy * y, gy * x, gx * y, gx * x]
-        use = inside(matrix, size)
+        use = inside(matrix, size)[some]
         design = np.stack([c[use] for c in [*columns, seen, np.ones_like(seen)]], axis=1)
         difference = (target - seen)[use]
         scale = 1.4826 * np.median(np.abs(difference)) + 1e-6
@@ -120,10 +129,3 @@ def _windowed(image: Float) -> Float:
     """Without mean and borders, which would hold the correlation at no shift."""
     window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
     return np.asarray((image - image.mean()) * window, np.float32)
-
-
-def _mapped(matrix: Matrix, size: tuple[int, int]) -> NDArray[np.float64]:
-    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
-    y = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
-    x = matrix[1, 0] * rows + matrix[1, 1] * columns + matrix[1, 2]
-    return np.stack([y, x])

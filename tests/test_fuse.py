@@ -85,7 +85,7 @@ def test_two_halves(fuser, sharp):
     assert np.mean(result.index == np.where(LEFT, 0, 1)) > 0.97
     assert sd.metrics.psnr(result.image, sharp) > 38
     away = np.abs(np.arange(96) - 47.5) > 8
-    assert result.confidence[:, away].mean() > 0.6
+    assert result.confidence[:, away].mean() > 0.5
 
 
 def test_noise_does_not_win():
@@ -132,6 +132,17 @@ def test_flat_places_beside_strong_edges_are_not_taken_from_defocused_frames():
     stack = [np.clip(blur(bars, s) + rng.normal(0, 2e-3, bars.shape), 0, 1) for s in (0, 6, 14)]
     fused = PLAIN.transform([stack])[0]
     assert np.abs(fused - bars).max() < 0.05
+
+
+def test_a_darker_frame_out_of_focus_does_not_win_flat_places():
+    """Blurred by as much as may be, it would explain the darker one: exposures are not that exact."""
+    y, x = np.mgrid[:160, :160]
+    scene = 0.2 + 0.6 * ((np.abs(y - 80) < 12) & (np.abs(x - 80) < 40))
+    scene = np.clip(scene + 0.02 * GRASS[y % 96, x % 96] * (x < 20), 0, 1)
+    stack = [scene, 0.85 * blur(scene, 10.0), 0.85 * blur(scene, 14.0)]
+    rng = np.random.default_rng(0)
+    stack = [np.clip(f + rng.normal(0, 2e-3, f.shape), 0, 1) for f in stack]
+    assert np.mean(PLAIN.fuse(stack).index == 0) > 0.97
 
 
 def test_borders_that_no_other_frame_reaches():
