@@ -43,6 +43,7 @@ class Conditions:
 
     gradient: float = 0.15
     edge: float = 0.45
+    thin: float = 0.3
     disc: float = 0.4
     linear_light: float = 0.7
     dark: float = 0.1
@@ -253,7 +254,7 @@ class _Crop:
         return near + (1 - veil) * far, sigma
 
     def silhouette(self) -> Float:
-        """Coverage of a foreground: a bent half plane or blobs, anti-aliased."""
+        """Coverage of a foreground: a bent half plane, blobs or thin lines, anti-aliased."""
         rng, n = self.rng, self.window
         scale = float(np.exp(rng.uniform(np.log(6), np.log(40))))
         # Low-pass noise, made on a coarse grid since it is smooth.
@@ -266,7 +267,12 @@ class _Crop:
         field = field * np.float32(rng.uniform(0.0, 0.6)) + plane * np.float32(rng.uniform(1, 4))
         field -= np.float32(rng.normal(0, 0.4))
         steepness = 1 / max(float(np.abs(np.gradient(field)[0]).mean()), 1e-3)
-        return np.clip(field * steepness + 0.5, 0, 1).astype(np.float32)
+        inside = field * np.float32(steepness)
+        if rng.random() < self.c.thin:  # hairs, twigs, wires: lines along the outline
+            width = np.float32(np.exp(rng.uniform(np.log(1), np.log(8))))
+            apart = 3 * width + np.float32(rng.uniform(5, 80))
+            inside = width / 2 - np.abs((inside + apart / 2) % apart - apart / 2)
+        return np.clip(inside + 0.5, 0, 1).astype(np.float32)
 
     def develop(self, x: Float) -> Float:
         """What sensor and file add: noise, sharpening, JPEG."""
