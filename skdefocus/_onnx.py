@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 FORMAT = "skdefocus-blur-levels-1"
-SHIPPED = "mobilenetv2.onnx"
+SHIPPED = "blur_levels.onnx"
 #: What a blur-level network can sensibly be; larger numbers are mistakes or bad intent.
 MAX_BYTES = 200 * 2**20
 MAX_SIDE = 1024

@@ -76,7 +76,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     ----------
     .. [1] A. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
        arXiv:2107.14443.
-    .. [2] M. Sandler et al., "MobileNetV2: Inverted residuals and linear bottlenecks", CVPR 2018.
+    .. [2] K. Simonyan and A. Zisserman, "Very deep convolutional networks for large-scale image
+       recognition", ICLR 2015. [1]_ has a MobileNetV2 instead, which is less accurate here.
 
     Examples
     --------

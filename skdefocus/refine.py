@@ -32,7 +32,7 @@ DOUBT = 0.01
 RARE = 0.02
 #: How much smaller the windows of the filling get, and what the smaller ones count against the
 #: larger ones.
-SHRINK, NEAR = 4, 0.7
+SHRINK, NEAR = 4, 0.9
 #: Side in pixels of the tiles that are refined one by one, so that memory does not grow with the
 #: image.
 TILE = 1024
@@ -66,7 +66,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         :func:`skdefocus.filters.weighted_guided_filter`.
     n_iter : int, default=1
         Iterations of the refinement, ≥ 0; 0 only interpolates the filled grid.
-    prior : float, default=0.1
+    prior : float, default=0.01
         Weight in the averages of a cell that cannot tell, > 0, in inverse squared levels (that of
         a cell that is sure is about 3).
     fill_radius : int, default=64
@@ -107,7 +107,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         *,
         alpha: float = 1.0,
         n_iter: int = 1,
-        prior: float = 0.1,
+        prior: float = 0.01,
         fill_radius: int = 64,
         guide: str = "color",
         subsample: int = 2,

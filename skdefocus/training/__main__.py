@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--check", type=Path, required=True, help="other photographs, for the card")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100_000, help="crops of 64 px")
-    parser.add_argument("--network", choices=NETWORKS, default="mobilenetv2-0.5")
+    parser.add_argument("--network", choices=NETWORKS, default="vgg-0.5")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)

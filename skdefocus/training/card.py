@@ -119,15 +119,16 @@ def table(rows: list[tuple[str, dict[str, float]]]) -> str:
 
 CARD = """# Model card: {name}
 
-A MobileNetV2 for 32×32 grey patches with 20 levels of blur, made by `skdefocus.training`. It
-ships under the licence of the package (BSD-3-Clause).
+A fully convolutional network for 32×32 grey patches with 20 levels of blur, made by
+`skdefocus.training` (`networks.py` there describes it). It ships under the licence of the package
+(BSD-3-Clause).
 
 **Use.** How blurred a patch is, in pixels, by a lens out of focus. Not for motion blur, and not
 for σ above {largest:g} px: shrink the photograph first.
 
 **Training.** {training}; digest `{digest}`; {steps} steps.{history}
 Crops come from the parts of the photographs that are in focus, blurred by Gaussian and disc PSFs
-(also with gradients and depth edges within a crop), in linear light and as encoded, with noise,
+(also with gradients, depth edges and thin structures within a crop), in linear light and as encoded, with noise,
 JPEG, exposure and contrast drawn at random, and from flat places as well as from textured ones.
 The photographs are under CC0, CC BY-SA 4.0 (CID22) and the Unsplash licence; none of them is part
 of the package.
