@@ -1,14 +1,13 @@
 """Networks, level spacings, losses and data, all trained alike on the same crops.
 
 ``python -m benchmarks.accuracy.networks --data FILE --out DIR`` trains each for the same number of
-steps, measures it on held-out photographs and on the Lytro photographs, and writes DIR/networks.md.
-A run that is there already is not repeated, a killed one goes on where it was.
+steps, measures it on held-out photographs and on the Lytro photographs, and writes a section of
+RESULTS.md. A run that is there already is not repeated, a killed one goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import onnxruntime
 import torch
 
 import skdefocus as sd
+from benchmarks import report
 from benchmarks.accuracy.__main__ import lytro_cases
 from skdefocus.refine import belief, enlarge, whole
 from skdefocus.training.export import export, load
@@ -101,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     records = split(args.data)[0]
@@ -123,10 +123,10 @@ def main() -> None:
              (run / "model.onnx").stat().st_size / 1e6, macs(net)]
         )  # fmt: skip
         models.append(run / "model.onnx")
-        write(args.out / "networks.md", args.steps, rows, rates(models))
+    write(args.steps, rows, rates(models))
 
 
-def write(path: Path, steps: int, rows: list[list], speed: list[float]) -> None:
+def write(steps: int, rows: list[list], speed: list[float]) -> None:
     titles = ["", "σ MAE", "textured", "sure half", "unsure half", "top-1", "within one",
               "Lytro AUC", "sure half", "least", "sure half",
               "M weights", "MB", "M MACs", "patches/s"]  # fmt: skip
@@ -134,17 +134,19 @@ def write(path: Path, steps: int, rows: list[list], speed: list[float]) -> None:
     for row, rate in zip(rows, speed, strict=True):
         values = [f"{v:.3f}" for v in row[1:11]] + [f"{v:.2f}" for v in row[11:]]
         lines.append(f"| {row[0]} | {' | '.join(values)} | {rate:.0f} |")
-    path.write_text(
-        "# Networks, levels, losses and data, trained alike\n\n"
-        f"Written by `python -m benchmarks.accuracy.networks`: {steps} steps of 64 crops each, "
-        "the same crops in the same order; errors in pixels on held-out photographs under the "
-        "conditions of training (noise, JPEG, flat places, depth edges); Lytro AUC of the raw mean "
-        "level over 40 photographs, over all pixels and "
-        "over the surer half of them, mean and least; MACs for one 32×32 patch; patches per second "
-        f"in ONNX Runtime on one thread. {platform.machine()}, skdefocus {sd.__version__}, PyTorch "
-        f"{torch.__version__}, ONNX Runtime {onnxruntime.__version__}.\n\n"
-        + "\n".join(lines) + "\n", encoding="utf-8",
-    )  # fmt: skip
+    report.write(
+        "networks",
+        f"""## Networks, levels, losses and data, trained alike
+
+`python -m benchmarks.accuracy.networks`; {report.machine("torch", "onnxruntime")}. {steps} steps of
+64 crops each, the same crops in the same order; errors in pixels on held-out photographs under the
+conditions of training (noise, JPEG, flat places, depth edges); Lytro AUC of the raw mean level over
+40 photographs, over all pixels and over the surer half of them, mean and least; MACs for one 32×32
+patch; patches per second in ONNX Runtime on one thread.
+
+{chr(10).join(lines)}
+""",
+    )
 
 
 if __name__ == "__main__":
