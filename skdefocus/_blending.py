@@ -14,8 +14,8 @@ Float = NDArray[np.float32]
 Index = NDArray[np.intp]
 
 #: Sides in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
-#: another: σ of 0.7 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5 pixels, up to what frames at the other end of
-#: a stack of small things have.
+#: another: σ of 0.7 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5 pixels, up to what frames at the other end
+#: of a stack of small things have.
 TRIALS = (2, 3, 5, 9, 17, 33, 65)
 #: What the trials of larger sides cannot tell, in parts of the level: light that spreads that far
 #: is not told from an exposure that is not quite the same.

@@ -135,7 +135,7 @@ def test_flat_places_beside_strong_edges_are_not_taken_from_defocused_frames():
 
 
 def test_a_darker_frame_out_of_focus_does_not_win_flat_places():
-    """Blurred by as much as may be, it would explain the darker one: exposures are not that exact."""
+    """Blurred a lot it would explain the sharp one, if exposures were exactly the same."""
     y, x = np.mgrid[:160, :160]
     scene = 0.2 + 0.6 * ((np.abs(y - 80) < 12) & (np.abs(x - 80) < 40))
     scene = np.clip(scene + 0.02 * GRASS[y % 96, x % 96] * (x < 20), 0, 1)

@@ -139,12 +139,25 @@ def test_record_type(folder, size, n):
     assert records["sigma"].max() <= MAX_SIGMA + 1e-5
 
 
-@pytest.mark.parametrize("kind", [{"edge": 1}, {"edge": 0, "gradient": 1}], ids=["edge", "slope"])
+@pytest.mark.parametrize(
+    "kind", [{"edge": 1, "thin": 0}, {"edge": 0, "gradient": 1}], ids=["edge", "slope"]
+)
 def test_sigma_varies_within_crops_that_are_not_uniform(folder, kind):
     sigma = crops(folder, count=12, **kind)["sigma"]
     assert np.isfinite(sigma).all()
     assert sigma.max() <= MAX_SIGMA + 1e-5
     assert (np.ptp(sigma, axis=(1, 2)) > 0.01).mean() > 0.5
+
+
+def test_thin_structures_cover_little_but_cross_the_crop(folder):
+    """The background has most of every window, but lines in front of it."""
+    maker = _Crop(64, Conditions(thin=1.0), np.random.default_rng(0))
+    veils = np.stack([maker.silhouette() for _ in range(40)])
+    shares = veils.mean(axis=(1, 2))
+    assert np.all(shares < 0.4)
+    assert np.median(shares) > 0.01
+    crossed = (veils > 0.5).any(axis=1) | (veils > 0.5).any(axis=2)
+    assert (crossed.mean(axis=1) > 0.3).mean() > 0.8
 
 
 def test_sigma_of_a_uniform_crop_is_one_number_and_a_tenth_of_a_level(folder):
