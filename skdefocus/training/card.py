@@ -129,8 +129,8 @@ for σ above {largest:g} px: shrink the photograph first.
 **Training.** {training}; digest `{digest}`; {steps} steps.{history}
 Crops come from the parts of the photographs that are in focus, blurred by Gaussian and disc PSFs
 (also with gradients, depth edges and thin structures within a crop), in linear light and as
-encoded, with noise, JPEG, exposure and contrast drawn at random, and from flat places as well as from
-textured ones.
+encoded, with noise, JPEG, exposure and contrast drawn at random, and from flat places as well as
+from textured ones.
 The photographs are under CC0, CC BY-SA 4.0 (CID22) and the Unsplash licence; none of them is part
 of the package.
 

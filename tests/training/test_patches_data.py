@@ -151,7 +151,7 @@ def test_sigma_varies_within_crops_that_are_not_uniform(folder, kind):
 
 def test_thin_structures_cover_little_but_cross_the_crop(folder):
     """The background has most of every window, but lines in front of it."""
-    maker = _Crop(64, Conditions(thin=1.0), np.random.default_rng(0))
+    maker = patches._Crop(64, Conditions(thin=1.0), np.random.default_rng(0))
     veils = np.stack([maker.silhouette() for _ in range(40)])
     shares = veils.mean(axis=(1, 2))
     assert np.all(shares < 0.4)
