@@ -173,8 +173,14 @@ class Crew:
 
 
 def spans(n: int, size: int) -> list[tuple[int, int]]:
-    """Cut ``range(n)`` into pieces of at most `size`."""
+    """Cut ``range(n)`` into equal pieces of at most `size`, as many as `even` says."""
+    size = -(-n // even(-(-n // size)))
     return [(i, min(i + size, n)) for i in range(0, n, size)]
+
+
+def even(pieces: int) -> int:
+    """Give a number of pieces that two workers can share evenly; a single one stays."""
+    return pieces + pieces % 2 if pieces > 1 else 1
 
 
 class Frame:
@@ -184,7 +190,7 @@ class Frame:
         self.shape = shape
         self.down, self.right = Axis(shape[0], radius), Axis(shape[1], radius)
         width = max(32, PIECE // (8 * self.down.length))
-        self.count = -(-shape[1] // width)
+        self.count = even(-(-shape[1] // width))
         self.strip = -(-shape[1] // self.count)
 
     def strips(self, planes: int, *, mirrored: bool = False) -> tuple[int, int, int, int]:

@@ -28,6 +28,16 @@ Chunk = tuple[int, slice]
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
 
+#: Smallest eps, in squares of the guide's largest value, with sums in the guide's own precision:
+#: what rounding adds to a float32 covariance is then small beside it.
+ROUGH_EPS = 2e-3
+
+#: With larger guides, products would soon leave float32's range.
+LARGE = 1e4
+
+#: Pixels from one that the image's level is taken from to the next.
+LEVEL_STEP = 8
+
 #: Variances below this part of the mean square are rounding errors of it.
 ROUNDING = 1e-14
 
@@ -71,7 +81,12 @@ class Fit:
         self.scale = 1 / (2 * radius + 1) ** 2
         self.frame = Frame(self.shape, radius)
         self._planes: list[Scratch] = []
-        self.mean = np.empty(self.frame.strips(self.channels))
+        plain = weights is None and alpha is None and not edge_aware
+        largest = max(float(guide.max()), -float(guide.min()))
+        rough = plain and largest < LARGE and eps >= ROUGH_EPS * largest**2
+        #: What products are summed in.
+        self.summed = self.dtype if rough else np.dtype(np.float64)
+        self.mean = np.empty(self.frame.strips(self.channels), self.summed)
         # Where pixels without weight lie off the plane of those with some, float32 is not enough.
         precise = weights is not None and self.channels > 1
         self.factors = np.empty(
@@ -105,11 +120,11 @@ class Fit:
                 np.multiply(level[i], guide[j], out=band[first + channels + k])
 
         held = Scratch()
-        rows = held("rows", frame.strips(planes, mirrored=True), np.float64)
-        frame.sum_rows(planes, np.float64, fill, rows, crew)
+        rows = held("rows", frame.strips(planes, mirrored=True), self.summed)
+        frame.sum_rows(planes, self.summed, fill, rows, crew)
 
         def work(s: int, scratch: Scratch) -> None:
-            sums = scratch("moments", (planes, *self.mean.shape[2:]), np.float64)
+            sums = scratch("moments", (planes, *self.mean.shape[2:]), self.summed)
             frame.sum_columns(rows[s], sums, scratch)
             for at in self._chunks(s):
                 part = sums[:, at[1]]
@@ -203,16 +218,19 @@ class Fit:
         channels, weights, frame = self.channels, self.weights, self.frame
 
         def fill(band: Floats, y0: int, y1: int) -> None:
-            band[0] = image[y0:y1]
+            np.subtract(image[y0:y1], level, out=band[0], casting="same_kind")
             if weights is not None:
                 band[0] *= weights[y0:y1]
-            # Converting first is faster than while multiplying.
-            band[1:] = self.guide[:, y0:y1]
-            band[1:] *= band[0]
+            products, guide = band[1:], self.guide[:, y0:y1]
+            if guide.dtype != band.dtype:  # Converting first is faster than while multiplying.
+                products[...] = guide
+                guide = products
+            np.multiply(guide, band[0], out=products)
 
+        level = self._level(image)
         fallback = weighted_mean(image, weights) if self.deserted else None
         with borrowed(self._planes, self.n_threads) as held, Crew(self.n_threads) as crew:
-            rows = held("rows", frame.strips(channels + 1, mirrored=True), np.float64)
+            rows = held("rows", frame.strips(channels + 1, mirrored=True), self.summed)
             # A strip's fits take the place of its sums, which are no longer needed by then.
             fits = rows.reshape(len(rows), -1).view(self.dtype)
             fits = fits[:, : (channels + 1) * self.shape[0] * frame.strip]
@@ -220,23 +238,32 @@ class Fit:
 
             def work(s: int, scratch: Scratch) -> None:
                 top, bottom = frame.down.radius, frame.down.radius + frame.down.n
-                sums = scratch("moments", fits.shape[1:], np.float64)
+                sums = scratch("moments", fits.shape[1:], self.summed)
                 frame.sum_columns(rows[s], sums, scratch)
                 x = scratch("shares", rows.shape[1:], self.dtype)
                 for at in self._chunks(s):
-                    self._solve(at, sums[:, at[1]], x[:, top:bottom][:, at[1]], scratch)
+                    self._solve(at, sums[:, at[1]], level, x[:, top:bottom][:, at[1]], scratch)
                 frame.sum_columns(x, fits[s], scratch)
 
-            frame.sum_rows(rows.shape[1], np.float64, fill, rows, crew)
+            frame.sum_rows(rows.shape[1], self.summed, fill, rows, crew)
             crew.share(work, range(frame.count))
             self._predict(fits, fallback, out, crew)
 
-    def _solve(self, at: Chunk, sums: Floats, fits: Floats, scratch: Scratch) -> None:
-        """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are lost."""
+    def _level(self, image: Floats) -> float:
+        """A value within the image to sum differences from, where digits are few."""
+        if self.summed.itemsize == 8:
+            return 0.0
+        return float(image[::LEVEL_STEP, ::LEVEL_STEP].mean(dtype=np.float64))
+
+    def _solve(self, at: Chunk, sums: Floats, level: float, fits: Floats, scratch: Scratch) -> None:
+        """Write the fits of a chunk, (b, a...), for sums of (I, G I...) less `level`.
+
+        The sums are lost.
+        """
         s, rows = at
         mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
-        part = scratch("part", mean.shape[1:], np.float64)
-        fits[0] = sums[0]
+        part = scratch("part", mean.shape[1:], self.summed)
+        np.add(sums[0], level / self.scale, out=fits[0], casting="same_kind")
         # Forward in float64: what is left of a covariance is small where channels are alike.
         for i in range(self.channels):
             sums[i + 1] -= np.multiply(mean[i], sums[0], out=part)
@@ -301,7 +328,7 @@ def variances(cov: Floats, channels: int) -> Floats:
 
 def centre(moments: Floats, mean: Floats, scratch: Scratch) -> None:
     """Turn mean products, (pairs, ...), into covariances, in place."""
-    part = scratch("part", mean.shape[1:], np.float64)
+    part = scratch("part", mean.shape[1:], mean.dtype)
     for k, (i, j) in enumerate(pairs(len(mean))):
         least = ROUNDING * moments[k] if i == j else None
         moments[k] -= np.multiply(mean[i], mean[j], out=part)
@@ -317,8 +344,8 @@ def factor(cov: Floats, reg: Floats | float, channels: int, scratch: Scratch) ->
     cov : ndarray of shape (channels * (channels + 1) / 2, ...)
         The lower triangles, row by row.
     """
-    part = scratch("part", cov.shape[1:], np.float64)
-    ratio = scratch("ratio", cov.shape[1:], np.float64)
+    part = scratch("part", cov.shape[1:], cov.dtype)
+    ratio = scratch("ratio", cov.shape[1:], cov.dtype)
     for j in range(channels):
         pivot = cov[_at(j, j)]
         pivot += reg
