@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from skdefocus._box import PIECE, Crew, Floats, Scratch, spans
@@ -15,7 +17,7 @@ class CoarseFit(Fit):
     ----------
     guide, weights
         At full size, and so are the images to come.
-    radius, eps, alpha, edge_aware, n_threads
+    radius, eps, alpha, edge_aware, summed, n_threads
         As of `Fit`; the radius in pixels at full size.
     step : int
         Side of the blocks.
@@ -29,6 +31,7 @@ class CoarseFit(Fit):
         weights: Floats | None,
         alpha: float | None,
         edge_aware: bool,
+        summed: np.dtype[Any],
         n_threads: int,
         step: int,
     ) -> None:
@@ -40,6 +43,7 @@ class CoarseFit(Fit):
             None if weights is None else block_means(weights[None], step)[0],
             alpha,
             edge_aware,
+            summed,
             n_threads,
         )
         self.image_weights = weights

@@ -9,15 +9,18 @@ pixel times its weight, the fit times the window's evidence ``S(1)`` is::
 and that is also the fit's share in the mean over the windows that hold a pixel, so that it is never
 divided by the evidence: windows without any just add nothing.
 
-Sums of products are float64, for a covariance is a small difference of them. What follows has the
-guide's precision.
+Sums of products are float64 where a covariance, a small difference of them, needs it. What follows
+has the guide's precision.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from skdefocus._box import Crew, Floats, Frame, Scratch, borrowed, spans
+from skdefocus._planes import level
 
 #: Values of one plane to solve for at a time.
 CHUNK = 1 << 14
@@ -27,16 +30,6 @@ Chunk = tuple[int, slice]
 
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
-
-#: Smallest eps, in squares of the guide's largest value, with sums in the guide's own precision:
-#: what rounding adds to a float32 covariance is then small beside it.
-ROUGH_EPS = 2e-3
-
-#: With larger guides, products would soon leave float32's range.
-LARGE = 1e4
-
-#: Pixels from one that the image's level is taken from to the next.
-LEVEL_STEP = 8
 
 #: Variances below this part of the mean square are rounding errors of it.
 ROUNDING = 1e-14
@@ -59,6 +52,8 @@ class Fit:
         Exponent of the variance in the windows' votes; None gives every window one vote.
     edge_aware : bool
         Regularise less where the guide varies more.
+    summed : dtype
+        What products are summed in: float64, or the guide's where no more digits are needed.
     n_threads : int
     """
 
@@ -70,22 +65,18 @@ class Fit:
         weights: Floats | None,
         alpha: float | None,
         edge_aware: bool,
+        summed: np.dtype[Any],
         n_threads: int,
     ) -> None:
         self.guide, self.weights, self.n_threads = guide, weights, n_threads
         #: Those of the images that `apply` takes.
         self.image_weights = weights
-        self.dtype = guide.dtype
+        self.dtype, self.summed = guide.dtype, summed
         self.channels = len(guide)
         self.shape = (guide.shape[1], guide.shape[2])
         self.scale = 1 / (2 * radius + 1) ** 2
         self.frame = Frame(self.shape, radius)
         self._planes: list[Scratch] = []
-        plain = weights is None and alpha is None and not edge_aware
-        largest = max(float(guide.max()), -float(guide.min()))
-        rough = plain and largest < LARGE and eps >= ROUGH_EPS * largest**2
-        #: What products are summed in.
-        self.summed = self.dtype if rough else np.dtype(np.float64)
         self.mean = np.empty(self.frame.strips(self.channels), self.summed)
         # Where pixels without weight lie off the plane of those with some, float32 is not enough.
         precise = weights is not None and self.channels > 1
@@ -218,7 +209,7 @@ class Fit:
         channels, weights, frame = self.channels, self.weights, self.frame
 
         def fill(band: Floats, y0: int, y1: int) -> None:
-            np.subtract(image[y0:y1], level, out=band[0], casting="same_kind")
+            np.subtract(image[y0:y1], middle, out=band[0], casting="same_kind")
             if weights is not None:
                 band[0] *= weights[y0:y1]
             products, guide = band[1:], self.guide[:, y0:y1]
@@ -227,7 +218,8 @@ class Fit:
                 guide = products
             np.multiply(guide, band[0], out=products)
 
-        level = self._level(image)
+        # Where digits are few, they go to what varies.
+        middle = level(image) if self.summed.itemsize < 8 else 0.0
         fallback = weighted_mean(image, weights) if self.deserted else None
         with borrowed(self._planes, self.n_threads) as held, Crew(self.n_threads) as crew:
             rows = held("rows", frame.strips(channels + 1, mirrored=True), self.summed)
@@ -242,28 +234,24 @@ class Fit:
                 frame.sum_columns(rows[s], sums, scratch)
                 x = scratch("shares", rows.shape[1:], self.dtype)
                 for at in self._chunks(s):
-                    self._solve(at, sums[:, at[1]], level, x[:, top:bottom][:, at[1]], scratch)
+                    self._solve(at, sums[:, at[1]], middle, x[:, top:bottom][:, at[1]], scratch)
                 frame.sum_columns(x, fits[s], scratch)
 
             frame.sum_rows(rows.shape[1], self.summed, fill, rows, crew)
             crew.share(work, range(frame.count))
             self._predict(fits, fallback, out, crew)
 
-    def _level(self, image: Floats) -> float:
-        """A value within the image to sum differences from, where digits are few."""
-        if self.summed.itemsize == 8:
-            return 0.0
-        return float(image[::LEVEL_STEP, ::LEVEL_STEP].mean(dtype=np.float64))
-
-    def _solve(self, at: Chunk, sums: Floats, level: float, fits: Floats, scratch: Scratch) -> None:
-        """Write the fits of a chunk, (b, a...), for sums of (I, G I...) less `level`.
+    def _solve(
+        self, at: Chunk, sums: Floats, middle: float, fits: Floats, scratch: Scratch
+    ) -> None:
+        """Write the fits of a chunk, (b, a...), for sums of (I, G I...) less `middle`.
 
         The sums are lost.
         """
         s, rows = at
         mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
         part = scratch("part", mean.shape[1:], self.summed)
-        np.add(sums[0], level / self.scale, out=fits[0], casting="same_kind")
+        np.add(sums[0], middle / self.scale, out=fits[0], casting="same_kind")
         # Forward in float64: what is left of a covariance is small where channels are alike.
         for i in range(self.channels):
             sums[i + 1] -= np.multiply(mean[i], sums[0], out=part)

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from skdefocus._box import Floats
+from skdefocus._box import PIECE, Crew, Floats, Scratch, spans
 from skdefocus._validation import as_array
 
 #: Weights below this part of the largest count as 0: their products would leave float32's range.
 NO_WEIGHT = 1e-18
+
+#: Pixels from one that an image's level is taken from to the next.
+LEVEL_STEP = 8
 
 
 def working(dtype: DTypeLike) -> np.dtype[Any]:
@@ -51,6 +54,29 @@ def check_planes(
             where = "" if weights is None else " where it has weight"
             raise ValueError(f"{name} must be finite{where}, but holds NaN or infinity")
     return planes
+
+
+def level(image: Floats) -> float:
+    """Give a value amid those of (H, W): differences from it need fewer digits."""
+    return float(image[::LEVEL_STEP, ::LEVEL_STEP].mean(dtype=np.float64))
+
+
+def centred(planes: Floats, n_threads: int) -> tuple[Floats, float]:
+    """Give (H, W, C) as (C, H, W) less each plane's level, and the largest of its magnitudes."""
+    height, width, channels = planes.shape
+    result = np.empty((channels, height, width), planes.dtype)
+    levels = [level(planes[..., c]) for c in range(channels)]
+    extremes = []
+
+    def work(piece: tuple[int, int], _: Scratch) -> None:
+        rows = slice(*piece)
+        for c in range(channels):
+            part = np.subtract(planes[rows, :, c], levels[c], out=result[c, rows])
+            extremes.extend([part.max(), -part.min()])
+
+    with Crew(n_threads) as crew:
+        crew.share(work, spans(height, max(1, PIECE // (width * channels * planes.itemsize))))
+    return result, float(max(extremes))
 
 
 def check_weights(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from skdefocus._box import Floats, box_sums
 from skdefocus._coarse import CoarseFit
 from skdefocus._guided import Fit, inverse, weighted_mean
-from skdefocus._planes import check_out, check_planes, check_weights, promoted
+from skdefocus._planes import centred, check_out, check_planes, check_weights, promoted
 from skdefocus._validation import as_array, check_int, check_real
 
 __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"]
@@ -22,6 +22,11 @@ __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"
 MAX_RADIUS = 10**9
 #: Its inverse is a float32 still; on flat parts, less gives the same.
 LEAST_EPS = 1e-30
+#: Smallest `eps`, in squares of the centred guide's largest magnitude, with sums of products in
+#: float32: what their rounding adds to covariances is then small beside it.
+ROUGH_EPS = 2e-3
+#: With a guide larger than that, products would soon leave float32's range.
+ROUGH_GUIDE = 1e4
 #: Largest value in an image of float64 that is filtered by a guide of float32.
 MAX_VALUE = 1e30
 
@@ -140,8 +145,10 @@ class GuidedFilter:
     -----
     In each window k the image is fitted by ``a . guide + b``, minimising
     ``sum_i weights_i * ((a . guide_i + b - image_i) ** 2 + eps * |a| ** 2)``, and the result is
-    ``mean_k(a) . guide + mean_k(b)`` over the windows that hold a pixel [1]_. Sums of products
-    are float64, what is kept per pixel is float32 for a float32 guide, but for the means.
+    ``mean_k(a) . guide + mean_k(b)`` over the windows that hold a pixel [1]_. What is kept per
+    pixel is float32 for a float32 guide. Sums of products, and the windows' means, are float64,
+    unless `eps` is so large that rounding cannot show (above 5e-4 for a guide that spans [0, 1])
+    and neither weights nor variances are asked for.
 
     References
     ----------
@@ -182,9 +189,8 @@ class GuidedFilter:
         self.n_threads = check_int(n_threads, "n_threads", 1)
         x = check_planes(guide, "guide")
         self.subsample = min(subsample, max(x.shape[:2]))  # one block is one block
-        self._guide: Floats = np.array(x.transpose(2, 0, 1), order="C")
-        for plane in self._guide:
-            plane -= plane.mean()  # so that float32 spends its digits on what varies
+        # Centred, float32 spends its digits on what varies.
+        self._guide, self._largest = centred(x, self.n_threads)
         self._fit = self._fitted(weights)
 
     def filter(
@@ -226,6 +232,11 @@ class GuidedFilter:
 
     def _fitted(self, weights: ArrayLike | None) -> Fit:
         shape = (self._guide.shape[1], self._guide.shape[2])
+        rough = (
+            not (self.edge_aware or self.variance_weighted or weights is not None)
+            and self._largest < ROUGH_GUIDE
+            and self.eps >= ROUGH_EPS * self._largest**2
+        )
         described = (
             self._guide,
             self.radius,
@@ -233,6 +244,7 @@ class GuidedFilter:
             check_weights(weights, shape, self._guide.dtype),
             self.alpha if self.variance_weighted else None,
             self.edge_aware,
+            np.dtype(self._guide.dtype if rough else np.float64),
             self.n_threads,
         )
         return Fit(*described) if self.subsample == 1 else CoarseFit(*described, self.subsample)

@@ -46,6 +46,22 @@ def test_float32_agrees_with_float64(channels, eps, kind):
         assert abs(found - exact).max() <= 1e-4
 
 
+@pytest.mark.parametrize("channels", [0, 3])
+@pytest.mark.parametrize("radius", [2, 10, 30])
+@pytest.mark.parametrize("eps", [1e-2, 6e-4, 4e-4, 1e-6])
+def test_float32_agrees_with_float64_where_digits_are_scarcest(channels, radius, eps):
+    """Black and white, where products are largest, with a few specks far off: steep long lines."""
+    rng = np.random.default_rng(1)
+    shape = (80, 100)
+    guide = np.zeros((*shape, channels) if channels else shape)
+    guide[:, 50:] = 1
+    far = (2 * radius + 1) * np.sqrt(eps) * rng.choice([0.1, 0.3, 1, 3], guide.shape)
+    guide = abs(guide - np.where(rng.random(guide.shape) < 1 / 300, far.clip(max=1), 0))
+    guide, image = guide.astype(np.float32), (rng.random(shape) > 0.5).astype(np.float32)
+    exact = guided_filter(image.astype(float), guide.astype(float), radius, eps)
+    assert abs(guided_filter(image, guide, radius, eps) - exact).max() <= 5e-5
+
+
 def test_an_offset_of_a_float32_guide_costs_no_digits():
     rng = np.random.default_rng(0)
     image = rng.random((20, 30), dtype=np.float32)
