@@ -1,11 +1,15 @@
-"""The networks, in PyTorch. All are fully convolutional with a total stride of 8.
+"""The networks, in PyTorch. All are fully convolutional with a stride of 8 or 4.
 
-A network maps (N, 1, H, W) grey values in [0, 1] to (N, 20, (H - 32) // 8 + 1, (W - 32) // 8 + 1)
-logits: one answer for a 32×32 patch, a grid of answers, one per window, for anything larger.
+A network maps (N, 1, H, W) grey values in [0, 1] to (N, 20, (H - 32) // s + 1, (W - 32) // s + 1)
+logits, s being its stride: one answer for a 32×32 patch, a grid of answers, one per window, for
+anything larger.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,6 +92,7 @@ class Network(nn.Module):
         abstains: bool = False,
     ) -> None:
         super().__init__()
+        self.stride = 8
         self.body = nn.Sequential(Contrast(), *layers)
         self.pool = nn.Sequential(
             nn.Conv2d(channels, channels * 2, 4, groups=channels, bias=False),
@@ -146,6 +151,91 @@ def vgg(widths: tuple[int, ...] = (32, 64, 128), last: int = 128) -> Network:
         layers += [conv(channels, out, 3), conv(out, out, 3), nn.MaxPool2d(2)]
         channels = out
     return Network([*layers, conv(channels, last, 3), conv(last, last, 3)], last)
+
+
+class Dilated(nn.Module):
+    """Adds to every cell what a 3×3 window of cells `apart` from each other says of it."""
+
+    def __init__(self, channels: int, narrow: int, apart: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, narrow, 3, padding=apart, dilation=apart, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU6(inplace=True),
+            nn.Conv2d(narrow, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x))
+
+
+class Surroundings(nn.Module):
+    """A network that looks around before it answers, and answers for every fourth pixel.
+
+    The stages of :func:`vgg`, then dilated convolutions over the cells of 8 pixels, which see 120
+    pixels far: a place that shows nothing takes part in what the surface around it shows. What they
+    find is laid over the stage at a quarter of the size (Ronneberger et al., "U-Net", MICCAI 2015),
+    which knows to four pixels where surfaces end.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Channels of the stages at the full, half, quarter and eighth of the size.
+    wide, narrow : int
+        Channels of the dilated blocks, outside and inside.
+    n_levels : int
+        Number of logits.
+    head : int
+        Number of features.
+    """
+
+    def __init__(
+        self,
+        widths: tuple[int, int, int, int] = (16, 32, 64, 128),
+        wide: int = 96,
+        narrow: int = 48,
+        n_levels: int = 20,
+        head: int = 96,
+    ) -> None:
+        super().__init__()
+        self.stride = 4
+        self.body = nn.Sequential(Contrast())
+        channels = 2
+        for out in widths[:3]:
+            if channels > 2:
+                self.body.append(nn.MaxPool2d(2))
+            self.body += nn.Sequential(conv(channels, out, 3), conv(out, out, 3))
+            channels = out
+        last = widths[3]
+        # Half a cell more where the size is no multiple of 8, so that every pixel counts.
+        self.deep = nn.Sequential(
+            nn.MaxPool2d(2, ceil_mode=True), conv(channels, last, 3), conv(last, last, 3)
+        )
+        self.around = nn.Sequential(
+            conv(last, wide, 1),
+            *(Dilated(wide, narrow, apart) for apart in (1, 2, 4, 8, 1)),
+            conv(wide, narrow, 1),
+        )
+        self.join = conv(channels + narrow, 64, 3)
+        # A window's middle is a corner of four cells of the map.
+        self.corner = nn.Sequential(
+            nn.Conv2d(64, head, 2, bias=False), nn.BatchNorm2d(head), nn.ReLU6(inplace=True)
+        )
+        self.dropout = nn.Dropout2d(0.05)
+        self.levels = nn.Conv2d(head, n_levels, 1)
+
+    def features(self, x: Tensor) -> Tensor:
+        fine = self.body(x)
+        far = F.interpolate(self.around(self.deep(fine)), scale_factor=2.0, mode="nearest")
+        far = far[:, :, : fine.shape[2], : fine.shape[3]]
+        return self.corner(self.join(torch.cat([fine, far], dim=1))[:, :, 3:-3, 3:-3])
+
+    def logits(self, features: Tensor) -> Tensor:
+        return self.levels(features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits(self.dropout(self.features(x)))
 
 
 class Basic(nn.Module):
@@ -213,6 +303,44 @@ def shufflenetv2() -> Network:
     return Network(layers, channels)
 
 
+@torch.no_grad()
+def warm_start(net: nn.Module, model: Path, images: Tensor) -> None:
+    """Begin with the first convolutions of an exported network, those of the same shape.
+
+    An exported network has no batch normalisation any more, it has become part of the convolutions.
+    Here every normalisation gets the scale and shift that undo it on `images`, so that it changes
+    nothing at first and can be trained as usual.
+    """
+    graph = onnx.load(model).graph
+    arrays = {a.name: onnx.numpy_helper.to_array(a) for a in graph.initializer}
+    given = [[arrays[i] for i in n.input[1:]] for n in graph.node if n.op_type == "Conv"]
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = []
+
+    def neutral(norm: nn.Module, inputs: tuple[Tensor], bias: Tensor) -> None:
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean + bias)
+
+    for (weight, bias), layer, norm in zip(given, convs, norms, strict=False):
+        if weight.shape != tuple(layer.weight.shape):
+            break
+        layer.weight.copy_(torch.from_numpy(weight.copy()))
+        after = torch.from_numpy(bias.copy())
+        hooks.append(
+            norm.register_forward_pre_hook(lambda m, x, after=after: neutral(m, x, after))
+        )
+    print(f"the first {len(hooks)} convolutions are those of {model}")
+    net.eval()
+    net(images)
+    for hook in hooks:
+        hook.remove()
+    net.train()
+
+
 NETWORKS = {
     "mobilenetv2": lambda: mobilenetv2(1.0),
     "mobilenetv2-0.5": lambda: mobilenetv2(0.5),
@@ -221,4 +349,5 @@ NETWORKS = {
     "vgg-0.5": lambda: vgg((16, 32, 64)),
     "resnet18": resnet18,
     "shufflenetv2": shufflenetv2,
+    "surroundings": Surroundings,
 }
