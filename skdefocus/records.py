@@ -109,6 +109,16 @@ class LevelGrid:
         return self.proba @ self.sigmas.astype(np.float32)
 
     @property
+    def sigma_std(self) -> NDArray[np.float32]:
+        """How far off `sigma` may be: standard deviation of σ over the levels, in pixels.
+
+        Of shape (rows, columns). Where an error in pixels counts, leave out what has most of it.
+        """
+        sigmas = self.sigmas.astype(np.float32)
+        variance = self.proba @ sigmas**2 - self.sigma**2
+        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+
+    @property
     def confidence(self) -> NDArray[np.float32]:
         """How much the patch says of its blur, in [0, 1], shape (rows, columns).
 

@@ -52,6 +52,16 @@ def test_confidence_is_one_minus_the_level_s_spread(proba):
 
 
 @given(distributions())
+def test_sigma_std_is_the_spread_in_pixels(proba):
+    sigmas = np.linspace(0, 5, proba.shape[-1])
+    found = levels(proba, sigmas).sigma_std
+    assert found.dtype == np.float32
+    mean = (proba * sigmas).sum(-1, keepdims=True)
+    expected = np.sqrt((proba * (sigmas - mean) ** 2).sum(-1))
+    assert_allclose(found, expected, atol=5e-3)  # float32, and a root of almost nothing
+
+
+@given(distributions())
 def test_confidence_knows_no_direction_and_no_sigma(proba):
     n = proba.shape[-1]
     grid = levels(proba, np.linspace(0, 5, n))
