@@ -37,10 +37,10 @@ class CoarseFit(Fit):
     ) -> None:
         self.step, self.fine = step, guide
         super().__init__(
-            block_means(guide, step),
+            block_means(guide, step, n_threads),
             max(1, round((2 * radius + 1 - step) / (2 * step))),
             eps,
-            None if weights is None else block_means(weights[None], step)[0],
+            None if weights is None else block_means(weights[None], step, n_threads)[0],
             alpha,
             edge_aware,
             summed,
@@ -50,10 +50,8 @@ class CoarseFit(Fit):
 
     def apply(self, image: Floats, out: Floats) -> None:
         """Filter `image` (H, W) into `out`, which may be `image`."""
-        if self.image_weights is None or self.weights is None:
-            small = block_means(image[None], self.step)[0]
-        else:
-            small = block_means((image * self.image_weights)[None], self.step)[0]
+        small = block_means(image[None], self.step, self.n_threads, self.image_weights)[0]
+        if self.weights is not None:
             small *= inverse(self.weights)
         super().apply(small, out)
 
@@ -85,20 +83,38 @@ class CoarseFit(Fit):
         crew.share(predict, spans(height, rows))
 
 
-def block_means(planes: Floats, step: int) -> Floats:
-    """Means of (K, H, W) over blocks of `step` by `step`; the last ones hold what is left."""
-    for axis in (1, 2):
-        x = np.moveaxis(planes, axis, 1)
-        means = x[:, ::step].copy()
-        for j in range(1, step):
-            part = x[:, j::step]
-            means[:, : part.shape[1]] += part
-        means /= step
-        left = x.shape[1] % step
-        if left:
-            means[:, -1] *= step / left
-        planes = np.moveaxis(means, 1, axis)
-    return np.ascontiguousarray(planes)
+def block_means(planes: Floats, step: int, n_threads: int, weights: Floats | None = None) -> Floats:
+    """Means of (K, H, W), times `weights` if given, over blocks of `step` by `step`.
+
+    The last blocks hold what is left.
+    """
+    count, height, width = planes.shape
+    means = np.empty((count, -(-height // step), -(-width // step)), planes.dtype)
+
+    def work(piece: tuple[int, int], scratch: Scratch) -> None:
+        k0, k1 = piece
+        rows = slice(k0 * step, k1 * step)
+        for plane, into in zip(planes, means, strict=True):
+            part = plane[rows] if weights is None else plane[rows] * weights[rows]
+            down = scratch("down", (k1 - k0, width), planes.dtype)
+            shrink(part, step, down)
+            shrink(down.T, step, into[k0:k1].T)
+
+    with Crew(n_threads) as crew:
+        crew.share(work, spans(means.shape[1], max(1, PIECE // (width * step * means.itemsize))))
+    return means
+
+
+def shrink(x: Floats, step: int, out: Floats) -> None:
+    """Mean over every `step` of `x` on the first axis, the last maybe of fewer."""
+    out[...] = x[::step]
+    for j in range(1, step):
+        part = x[j::step]
+        out[: len(part)] += part
+    out /= step
+    left = len(x) % step
+    if left:
+        out[-1] *= step / left
 
 
 def stretch(x: Floats, step: int, out: Floats, axis: int) -> None:
