@@ -65,6 +65,10 @@ _spare: list[Scratch] = []
 #: As many are kept, of some megabytes each.
 SPARE = 4
 
+#: Likewise for whole planes of small images: one, and its bytes at most.
+spare_planes: list[Scratch] = []
+SPARE_BYTES = 1 << 25
+
 
 @contextmanager
 def borrowed(spare: list[Scratch], most: int) -> Iterator[Scratch]:

@@ -19,7 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from skdefocus._box import Crew, Floats, Frame, Scratch, borrowed, spans
+from skdefocus._box import (
+    SPARE_BYTES,
+    Crew,
+    Floats,
+    Frame,
+    Scratch,
+    borrowed,
+    spans,
+    spare_planes,
+)
 from skdefocus._planes import level
 
 #: Values of one plane to solve for at a time.
@@ -101,18 +110,13 @@ class Fit:
         kept = np.empty(self.factors.shape) if edge_aware else None
 
         def fill(band: Floats, y0: int, y1: int) -> None:
-            guide = self.guide[:, y0:y1]
-            level = band[first : first + channels]
-            level[...] = guide
+            level, products = np.split(band[first:], [channels])
+            level[...] = self.guide[:, y0:y1]
+            for product, (i, j) in zip(products, pairs(channels), strict=True):
+                np.multiply(level[i], level[j], out=product)
             if weights is not None:
                 band[0] = weights[y0:y1]
-                level *= band[0]
-            for k, (i, j) in enumerate(pairs(channels)):
-                np.multiply(level[i], guide[j], out=band[first + channels + k])
-
-        held = Scratch()
-        rows = held("rows", frame.strips(planes, mirrored=True), self.summed)
-        frame.sum_rows(planes, self.summed, fill, rows, crew)
+                band[1:] *= band[0]
 
         def work(s: int, scratch: Scratch) -> None:
             sums = scratch("moments", (planes, *self.mean.shape[2:]), self.summed)
@@ -132,9 +136,10 @@ class Fit:
                 else:
                     kept[s, :, at[1]] = cov
 
-        crew.share(work, range(frame.count))
-        if planes <= channels + 2:  # No more than an image needs later.
-            self._planes.append(held)
+        with borrowed(*self._store(planes)) as held:
+            rows = held("rows", frame.strips(planes, mirrored=True), self.summed)
+            frame.sum_rows(planes, self.summed, fill, rows, crew)
+            crew.share(work, range(frame.count))
         if kept is not None:
             mean_inverse = self._mean_inverse(kept, evidence, crew)
 
@@ -148,6 +153,13 @@ class Fit:
 
             crew.share(finish, range(frame.count))
         return evidence
+
+    def _store(self, planes: int) -> tuple[list[Scratch], int]:
+        """Where buffers of so many planes wait, and how many of them."""
+        if planes * self.guide[0].size * self.summed.itemsize <= SPARE_BYTES:
+            return spare_planes, 1
+        # No more than an image needs.
+        return self._planes, self.n_threads if planes <= self.channels + 2 else 0
 
     def _chunks(self, s: int) -> list[Chunk]:
         """Cut strip `s` into rows whose planes together stay in a core's cache."""
@@ -221,7 +233,7 @@ class Fit:
         # Where digits are few, they go to what varies.
         middle = level(image) if self.summed.itemsize < 8 else 0.0
         fallback = weighted_mean(image, weights) if self.deserted else None
-        with borrowed(self._planes, self.n_threads) as held, Crew(self.n_threads) as crew:
+        with borrowed(*self._store(channels + 1)) as held, Crew(self.n_threads) as crew:
             rows = held("rows", frame.strips(channels + 1, mirrored=True), self.summed)
             # A strip's fits take the place of its sums, which are no longer needed by then.
             fits = rows.reshape(len(rows), -1).view(self.dtype)
