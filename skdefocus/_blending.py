@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from skdefocus.filters import GuidedFilter
+from skdefocus.filters import GuidedFilter, box_mean
 
 Float = NDArray[np.float32]
 Index = NDArray[np.intp]
+#: Whether it is told from exposure, and the blurred image.
+Trial = tuple[bool, Float]
 
-#: Sides in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
-#: another: σ of 0.7 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5 pixels, up to what frames at the other end
-#: of a stack of small things have.
-TRIALS = (2, 3, 5, 9, 17, 33, 65)
-#: What the trials of larger sides cannot tell, in parts of the level: light that spreads that far
+#: Radii in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
+#: another. Before them comes the first one once; σ of 0.8 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5
+#: pixels, up to what frames at the other end of a stack of small things have.
+TRIALS = (1, 2, 4, 8, 16, 32)
+#: What the trials of larger radii cannot tell, in parts of the level: light that spreads that far
 #: is not told from an exposure that is not quite the same.
-SURE_SIDE, TOLERANCE = 9, 0.2
-#: σ in pixels of the windows over which detail and mismatch are averaged.
-DETAIL_WINDOW, MISMATCH_WINDOW = 2.0, 0.7
+SURE_RADIUS, TOLERANCE = 4, 0.2
+#: Radii of the boxes over which detail is averaged, twice, and mismatch, once.
+DETAIL_RADIUS, MISMATCH_RADIUS = 2, 1
 #: Say of the detail in windows four times as wide: next to an edge there may be none of its own.
-WIDE_DETAIL = 0.1
+WIDE_RADIUS, WIDE_DETAIL = 9, 0.1
 #: Mean of the squared modified Laplacian of white noise of variance 1: 12 + 24 / π.
 LAPLACIAN_GAIN = 20.0
 #: Say of the energies of detail beside that of the mismatches.
 DETAIL_SHARE = 0.3
 #: Say of the plain difference from the composite, for where no blur explains the difference.
 NEAR_SHARE = 0.05
+#: σ in pixels of the seams of the composite that frames near seams are compared with.
+WIDE_SEAM = 3.0
 #: Regularisation of the guided filters in squared intensity.
 EPS = 1e-2
 #: Say of the surroundings against a pixel's own evidence, which is at most 1.
@@ -72,41 +76,51 @@ def detail(grey: Float, noise: float) -> Float:
     noise : float
         Standard deviation of the noise; detail below it does not count.
     """
-    kernel = np.array([-1, 2, -1], np.float32)
-    energy = np.abs(ndimage.correlate1d(grey, kernel, axis=0, mode="reflect"))
-    energy += np.abs(ndimage.correlate1d(grey, kernel, axis=1, mode="reflect"))
+    padded = np.pad(grey, 1, mode="symmetric")
+    energy = np.abs(2 * grey - padded[:-2, 1:-1] - padded[2:, 1:-1])
+    energy += np.abs(2 * grey - padded[1:-1, :-2] - padded[1:-1, 2:])
     energy *= energy
-    mean = ndimage.gaussian_filter(energy, DETAIL_WINDOW)
-    mean += np.float32(WIDE_DETAIL) * ndimage.gaussian_filter(energy, 4 * DETAIL_WINDOW)
+    mean = _twice(energy, DETAIL_RADIUS)
+    mean += np.float32(WIDE_DETAIL) * _twice(energy, WIDE_RADIUS)
     return np.log(mean + np.float32(LAPLACIAN_GAIN * noise**2))
 
 
-def blurred(grey: Float) -> Iterator[Float]:
-    """The trials: the image blurred more and more.
+def _twice(image: Float, radius: int) -> Float:
+    return _mean(_mean(image, radius), radius)
 
-    By a box and its mirror image, for which an even side makes no shift; the cost does not depend
-    on the side.
-    """
-    for side in TRIALS:
-        once = ndimage.uniform_filter(grey, side)
-        yield ndimage.uniform_filter(once, side, origin=0 if side % 2 else -1)
+
+def _mean(image: Float, radius: int) -> Float:
+    return np.asarray(box_mean(image, radius), np.float32)
+
+
+def blurred(grey: Float) -> Iterator[Trial]:
+    """The trials, the image blurred more and more, and whether each can be told from exposure."""
+    yield True, _mean(grey, TRIALS[0])
+    for radius in TRIALS:
+        yield radius <= SURE_RADIUS, _twice(grey, radius)
 
 
 def difference(one: Float, other: Float) -> Float:
     """Squared difference, averaged over a small window."""
-    return ndimage.gaussian_filter((one - other) ** 2, MISMATCH_WINDOW)
+    return _mean((one - other) ** 2, MISMATCH_RADIUS)
 
 
-def mismatch(trials: Sequence[Float] | Iterator[Float], seen: Float, noise: float) -> Float:
+def mismatch(trials: Iterable[Trial], seen: Float, noise: float) -> Float:
     """Log of how badly the best of the trials explains what is seen."""
     least = np.full(seen.shape, np.inf, np.float32)
     unsure = (np.float32(TOLERANCE) * seen) ** 2
-    for side, trial in zip(TRIALS, trials, strict=True):
+    for sure, trial in trials:
         found = difference(trial, seen)
-        if side > SURE_SIDE:
+        if not sure:
             found += unsure
         np.minimum(least, found, out=least)
     return np.log(least + np.float32(noise**2))
+
+
+def spread(where: NDArray[np.bool_], sigma: float) -> Float:
+    """How much of what is around a pixel is True: boxes taken twice, about σ wide; 0 far away."""
+    radius = round((np.sqrt(6 * sigma**2 + 1) - 1) / 2)
+    return _twice(where.astype(np.float32), max(radius, 1))
 
 
 def settle(

@@ -66,7 +66,7 @@ def register(reference: Float, moving: Float, kind: str) -> Matrix:
     """
     pyramid = [(reference, moving)]
     while min(pyramid[-1][0].shape) >= 2 * COARSEST:
-        pyramid.append((_half(pyramid[-1][0]), _half(pyramid[-1][1])))
+        pyramid.append((half(pyramid[-1][0]), half(pyramid[-1][1])))
     matrix = np.eye(3)
     coarse = pyramid[-1]
     shift = phase_cross_correlation(*map(_windowed, coarse), normalization=None)[0]
@@ -86,8 +86,8 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
     size = (fixed.shape[0], fixed.shape[1])
     target = ndimage.gaussian_filter(fixed, 1.0)
     source = ndimage.gaussian_filter(moving, 1.0)
-    half = np.array(size) / 2
-    y, x = ((axis - h) / h for axis, h in zip(np.indices(size, np.float32), half, strict=True))
+    middle = np.array(size) / 2
+    y, x = ((axis - h) / h for axis, h in zip(np.indices(size, np.float32), middle, strict=True))
     some = (slice(None, None, max(1, min(size) // ENOUGH)),) * 2
     target, y, x = target[some], y[some], x[some]
     for _ in range(STEPS):
@@ -109,8 +109,8 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
         d = np.zeros((3, 3))
         d[:2, 2] = p[:2]
         if kind == "affine":
-            slopes = np.array(p[2:6]).reshape(2, 2) / half
-            d[:2, :2], d[:2, 2] = slopes, p[:2] - slopes @ half
+            slopes = np.array(p[2:6]).reshape(2, 2) / middle
+            d[:2, :2], d[:2, 2] = slopes, p[:2] - slopes @ middle
         if not np.isfinite(d).all() or np.abs(p[: len(columns)]).max() > size[0] / 4:
             return matrix
         matrix = matrix @ (np.eye(3) + d)
@@ -119,7 +119,7 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
     return matrix
 
 
-def _half(image: Float) -> Float:
+def half(image: Float) -> Float:
     """Mean over blocks of 2×2 pixels; an odd last row or column is left out."""
     h, w = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
     return np.asarray(image[:h, :w].reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3)), np.float32)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from skdefocus import _blending as blending
 from skdefocus import _registration as registration
@@ -24,6 +23,8 @@ from skdefocus.synthesis import MAX_NOISE
 __all__ = ["FocusFuser", "FusionResult"]
 
 Float = NDArray[np.float32]
+#: Shorter sides in pixels from which defocus maps are made at half the size.
+SMALL = 128
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
 
@@ -37,7 +38,7 @@ class FusionResult:
     image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
         Everything in focus.
     index : ndarray of shape (H, W), intp
-        Position in the stack of the frame that each pixel comes from.
+        Position in the stack of the frame that each pixel comes from, near seams for the most part.
     confidence : ndarray of shape (H, W), float32 in [0, 1]
         How sure that is: tanh(Δ / 2), Δ the lead over the second-best frame in nats; 0 where the
         pixel itself said otherwise or nothing, and its surroundings decided.
@@ -66,10 +67,10 @@ class FocusFuser(ImageTransformer):
     every pixel. Then every frame is judged against the picture C thus composed: where C blurred
     somewhat looks like the frame, the frame is defocused; where the frame blurred looks like C,
     the frame is the sharper one; where it is far from C either way, it is not the one. This tells
-    a defocused highlight from detail and finds outlines to the pixel. The frame's defocus map, in
-    pixels, is a further vote that matters where there is hardly a structure to compare. Guided
-    filters carry both choices into flat regions, and the chosen pixels are mixed over `feather`
-    pixels along the seams.
+    a defocused highlight from detail and finds outlines to some pixels. The frame's defocus map is
+    a further vote where the frames' details are alike. Guided filters carry both choices into flat
+    regions. Along the seams the comparison is made once more, and pixels are the mean of the
+    frames, weighted by how likely each is the one.
 
     Parameters
     ----------
@@ -77,8 +78,9 @@ class FocusFuser(ImageTransformer):
         Radius in pixels, ≥ 0, of the windows in which the decision is made consistent (it is
         carried into flat regions over 16 and 128 times as much). Larger for noisy photographs; 0
         leaves the decision to each pixel.
-    feather : float, default=0.6
-        σ in pixels, ≥ 0, of the seams. 0 takes every pixel from a single frame.
+    feather : float, default=6.0
+        How far from a seam, as σ in pixels, ≥ 0, frames may be mixed where it is unsure which of
+        them is the nearest to the truth. 0 takes every pixel from a single frame.
     min_area : float, default=1e-3
         Connected regions of less than this part of the photograph are given to their surroundings,
         from 0 to 1.
@@ -86,7 +88,8 @@ class FocusFuser(ImageTransformer):
         Standard deviation of the frames' noise, > 0, in units of full scale; differences below
         it are not taken for detail.
     sigma_weight : float, default=0.1
-        Weight of the defocus maps, ≥ 0, in nats per pixel of σ. 0 computes none.
+        Weight of the defocus maps where detail decides nothing, ≥ 0, in nats per pixel of σ. 0
+        computes none.
     align : {"none", "translation", "affine"}, default="none"
         Bring every frame to coincide with the first, by shifts or by affine maps, which also undo
         the change of scale when a lens is focused (focus breathing). Neighbours in the stack are
@@ -104,7 +107,7 @@ class FocusFuser(ImageTransformer):
     -----
     Every fused value lies between the smallest and the largest of the (aligned, exposure-matched)
     frames at that pixel. Memory is that of some twenty grey images whatever the length of the
-    stack, beside the frames themselves; each is read four times, and only one is held at a time
+    stack, beside the frames themselves; each is read six times, and only one is held at a time
     if functions are given. Time is linear in pixels and frames.
 
     The frame that shows an object's outline sharp wins on both sides of it, so that a foreground
@@ -127,7 +130,7 @@ class FocusFuser(ImageTransformer):
     def __init__(
         self,
         radius: int = 1,
-        feather: float = 0.6,
+        feather: float = 6.0,
         *,
         min_area: float = 1e-3,
         noise: float = 5e-3,
@@ -280,14 +283,19 @@ def _fuse(frames: _Frames, fuser: FocusFuser) -> FusionResult:
     )
     # Squared, as the smooth tails of defocused edges have some detail too.
     index = settle(contest.index, contest.evidence**2, contest.grey)
+    undecided = 1 - contest.evidence
     composite = np.zeros(size, np.float32)
     for k, image in frames:
         np.copyto(composite, to_grey(image), where=index == k)
     trials = list(blending.blurred(composite))
     contest = blending.Contest(size)
     for k, image in frames:
-        score = _score(image, composite, trials, fuser)
-        contest.offer(k, _within(score, frames.reach[k]), to_grey(image))
+        grey = to_grey(image)
+        score = _score(grey, composite, trials, fuser.noise)
+        score += np.float32(blending.DETAIL_SHARE) * blending.detail(grey, fuser.noise)
+        if fuser.sigma_weight > 0:
+            score -= np.float32(fuser.sigma_weight) * undecided * _sigma(image)
+        contest.offer(k, _within(score, frames.reach[k]), grey)
 
     evidence = contest.evidence
     index = settle(contest.index, evidence, contest.grey)
@@ -296,40 +304,61 @@ def _fuse(frames: _Frames, fuser: FocusFuser) -> FusionResult:
         index.astype(np.float32), contest.grey, max(fuser.radius, 1) * 4, blending.EPS,
         weights=confidence + np.float32(1e-3),
     )  # fmt: skip
-    image = _blend(frames, index, fuser.feather)
+    image = _blend(frames, index, fuser)
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
     return FusionResult(image, index, confidence, depth)
 
 
-def _score(image: Float, composite: Float, trials: list[Float], fuser: FocusFuser) -> Float:
+def _score(grey: Float, composite: Float, trials: list[blending.Trial], noise: float) -> Float:
     """Log-likelihood, but for a term common to all frames, that a frame is the one in focus."""
-    grey = to_grey(image)
-    score = blending.mismatch(trials, grey, fuser.noise)
-    score -= blending.mismatch(blending.blurred(grey), composite, fuser.noise)
-    near = np.log(blending.difference(grey, composite) + np.float32(fuser.noise**2))
+    score = blending.mismatch(trials, grey, noise)
+    score -= blending.mismatch(blending.blurred(grey), composite, noise)
+    near = np.log(blending.difference(grey, composite) + np.float32(noise**2))
     score -= np.float32(blending.NEAR_SHARE) * near
-    score += np.float32(blending.DETAIL_SHARE) * blending.detail(grey, fuser.noise)
-    if fuser.sigma_weight > 0:
-        sigma = make_defocus_pipeline().transform([image])[0]
-        score -= np.float32(fuser.sigma_weight) * sigma
     return score
 
 
-def _blend(frames: _Frames, index: NDArray[np.intp], feather: float) -> Float:
-    """Mix the chosen pixels, with seams `feather` wide."""
-    blend = blending.Blend(frames.shape)
-    for k in np.flatnonzero(np.bincount(index.ravel())):
-        weights = (index == k).astype(np.float32)
-        if feather > 0:
-            weights = ndimage.gaussian_filter(weights, feather)
-        if (where := frames.reach[k]) is not None:
-            weights *= where
-        blend.add(frames[int(k)], weights)
-    return blend.image
+def _sigma(image: Float) -> Float:
+    """Defocus map of a frame, made at half the size: where it counts there is little detail."""
+    size = (image.shape[0], image.shape[1])
+    if min(size) < SMALL:
+        return np.asarray(make_defocus_pipeline().transform([image])[0], np.float32)
+    half = make_defocus_pipeline().transform([registration.half(image)])[0]
+    whole = 2 * np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
+    rest = [(0, n - m) for n, m in zip(size, whole.shape, strict=True)]
+    return np.asarray(np.pad(whole, rest, mode="edge"), np.float32)
 
 
-def _within(score: Float, where: NDArray[np.bool_] | None) -> Float:
-    return score if where is None else np.where(where, score, np.float32(-np.inf))
+def _blend(frames: _Frames, index: NDArray[np.intp], fuser: FocusFuser) -> Float:
+    """Take the chosen pixels, and near seams the mean of what may be the nearest to the truth.
+
+    Where two frames meet, the choice is off by some pixels often, and no frame shows the truth.
+    The mean of them, weighted by how likely each is the one, errs least. The frames are compared
+    with a composite whose seams are wide, so that it leans to neither side.
+    """
+    used = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
+
+    def weighted(weight: Callable[[int, Float], Float]) -> Float:
+        blend = blending.Blend(frames.shape)
+        for k in used:
+            image = frames[k]
+            blend.add(image, _within(weight(k, image), frames.reach[k], 0))
+        return blend.image
+
+    if len(used) == 1 or fuser.feather == 0:
+        return weighted(lambda k, _: (index == k).astype(np.float32))
+    composite = to_grey(weighted(lambda k, _: blending.spread(index == k, blending.WIDE_SEAM)))
+    trials = list(blending.blurred(composite))
+
+    def likely(k: int, image: Float) -> Float:
+        score = _score(to_grey(image), composite, trials, fuser.noise)
+        return blending.spread(index == k, fuser.feather) * np.exp(score)
+
+    return weighted(likely)
+
+
+def _within(score: Float, where: NDArray[np.bool_] | None, outside: float = -np.inf) -> Float:
+    return score if where is None else np.where(where, score, np.float32(outside))
 
 
 def _channel_means(image: Float) -> Float:
