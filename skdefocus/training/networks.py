@@ -171,71 +171,93 @@ class Dilated(nn.Module):
 
 
 class Surroundings(nn.Module):
-    """A network that looks around before it answers, and answers for every fourth pixel.
+    """A network for windows, and on top of it one that looks at their surroundings.
 
-    The stages of :func:`vgg`, then dilated convolutions over the cells of 8 pixels, which see 120
-    pixels far: a place that shows nothing takes part in what the surface around it shows. What they
-    find is laid over the stage at a quarter of the size (Ronneberger et al., "U-Net", MICCAI 2015),
-    which knows to four pixels where surfaces end.
+    The first answers for every window alone, every 8 pixels. The second corrects its logits and
+    answers every 4 pixels: dilated convolutions over the first one's features see 140 pixels far,
+    so that a place that shows nothing takes part in what the surface around it shows; laid over
+    the first one's stage at a quarter of the size (as in Ronneberger et al., "U-Net", MICCAI 2015),
+    they know to four pixels where surfaces end. The first is trained before and stays as it is:
+    trained together, the whole was less exact where a window tells all by itself.
 
     Parameters
     ----------
     widths : tuple of int
-        Channels of the stages at the full, half, quarter and eighth of the size.
+        Channels of the stages of the first network, see :func:`vgg`.
+    last, n_features : int
+        Channels of its last stage, and its number of features.
     wide, narrow : int
         Channels of the dilated blocks, outside and inside.
     n_levels : int
         Number of logits.
     head : int
-        Number of features.
+        Number of features of the second network.
     """
 
     def __init__(
         self,
-        widths: tuple[int, int, int, int] = (16, 32, 64, 128),
+        widths: tuple[int, int, int] = (16, 32, 64),
+        last: int = 128,
+        n_features: int = 512,
         wide: int = 96,
         narrow: int = 48,
         n_levels: int = 20,
-        head: int = 96,
+        head: int = 64,
     ) -> None:
         super().__init__()
         self.stride = 4
-        self.body = nn.Sequential(Contrast())
-        channels = 2
-        for out in widths[:3]:
-            if channels > 2:
-                self.body.append(nn.MaxPool2d(2))
-            self.body += nn.Sequential(conv(channels, out, 3), conv(out, out, 3))
-            channels = out
-        last = widths[3]
+        self.base = vgg(widths, last)
         # Half a cell more where the size is no multiple of 8, so that every pixel counts.
-        self.deep = nn.Sequential(
-            nn.MaxPool2d(2, ceil_mode=True), conv(channels, last, 3), conv(last, last, 3)
-        )
+        *stages, self.base_pool, deep1, deep2 = self.base.body
+        self.base_pool.ceil_mode = True
+        self.stages, self.deep = nn.Sequential(*stages), nn.Sequential(self.base_pool, deep1, deep2)
         self.around = nn.Sequential(
-            conv(last, wide, 1),
-            *(Dilated(wide, narrow, apart) for apart in (1, 2, 4, 8, 1)),
+            conv(n_features + n_levels, wide, 1),
+            *(Dilated(wide, narrow, apart) for apart in (1, 2, 4, 8, 2)),
             conv(wide, narrow, 1),
         )
-        self.join = conv(channels + narrow, 64, 3)
         # A window's middle is a corner of four cells of the map.
         self.corner = nn.Sequential(
-            nn.Conv2d(64, head, 2, bias=False), nn.BatchNorm2d(head), nn.ReLU6(inplace=True)
+            nn.Conv2d(widths[-1], narrow, 2, bias=False),
+            nn.BatchNorm2d(narrow),
+            nn.ReLU6(inplace=True),
         )
+        self.join = conv(2 * narrow, head, 3)
         self.dropout = nn.Dropout2d(0.05)
-        self.levels = nn.Conv2d(head, n_levels, 1)
+        self.correction = nn.Conv2d(head, n_levels, 1)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+        self.base.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Surroundings:
+        super().train(mode)
+        self.base.eval()
+        return self
 
     def features(self, x: Tensor) -> Tensor:
-        fine = self.body(x)
-        far = F.interpolate(self.around(self.deep(fine)), scale_factor=2.0, mode="nearest")
-        far = far[:, :, : fine.shape[2], : fine.shape[3]]
-        return self.corner(self.join(torch.cat([fine, far], dim=1))[:, :, 3:-3, 3:-3])
+        fine = self.stages(x)
+        alone = self.base.pool(self.deep(fine))
+        said = torch.softmax(self.base.levels(alone), 1)
+        size = tuple(n // 4 - 7 for n in x.shape[2:])
+
+        def finer(x: Tensor) -> Tensor:
+            to = (2 * x.shape[2] - 1, 2 * x.shape[3] - 1)
+            x = F.interpolate(x, size=to, mode="bilinear", align_corners=True)
+            return x[:, :, : size[0], : size[1]]
+
+        far = finer(self.around(torch.cat([alone, said], dim=1)))
+        near = self.corner(fine[:, :, 3:-3, 3:-3])
+        return torch.cat([finer(alone), self.join(torch.cat([near, far], dim=1))], dim=1)
 
     def logits(self, features: Tensor) -> Tensor:
-        return self.levels(features)
+        # As one layer, so that a linear classifier can take its place.
+        weight = torch.cat([self.base.levels.weight, self.correction.weight], dim=1)
+        return F.conv2d(features, weight, self.base.levels.bias + self.correction.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.logits(self.dropout(self.features(x)))
+        n = self.base.levels.in_channels
+        features = self.features(x)
+        return self.logits(torch.cat([features[:, :n], self.dropout(features[:, n:])], dim=1))
 
 
 class Basic(nn.Module):
@@ -305,17 +327,16 @@ def shufflenetv2() -> Network:
 
 @torch.no_grad()
 def warm_start(net: nn.Module, model: Path, images: Tensor) -> None:
-    """Begin with the first convolutions of an exported network, those of the same shape.
+    """Begin with the convolutions of an exported network, as far as they have the same shapes.
 
     An exported network has no batch normalisation any more, it has become part of the convolutions.
     Here every normalisation gets the scale and shift that undo it on `images`, so that it changes
     nothing at first and can be trained as usual.
     """
-    graph = onnx.load(model).graph
-    arrays = {a.name: onnx.numpy_helper.to_array(a) for a in graph.initializer}
-    given = [[arrays[i] for i in n.input[1:]] for n in graph.node if n.op_type == "Conv"]
-    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    exported = onnx.load(model)
+    arrays = {a.name: onnx.numpy_helper.to_array(a).copy() for a in exported.graph.initializer}
+    given = [[arrays[i] for i in n.input[1:]] for n in exported.graph.node if n.op_type == "Conv"]
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
     hooks = []
 
     def neutral(norm: nn.Module, inputs: tuple[Tensor], bias: Tensor) -> None:
@@ -325,20 +346,31 @@ def warm_start(net: nn.Module, model: Path, images: Tensor) -> None:
         norm.weight.copy_((variance + norm.eps).sqrt())
         norm.bias.copy_(mean + bias)
 
-    for (weight, bias), layer, norm in zip(given, convs, norms, strict=False):
-        if weight.shape != tuple(layer.weight.shape):
+    convs = (i for i, m in enumerate(layers) if isinstance(m, nn.Conv2d))
+    count = 0
+    for (weight, bias), i in zip(given, convs, strict=False):
+        if weight.shape != tuple(layers[i].weight.shape):
             break
-        layer.weight.copy_(torch.from_numpy(weight.copy()))
-        after = torch.from_numpy(bias.copy())
-        hooks.append(
-            norm.register_forward_pre_hook(lambda m, x, after=after: neutral(m, x, after))
-        )
-    print(f"the first {len(hooks)} convolutions are those of {model}")
+        count += 1
+        weight, bias = torch.from_numpy(weight), torch.from_numpy(bias)
+        if layers[i].bias is not None:  # the last one, whose logits are divided by a temperature
+            weight, bias = (x / temperature_of(exported) for x in (weight, bias))
+            layers[i].bias.copy_(bias)
+        else:
+            hooks.append(
+                layers[i + 1].register_forward_pre_hook(lambda m, x, b=bias: neutral(m, x, b))
+            )
+        layers[i].weight.copy_(weight)
+    print(f"the first {count} convolutions are those of {model}")
     net.eval()
     net(images)
     for hook in hooks:
         hook.remove()
     net.train()
+
+
+def temperature_of(exported: onnx.ModelProto) -> float:
+    return float({p.key: p.value for p in exported.metadata_props}["temperature"])
 
 
 NETWORKS = {

@@ -185,7 +185,7 @@ def evaluate(
 
 
 def train(
-    data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 64, rate: float = 3e-3,
+    data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 8, rate: float = 3e-3,
     seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
     spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
     flips: bool = True, even_flat: bool = False, averaged: bool = True, log: bool = True,
@@ -213,8 +213,9 @@ def train(
         learn = np.random.default_rng(seed).permutation(learn)[: steps * batch]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = NETWORKS[network]().to(device, memory_format=torch.channels_last)
-    decay = [p for p in net.parameters() if p.ndim > 1]
-    rest = [p for p in net.parameters() if p.ndim <= 1]
+    trained = [p for p in net.parameters() if p.requires_grad]
+    decay = [p for p in trained if p.ndim > 1]
+    rest = [p for p in trained if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=rate
     )
@@ -254,6 +255,7 @@ def train(
         step, first = saved["step"], saved["step"] // per_epoch
         torch.set_rng_state(saved["rng"].cpu())  # of dropout
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    norms = [m for m in norms if m.weight.requires_grad]
     started = time.time()
     for epoch in range(first, epochs):
         net.train()
@@ -277,7 +279,7 @@ def train(
             value = measure(logits.float(), y.to(device))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+            torch.nn.utils.clip_grad_norm_(trained, 2.0)
             optimizer.step()
             scheduler.step()
             average.update_parameters(net)
