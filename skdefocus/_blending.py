@@ -40,6 +40,8 @@ EPS = 1e-2
 PRIOR = 0.1
 #: Radii of the wide windows, widest first, in those of the narrow ones.
 WIDER = (128, 16)
+#: Pixels between the wide windows that are fitted.
+SUBSAMPLE = 4
 
 
 class Contest:
@@ -90,7 +92,9 @@ def _twice(image: Float, radius: int) -> Float:
 
 
 def _mean(image: Float, radius: int) -> Float:
-    return np.asarray(box_mean(image, radius), np.float32)
+    # Starting threads takes longer than the sums of a small image.
+    n_threads = 2 if image.size > 1 << 20 else 1
+    return np.asarray(box_mean(image, radius, n_threads=n_threads), np.float32)
 
 
 def blurred(grey: Float) -> Iterator[Trial]:
@@ -154,7 +158,10 @@ def settle(
     labels = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     if len(labels) > 1 and radius > 0:
         faint = evidence + np.float32(1e-6)
-        wider = [GuidedFilter(guide, times * radius, EPS, weights=faint) for times in WIDER]
+        wider = [
+            GuidedFilter(guide, times * radius, EPS, weights=faint, subsample=SUBSAMPLE)
+            for times in WIDER
+        ]
         narrow = GuidedFilter(guide, radius, EPS, weights=evidence + np.float32(PRIOR))
         most, settled = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:

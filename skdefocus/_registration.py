@@ -122,7 +122,8 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
 def half(image: Float) -> Float:
     """Mean over blocks of 2×2 pixels; an odd last row or column is left out."""
     h, w = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
-    return np.asarray(image[:h, :w].reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3)), np.float32)
+    blocks = image[:h, :w].reshape(h // 2, 2, w // 2, 2, *image.shape[2:])
+    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
 def _windowed(image: Float) -> Float:

@@ -87,7 +87,7 @@ class FocusFuser(ImageTransformer):
     noise : float, default=5e-3
         Standard deviation of the frames' noise, > 0, in units of full scale; differences below
         it are not taken for detail.
-    sigma_weight : float, default=0.1
+    sigma_weight : float, default=0.05
         Weight of the defocus maps where detail decides nothing, ≥ 0, in nats per pixel of σ. 0
         computes none.
     align : {"none", "translation", "affine"}, default="none"
@@ -107,7 +107,7 @@ class FocusFuser(ImageTransformer):
     -----
     Every fused value lies between the smallest and the largest of the (aligned, exposure-matched)
     frames at that pixel. Memory is that of some twenty grey images whatever the length of the
-    stack, beside the frames themselves; each is read six times, and only one is held at a time
+    stack, beside the frames themselves; each is read five times, and only one is held at a time
     if functions are given. Time is linear in pixels and frames.
 
     The frame that shows an object's outline sharp wins on both sides of it, so that a foreground
@@ -134,7 +134,7 @@ class FocusFuser(ImageTransformer):
         *,
         min_area: float = 1e-3,
         noise: float = 5e-3,
-        sigma_weight: float = 0.1,
+        sigma_weight: float = 0.05,
         align: str = "none",
         match_exposure: bool = False,
         slab: tuple[int, int] | None = None,

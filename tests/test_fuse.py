@@ -88,6 +88,25 @@ def test_two_halves(fuser, sharp):
     assert result.confidence[:, away].mean() > 0.5
 
 
+def test_maps_of_large_frames_in_colour():
+    """They are made at half the size, odd or not."""
+    sharp = sample_photographs(151)[1]
+    left = np.arange(151) < 75
+    stack = [np.where(left == k, sharp, blur(sharp, 2.5)) for k in (True, False)]
+    colour = [np.stack([f, f, f], axis=-1) for f in stack]
+    fused = sd.FocusFuser(sigma_weight=1).transform([colour])[0]
+    assert sd.metrics.psnr(fused[..., 0], sharp) > 38
+
+
+def test_without_feather_every_pixel_is_from_one_frame():
+    stack = halves()
+    hard = sd.FocusFuser(sigma_weight=0, feather=0).fuse(stack)
+    assert_array_equal(hard.image, np.choose(hard.index, np.float32(stack)))
+    mixed = PLAIN.fuse(stack)
+    assert_array_equal(mixed.index, hard.index)
+    assert np.abs(mixed.image - hard.image).max() > 0
+
+
 def test_noise_does_not_win():
     stack = [add_noise(f, 0.01, random_state=i) for i, f in enumerate(halves())]
     result = sd.FocusFuser(noise=0.01).fuse(stack)
