@@ -35,8 +35,8 @@ class Shipped(nn.Module):
         self.temperature = temperature
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.net.features(image)
-        return self.net.logits(features) / self.temperature, features
+        logits, features = self.net.answers(image)
+        return logits / self.temperature, features
 
 
 def load(run: Path) -> tuple[nn.Module, dict[str, object]]:

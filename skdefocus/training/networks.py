@@ -103,18 +103,17 @@ class Network(nn.Module):
         self.abstains = abstains
         self.levels = nn.Conv2d(head, n_levels + abstains, 1)
 
-    def features(self, x: Tensor) -> Tensor:
-        return self.pool(self.body(x))
-
-    def logits(self, features: Tensor) -> Tensor:
-        z = self.levels(features)
-        if not self.abstains:
-            return z
-        p = torch.softmax(z, 1)
-        return torch.log(p[:, :-1] + p[:, -1:] / (z.shape[1] - 1))
+    def answers(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the features of which they, but for the dropout, are a linear function."""
+        features = self.pool(self.body(x))
+        z = self.levels(self.dropout(features))
+        if self.abstains:
+            p = torch.softmax(z, 1)
+            z = torch.log(p[:, :-1] + p[:, -1:] / (z.shape[1] - 1))
+        return z, features
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.logits(self.dropout(self.features(x)))
+        return self.answers(x)[0]
 
 
 #: MobileNetV2's expansion, channels, repeats and stride, cut off where the stride is 8.
@@ -234,30 +233,27 @@ class Surroundings(nn.Module):
         self.base.eval()
         return self
 
-    def features(self, x: Tensor) -> Tensor:
+    def answers(self, x: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.stages(x)
         alone = self.base.pool(self.deep(fine))
-        said = torch.softmax(self.base.levels(alone), 1)
-        size = tuple(n // 4 - 7 for n in x.shape[2:])
+        logits = self.base.levels(alone)
+        rows, columns = (n // 4 - 7 for n in x.shape[2:])
 
         def finer(x: Tensor) -> Tensor:
-            to = (2 * x.shape[2] - 1, 2 * x.shape[3] - 1)
-            x = F.interpolate(x, size=to, mode="bilinear", align_corners=True)
-            return x[:, :, : size[0], : size[1]]
+            size = (2 * x.shape[2] - 1, 2 * x.shape[3] - 1)
+            x = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+            return x[:, :, :rows, :columns]
 
-        far = finer(self.around(torch.cat([alone, said], dim=1)))
+        far = finer(self.around(torch.cat([alone, torch.softmax(logits, 1)], dim=1)))
         near = self.corner(fine[:, :, 3:-3, 3:-3])
-        return torch.cat([finer(alone), self.join(torch.cat([near, far], dim=1))], dim=1)
-
-    def logits(self, features: Tensor) -> Tensor:
-        # As one layer, so that a linear classifier can take its place.
-        weight = torch.cat([self.base.levels.weight, self.correction.weight], dim=1)
-        return F.conv2d(features, weight, self.base.levels.bias + self.correction.bias)
+        both = self.join(torch.cat([near, far], dim=1))
+        logits = finer(logits)
+        # The first network's features would be five times as many, and are in its logits.
+        features = torch.cat([logits, both], dim=1)
+        return logits + self.correction(self.dropout(both)), features
 
     def forward(self, x: Tensor) -> Tensor:
-        n = self.base.levels.in_channels
-        features = self.features(x)
-        return self.logits(torch.cat([features[:, :n], self.dropout(features[:, n:])], dim=1))
+        return self.answers(x)[0]
 
 
 class Basic(nn.Module):

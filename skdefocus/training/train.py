@@ -189,7 +189,7 @@ def train(
     seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
     spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
     flips: bool = True, even_flat: bool = False, averaged: bool = True, log: bool = True,
-    bfloat16: bool = False,
+    bfloat16: bool = False, base_rate: float = 0.0,
 ) -> None:  # fmt: skip
     """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
 
@@ -198,8 +198,9 @@ def train(
     MobileNetV2's depthwise layers.
 
     With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
-    used at all; `log` writes log.csv, twice per epoch. What `flips`, `even_flat` and `averaged` are
-    worth, `benchmarks.accuracy.networks` measures.
+    used at all; `base_rate` also trains the network below that for surroundings; `log` writes
+    log.csv, twice per epoch. What `flips`, `even_flat` and `averaged` are worth,
+    `benchmarks.accuracy.networks` measures.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
@@ -213,11 +214,16 @@ def train(
         learn = np.random.default_rng(seed).permutation(learn)[: steps * batch]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = NETWORKS[network]().to(device, memory_format=torch.channels_last)
-    trained = [p for p in net.parameters() if p.requires_grad]
-    decay = [p for p in trained if p.ndim > 1]
-    rest = [p for p in trained if p.ndim <= 1]
+    groups = [(rate, [p for p in net.parameters() if p.requires_grad])]
+    if base_rate:
+        net.base.requires_grad_(True)
+        groups.append((base_rate, list(net.base.parameters())))
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=rate
+        [
+            {"params": [p for p in part if (p.ndim > 1) == wide], "lr": lr, "weight_decay": decay}
+            for lr, part in groups
+            for wide, decay in ((True, 0.02), (False, 0.0))
+        ]
     )
     per_epoch = len(learn) // batch
     total = per_epoch * epochs
@@ -254,8 +260,8 @@ def train(
             thing.load_state_dict(saved[key])
         step, first = saved["step"], saved["step"] // per_epoch
         torch.set_rng_state(saved["rng"].cpu())  # of dropout
-    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    norms = [m for m in norms if m.weight.requires_grad]
+    net.train()
+    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d) and m.training]
     started = time.time()
     for epoch in range(first, epochs):
         net.train()
@@ -279,7 +285,7 @@ def train(
             value = measure(logits.float(), y.to(device))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
-            torch.nn.utils.clip_grad_norm_(trained, 2.0)
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
             optimizer.step()
             scheduler.step()
             average.update_parameters(net)
@@ -330,6 +336,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--base-rate", type=float, default=0.0, help="of the network below")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--loss", choices=LOSSES, default="cross_entropy")
