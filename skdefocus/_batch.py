@@ -89,13 +89,22 @@ class Result:
     fatal: bool = False
 
 
+def make_folder(out: Path) -> None:
+    """Make a folder for outputs, if it is missing."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        text = "it is no folder; name another one to write to"
+        raise NotADirectoryError(errno.ENOTDIR, text, str(out)) from None
+
+
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
     """Make the folder `out`, and one in it for unfinished files that goes away at the end.
 
     It also takes along what a worker left that was killed.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with tempfile.TemporaryDirectory(
         prefix=".skdefocus-", dir=out, ignore_cleanup_errors=True
     ) as name:
@@ -109,10 +118,10 @@ def plan(photos: Sequence[str], options: Options) -> tuple[list[str], list[Resul
     owners: dict[str, str] = {}
     inputs = {os.path.realpath(photo) for photo in photos}
     for photo in photos:
-        owner = owners.setdefault(os.path.normcase(Path(photo).stem), photo)
+        stem = os.path.normcase(Path(photo).stem)
         targets = options.targets(photo).values()
         hit = [target for target in targets if os.path.realpath(target) in inputs]
-        if owner is not photo:
+        if owner := owners.get(stem):
             if os.path.abspath(owner) != os.path.abspath(photo):
                 text = f"its outputs would have the names of those of {owner!r}; use another --out"
                 failures.append(Result(photo, failure=text))
@@ -120,6 +129,7 @@ def plan(photos: Sequence[str], options: Options) -> tuple[list[str], list[Resul
             text = f"its output {str(hit[0])!r} is also an input; use another --out"
             failures.append(Result(photo, failure=text))
         else:
+            owners[stem] = photo
             tasks.append(photo)
     return tasks, failures
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from skdefocus._cli_parts import UsageError, command, complain, number
+from skdefocus._cli_parts import UsageError, command, complain, number, place
 
 EFFECTS: dict[str, tuple[str, str]] = {
     "magnify": ("Blur what is out of focus even more.", "_magnified"),
@@ -25,7 +26,7 @@ def add_fuse(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
     parser.add_argument(
-        "--out", "-o", type=Path, metavar="FILE", required=True, help="PNG, JPEG or TIFF"
+        "--out", "-o", type=place, metavar="FILE", required=True, help="PNG, JPEG or TIFF"
     )
     parser.add_argument(
         "--align", choices=("none", "translation", "affine"), default="none",
@@ -35,7 +36,7 @@ def add_fuse(commands: Any) -> None:
         "--match-exposure", action="store_true", help="scale the frames to the first one's mean"
     )
     parser.add_argument(
-        "--depth", type=Path, metavar="FILE", help="also write the order in depth (TIFF or NPY)"
+        "--depth", type=place, metavar="FILE", help="also write the order in depth (TIFF or NPY)"
     )
     _add_common(parser)
 
@@ -48,7 +49,7 @@ def add_effects(commands: Any) -> None:
             "and EXIF. A bad file is reported and the rest go on.",
         )  # fmt: skip
         parser.add_argument("photos", nargs="+", metavar="PHOTO", help="PNG, JPEG or TIFF")
-        parser.add_argument("--out", "-o", type=Path, metavar="DIR", required=True, help="folder")
+        parser.add_argument("--out", "-o", type=place, metavar="DIR", required=True, help="folder")
         if name == "magnify":
             parser.add_argument(
                 "--strength", type=number(float, 1), default=2.0, metavar="X",
@@ -68,7 +69,7 @@ def add_effects(commands: Any) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument(
-        "--preview", type=Path, metavar="FILE", help="also write before and after side by side"
+        "--preview", type=place, metavar="FILE", help="also write before and after side by side"
     )
     parser.add_argument(
         "--max-pixels", type=number(int, 1), metavar="N",
@@ -79,14 +80,16 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def _run_fuse(args: argparse.Namespace) -> int:
     from skdefocus import FocusFuser
     from skdefocus._batch import say
-    from skdefocus._pictures import beside, check_target, read_picture, write_picture
-    from skdefocus.io import MAX_PIXELS, read_image, write_map
+    from skdefocus._pictures import FORMATS, beside, check_target, read_picture, write_picture
+    from skdefocus.io import MAPS, MAX_PIXELS, read_image, write_map
 
     if len(args.frames) < 2:
         raise UsageError("fuse needs two or more frames")
     limit = args.max_pixels or MAX_PIXELS
     outputs = [p for p in (args.out, args.depth, args.preview) if p is not None]
     _check_outputs(outputs, args.frames, args.overwrite)
+    for path, suffixes in ((args.out, FORMATS), (args.preview, FORMATS), (args.depth, MAPS)):
+        _check_file(path, suffixes)
     fuser = FocusFuser(align=args.align, match_exposure=args.match_exposure)
     try:
         first = read_picture(args.frames[0], limit)
@@ -101,17 +104,17 @@ def _run_fuse(args: argparse.Namespace) -> int:
             last = read_image(args.frames[-1], max_pixels=limit)
             frames = [_unit(first.pixels), _unit(last), result.image]
             _write_preview(args.preview, beside(frames), args.overwrite)
-    except (OSError, TypeError, ValueError) as error:
+    except Exception as error:
         complain(say(error))
         return 1
-    print("\n".join(f"wrote {path}" for path in outputs))
+    print("\n".join(f"wrote {str(path)!r}" for path in outputs))
     return 0
 
 
 def _run_effect(name: str, args: argparse.Namespace) -> int:
     from skdefocus import AdaptiveSharpener, DefocusMagnifier
-    from skdefocus._batch import FATAL, say
-    from skdefocus._pictures import beside, check_target, read_picture, write_picture
+    from skdefocus._batch import FATAL, make_folder, say
+    from skdefocus._pictures import FORMATS, beside, check_target, read_picture, write_picture
     from skdefocus.io import MAX_PIXELS
 
     effect = (
@@ -128,9 +131,10 @@ def _run_effect(name: str, args: argparse.Namespace) -> int:
         raise UsageError("two photographs have the same name; use another --out for one of them")
     _check_outputs([p for p in (*targets, args.preview) if p], args.photos, args.overwrite)
     try:
-        args.out.mkdir(parents=True, exist_ok=True)
+        make_folder(args.out)
     except OSError as error:
         raise UsageError(say(error)) from None
+    _check_file(args.preview, FORMATS)
     written = failed = 0
     with _bar(len(targets)) as bar:
         for photo, target in zip(args.photos, targets, strict=True):
@@ -143,7 +147,7 @@ def _run_effect(name: str, args: argparse.Namespace) -> int:
                     both = beside([_unit(picture.pixels), found])
                     _write_preview(args.preview, both, args.overwrite)
                 written += 1
-            except (OSError, TypeError, ValueError, MemoryError) as error:
+            except Exception as error:
                 failed += 1
                 complain(f"{photo!r}: {say(error)}")
                 if getattr(error, "errno", None) in FATAL:
@@ -165,12 +169,27 @@ def _read(path: str, limit: int, tick: Callable[[], Any]) -> Any:
 
 
 def _check_outputs(outputs: list[Path], inputs: list[str], overwrite: bool) -> None:
-    sources = {Path(name).resolve() for name in inputs}
+    # By os.path, which answers even for links that lead in a circle and names that are too long.
+    taken = dict.fromkeys(map(os.path.realpath, inputs), "an input")
     for path in outputs:
-        if path.resolve() in sources:
-            raise UsageError(f"the output {str(path)!r} is also an input")
-        if path.exists() and not overwrite:
+        real = os.path.realpath(path)
+        if real in taken:
+            raise UsageError(f"the output {str(path)!r} is also {taken[real]}")
+        taken[real] = "another output"
+        if os.path.lexists(path) and not overwrite:
             raise UsageError(f"{str(path)!r} exists, and --overwrite was not given")
+
+
+def _check_file(path: Path | None, suffixes: Iterable[str]) -> None:
+    """Say before any work what could not be written after it."""
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{str(path)!r} must end in {', '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{str(path.parent)!r} is no folder; make it first")
+    if path.is_dir():
+        raise UsageError(f"{str(path)!r} is a folder; name a file in it")
 
 
 def _bar(total: int) -> Any:

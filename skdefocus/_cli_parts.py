@@ -6,6 +6,8 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 
@@ -14,7 +16,9 @@ class UsageError(Exception):
 
 
 def complain(message: str) -> None:
-    print("skdefocus:", " ".join(message.split("\n")), file=sys.stderr)
+    """Say what is wrong, in one line."""
+    with suppress(OSError):  # where nobody can be told, the work still goes on
+        print("skdefocus:", " ".join(message.splitlines()), file=sys.stderr)
 
 
 def command(
@@ -25,6 +29,13 @@ def command(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def place(text: str) -> Path:
+    """A type for argparse: a path. Empty ones, as of an unset variable, would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
 
 
 def number(kind: type, low: float, extra: float = math.nan) -> Callable[[str], Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 import warnings
 from typing import Any
 
 from PIL import ExifTags, Image
+
+from skdefocus._reading import FORMATS
 
 
 def exif_block(path: str | os.PathLike[str]) -> dict[int, Any]:
@@ -17,8 +20,11 @@ def exif_block(path: str | os.PathLike[str]) -> dict[int, Any]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged blocks: what can be read counts
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could wait for ever
+            raise OSError(f"cannot read {os.fspath(path)!r}: it is no file")
+        Image.init()
         try:
-            picture = Image.open(path)
+            picture = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise

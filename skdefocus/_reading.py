@@ -30,6 +30,8 @@ FORMATS = (
 #: Camera raw files are TIFF inside, and their first picture is a thumbnail.
 RAW = {".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+#: Of values in TIFF.
+KINDS = ("uint8", "uint16", "float16", "float32", "float64")
 ORIENTATION = 0x0112
 DNG_VERSION = 50706
 #: Pillow's byte orders: big, little, native.
@@ -117,7 +119,13 @@ def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
     Image.init()
     file.seek(0)
     with _pillow_limit(max_pixels):
-        image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+        try:
+            image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+        except Image.DecompressionBombError:  # whose message tells twice the limit
+            raise ReadError(
+                f"it has more pixels than max_pixels = {max_pixels}; "
+                "raise the limit if you trust the file"
+            ) from None
     _check_size(*image.size, max_pixels)
     return image
 
@@ -129,7 +137,10 @@ def _read_with_pillow(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
         pixels = _pixels(_plain(image))
     # After loading, because Pillow turns TIFF itself and then says that it is upright.
     image.load()
-    orientation = image.getexif().get(ORIENTATION, 1)
+    try:
+        orientation = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # a damaged block is no reason to lose the photograph
+        orientation = 1
     if image.format == "PNG":
         check_png(file)
     return _upright(pixels, orientation)
@@ -206,12 +217,16 @@ def _read_tiff(file: IO[bytes], max_pixels: int, mapped: bool) -> NDArray[Any] |
         if DNG_VERSION in page.tags or page.subfiletype & 1:
             raise ReadError("its first picture is a thumbnail; export it to a plain TIFF first")
         large = page.imagewidth * page.imagelength >= LARGE
-        if page.bitspersample <= 8 and not (large and _is_plain(page)):
+        kind, bits = str(page.dtype), page.bitspersample
+        if bits <= 8 and kind != "int8" and not (large and _is_plain(page)):
             return None
-        kind = str(page.dtype)
-        kinds = ("uint8", "uint16", "float16", "float32", "float64")
-        if kind not in kinds or page.imagedepth != 1:
-            raise ReadError(f"TIFF with values of type {kind} is not read; use 8, 16 bits or float")
+        # What has 12 bits comes as uint16, but its white is 4095.
+        odd = kind not in KINDS or bits != np.dtype(kind).itemsize * 8
+        if odd or page.imagedepth != 1:
+            raise ReadError(
+                f"TIFF with values of type {kind} in {bits} bits is not read; "
+                "export it with 8 or 16 bits or float"
+            )
         if page.photometric not in (0, 1, 2):
             raise ReadError("TIFF with more than 8 bits must be grey or RGB; convert it first")
         separate = page.planarconfig == 2 and page.samplesperpixel > 1
@@ -220,9 +235,14 @@ def _read_tiff(file: IO[bytes], max_pixels: int, mapped: bool) -> NDArray[Any] |
             map_it = mapped and large and page.is_memmappable
             pixels = np.asarray(page.asarray(out="memmap" if map_it else None))
         except ValueError as error:
-            if "imagecodecs" in str(error) and not separate:
+            if "imagecodecs" not in str(error):
+                raise
+            if not separate and _pillow_can_unpack(page, kind):
                 return None
-            raise
+            raise ReadError(
+                "its compression is not read without the package imagecodecs; install it, or "
+                "export the file without compression"
+            ) from None
         orientation = page.tags.valueof(ORIENTATION, default=1)
     if separate:
         pixels = np.moveaxis(pixels, 0, -1)
@@ -232,6 +252,12 @@ def _read_tiff(file: IO[bytes], max_pixels: int, mapped: bool) -> NDArray[Any] |
     if pixels.ndim == 3 and page.photometric != 2:
         pixels = pixels[..., 0]
     return _upright(pixels, orientation)
+
+
+def _pillow_can_unpack(page: Any, kind: str) -> bool:
+    """Whether it reads a compressed page right: not with 0 as white, nor floats in big-endian."""
+    little_floats = kind == "float32" and page.parent.byteorder == "<"
+    return page.photometric != 0 and (kind == "uint16" or little_floats)
 
 
 def _is_plain(page: Any) -> bool:

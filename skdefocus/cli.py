@@ -6,18 +6,22 @@ Heavy modules are imported where they are used, so that help and wrong usage ans
 from __future__ import annotations
 
 import argparse
-import os
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NoReturn
 
 from skdefocus._cli_apps import add_effects, add_fuse
-from skdefocus._cli_parts import UsageError, command, complain, number
+from skdefocus._cli_parts import UsageError, command, complain, number, place
+from skdefocus._cli_process import (
+    TerminatedError,
+    forget_output,
+    orderly_end,
+    prepare_streams,
+    quiet_decoders,
+)
 
 __all__ = ["main"]
 
@@ -45,18 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if a photograph failed, 2 for wrong usage, 130 after Ctrl-C, 143 after
         a SIGTERM.
     """
-    for stream in (sys.stdout, sys.stderr):  # not every terminal can show a σ
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    prepare_streams()
     try:
-        with _orderly_end():
-            args = _parser().parse_args(argv)
-            code = int(args.run(args))
+        with orderly_end(), quiet_decoders():
+            try:
+                args = _parser().parse_args(argv)
+                code = int(args.run(args))
+            except SystemExit as stop:  # --help and --version
+                code = int(stop.code or 0)
             sys.stdout.flush()
             return code
-    except SystemExit as stop:  # --help and --version
-        return int(stop.code or 0)
-    except _Terminated:
+    except TerminatedError:
         complain("terminated; the files that are there are whole")
         return 143
     except UsageError as error:
@@ -66,44 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("interrupted; the files that are there are whole")
         return 130
     except BrokenPipeError:  # nobody reads on, as in `skdefocus info | head -1`
-        _forget_output()
+        forget_output()
         return 1
     except (MemoryError, OSError) as error:  # such as a standard output on a full disk
         from skdefocus._batch import say
 
         complain(say(error))
-        _forget_output()
+        forget_output()
         return 1
-
-
-class _Terminated(BaseException):
-    """A SIGTERM came, as from `kill`, `timeout` and the schedulers of clusters."""
-
-
-@contextmanager
-def _orderly_end() -> Iterator[None]:
-    """Let a SIGTERM end this as Ctrl-C does: unfinished files and workers go away."""
-
-    def stop(*_: object) -> NoReturn:
-        raise _Terminated
-
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield  # only the main thread may set it, and what a caller set stays
-        return
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _forget_output() -> None:
-    """What could not be printed is not tried again, and complained about, at exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_output(parser: argparse.ArgumentParser, default: Path | None = None) -> None:
     parser.add_argument(
-        "--out", "-o", type=Path, metavar="DIR", required=default is None, default=default,
+        "--out", "-o", type=place, metavar="DIR", required=default is None, default=default,
         help="folder to write to, made if missing" + (f" (default: {default})" if default else ""),
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
@@ -178,7 +151,7 @@ def _run_demo(args: argparse.Namespace) -> int:
         sigma = _batch.map_image(
             load_sample_image(name), targets, make_defocus_pipeline(), scratch, overwrite
         )
-    print("\n".join(f"wrote {target}" for target in reversed(targets.values())))
+    print("\n".join(f"wrote {str(target)!r}" for target in reversed(targets.values())))
     # By levels, which are even in the logarithm of the total blur.
     level = np.log(sigma + 0.5)
     in_focus = level <= threshold_otsu(level)

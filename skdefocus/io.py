@@ -22,6 +22,10 @@ __all__ = ["MAX_PIXELS", "ReadError", "atomic_path", "read_image", "write_map", 
 
 StrPath = str | os.PathLike[str]
 
+#: What the name of a map in float32 ends in.
+MAPS = (".tif", ".tiff", ".npy")
+#: Of a PNG; more would only leave the range of floats.
+MAX_SCALE = 1e9
 #: What file systems answer that know no fsync.
 CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
@@ -115,13 +119,23 @@ def atomic_path(path: StrPath, overwrite: bool = False) -> Iterator[Path]:
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(target))
     temporary = target.with_name(f".{secrets.token_hex(6)}.tmp{target.suffix}")
-    # Not tempfile: it makes files that only their owner may read.
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    with _named(target):
+        # Not tempfile: it makes files that only their owner may read.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
         move(temporary, target, overwrite)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """Let errors name the file that was asked for, and not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def move(temporary: Path, target: Path, overwrite: bool = False) -> None:
@@ -131,19 +145,20 @@ def move(temporary: Path, target: Path, overwrite: bool = False) -> None:
     name, which a resumed batch takes for done; and some file systems say only now that they are
     full.
     """
-    _flush(temporary)
-    if overwrite:
-        os.replace(temporary, target)
-        return
-    try:
-        os.link(temporary, target)  # unlike a rename, fails if the target is there
-        temporary.unlink()
-    except FileExistsError:
-        _refuse_existing(target)
-        raise
-    except OSError:  # a file system without hard links
-        _refuse_existing(target)
-        os.replace(temporary, target)
+    with _named(target):
+        _flush(temporary)
+        if overwrite:
+            os.replace(temporary, target)
+            return
+        try:
+            os.link(temporary, target)  # unlike a rename, fails if the target is there
+            temporary.unlink()
+        except FileExistsError:
+            _refuse_existing(target)
+            raise
+        except OSError:  # a file system without hard links
+            _refuse_existing(target)
+            os.replace(temporary, target)
 
 
 def _flush(path: Path) -> None:
@@ -152,7 +167,7 @@ def _flush(path: Path) -> None:
         os.fsync(file)
     except OSError as error:
         if error.errno not in CANNOT_FLUSH:
-            raise OSError(error.errno, error.strerror, str(path)) from None
+            raise
     finally:
         os.close(file)
 
@@ -192,8 +207,8 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
     """
     values = check_map(sigma)
     suffix = Path(path).suffix.lower()
-    if suffix not in (".tif", ".tiff", ".npy"):
-        raise ValueError(f"path must end in .tif, .tiff or .npy, got {os.fspath(path)!r}")
+    if suffix not in MAPS:
+        raise ValueError(f"path must end in {', '.join(MAPS)}, got {os.fspath(path)!r}")
     with atomic_path(path, overwrite) as temporary, open(temporary, "r+b") as file:
         if suffix == ".npy":
             head = np.lib.format.header_data_from_array_1_0(values)
@@ -223,7 +238,7 @@ def write_scaled_png(
     sigma : array_like of shape (H, W)
         σ in pixels, finite and ≥ 0.
     scale : float, default=1000
-        Grey levels per pixel of σ. Stands in the file, as text ``sigma_scale``.
+        Grey levels per pixel of σ, at most 10⁹. Stands in the file, as text ``sigma_scale``.
     overwrite : bool, default=False
         See :func:`atomic_path`.
 
@@ -245,7 +260,7 @@ def write_scaled_png(
     ('1000', 1500)
     """
     values = check_map(sigma)
-    scale = check_real(scale, "scale", 0, above=True)
+    scale = check_real(scale, "scale", 0, MAX_SCALE, above=True)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high * scale <= np.iinfo(np.uint16).max):
         raise ValueError(

@@ -12,35 +12,16 @@ from functools import partial
 import numpy as np
 import pytest
 import tifffile
+from cli_cases import PHOTO, RNG, bad_files, names, photo, run, without_rights
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import skdefocus as sd
 from skdefocus import _batch
-from skdefocus.cli import main
 
 pytest.importorskip("matplotlib")
 
-RNG = np.random.default_rng(0)
-PHOTO = RNG.integers(0, 256, (40, 56, 3), np.uint8)
 COMMANDS = ("demo", "map", "fuse", "magnify", "sharpen", "info")
-
-
-def photo(folder, name="photo.png", pixels=PHOTO):
-    folder.mkdir(exist_ok=True)
-    Image.fromarray(pixels).save(folder / name, format="PNG")
-    return str(folder / name)
-
-
-def names(folder):
-    return sorted(p.name for p in folder.iterdir())
-
-
-def run(*arguments, capsys=None):
-    code = main([str(a) for a in arguments])
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    return code, said.out, said.err
 
 
 # --- the commands ------------------------------------------------------------------------------
@@ -137,7 +118,7 @@ def test_help_and_import_need_no_heavy_module():
         (["map", "a.png", "--out", "d", "--jobs", "0"], "--jobs"),
         (["map", "a.png", "--out", "d", "--overwrite", "--skip-existing"], "exclude"),
         (["map", "a.png", "--out", "d", "--model", "none.onnx"], "model"),
-        (["map", "a.png", "--out", __file__], "exists"),
+        (["map", "a.png", "--out", __file__], "no folder"),
         (["info", "--model", __file__], "model"),
     ],
 )
@@ -152,30 +133,6 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments, word, capsys, tmp_path, m
 
 
 # --- bad files ---------------------------------------------------------------------------------
-
-
-def bad_files(folder):
-    """Every kind of file that is refused, by name, and a word of its message."""
-    folder.mkdir()
-    noise = RNG.integers(0, 256, (64, 64, 3), np.uint8)
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "text.jpg").write_text("no photograph")
-    Image.fromarray(noise).save(folder / "cut.jpg")
-    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:2000])
-    Image.fromarray(noise).save(folder / "corrupt.png")
-    whole = bytearray((folder / "corrupt.png").read_bytes())
-    whole[1000] ^= 0xFF
-    (folder / "corrupt.png").write_bytes(whole)
-    tifffile.imwrite(folder / "nan.tif", np.full((9, 9), np.nan, np.float32))
-    (folder / "raw.nef").write_bytes(b"II*\0")
-    (folder / "folder.png").mkdir()
-    (folder / "link.png").symlink_to("none.png")
-    Image.new("1", (3000, 1000)).save(folder / "large.png")
-    return {
-        "empty.png": "empty", "text.jpg": "no picture", "cut.jpg": "cut off",
-        "corrupt.png": "damaged", "nan.tif": "NaN", "raw.nef": "raw", "folder.png": "folder",
-        "link.png": "No such file", "large.png": "max_pixels", "none.png": "No such file",
-    }  # fmt: skip
 
 
 def test_bad_files_do_not_stop_the_rest(tmp_path, capsys):
@@ -343,12 +300,27 @@ def test_files_that_cannot_be_written_to_their_end(tmp_path, capsys, form):
 
 
 def test_missing_rights(tmp_path, capsys):
-    (tmp_path / "m").mkdir(mode=0o500)
-    if os.access(tmp_path / "m", os.W_OK):
-        pytest.skip("this user may write everywhere (root)")
-    code, _, err = run("map", photo(tmp_path), "--out", tmp_path / "m", capsys=capsys)
-    assert code == 2
-    assert "Permission denied" in err
+    name = photo(tmp_path)
+    # All that is imported late is imported now: the other user may not be able to.
+    assert run("map", name, "--out", tmp_path / "a", "--no-picture", capsys=capsys)[0] == 0
+    assert run("magnify", name, "--out", tmp_path / "b", capsys=capsys)[0] == 0
+    assert run("fuse", name, name, "--out", tmp_path / "c.png", capsys=capsys)[0] == 0
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m").chmod(0o555)
+    tmp_path.chmod(0o755)
+    for command, *photos in (
+        ["map", "photo.png", "--out", "m", "--no-picture"],
+        ["map", "photo.png", "--out", "m/new", "--no-picture"],
+        ["magnify", "photo.png", "--out", "m"],
+        ["fuse", "photo.png", "photo.png", "--out", "m/f.png"],
+    ):
+        with without_rights(tmp_path):
+            code, _, err = run(command, *photos, capsys=capsys)
+        assert code == (2 if command == "map" else 1)
+        assert len(err.splitlines()) == 1
+        assert "'m" in err
+        assert "Permission denied" in err
+    assert names(tmp_path / "m") == []
 
 
 def test_interrupted_batch_leaves_whole_files_and_can_be_resumed(tmp_path):

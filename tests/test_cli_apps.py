@@ -127,5 +127,5 @@ def test_wrong_usage(tmp_path, frames, capsys, monkeypatch, arguments, word):
 @pytest.mark.parametrize("out", ["f.bmp", "none/f.png"])
 def test_outputs_that_cannot_be_written(tmp_path, frames, capsys, out):
     code, _, err = run("fuse", *frames, "--out", tmp_path / out, capsys=capsys)
-    assert code == 1
+    assert code == 2
     assert len(err.splitlines()) == 1

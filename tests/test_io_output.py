@@ -40,6 +40,7 @@ def test_scaled_png_states_its_scale(tmp_path):
         (SIGMA - 10, {}, "within 0 to 65535"),
         (np.full((2, 2), np.nan), {}, "within 0 to 65535"),
         (SIGMA, {"scale": 0}, "scale must be"),
+        (0 * SIGMA, {"scale": 1e300}, "scale must be at most"),
         (np.zeros((2, 2, 3)), {}, "sigma must have shape"),
         (np.zeros((0, 2)), {}, "sigma must have shape"),
         (np.full((2, 2), "a"), {}, "sigma must hold numbers"),
@@ -132,6 +133,10 @@ def test_of_two_writers_one_wins(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["map.txt"]
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        write_map(tmp_path / "none" / "map.npy", SIGMA)
+@pytest.mark.parametrize("name", ["none/map.npy", "x" * 252 + ".npy"])
+def test_errors_name_the_file_that_was_asked_for(tmp_path, name):
+    """And not the temporary one beside it."""
+    with pytest.raises(OSError, match=r"No such file|too long") as caught:
+        write_map(tmp_path / name, SIGMA)
+    assert caught.value.filename == str(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
