@@ -284,6 +284,17 @@ def test_wrong_limit(tmp_path, limit):
         read_image(saved(tmp_path, RGB), max_pixels=limit)
 
 
+def test_every_test_that_the_documentation_names_is_there():
+    here = Path(__file__).parent
+    code = "".join(path.read_text(encoding="utf-8") for path in here.glob("test_*.py"))
+    page = here.parent / "docs" / "reliability.md"
+    if not page.exists():
+        pytest.skip("the documentation is not part of this archive")
+    named = set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")))
+    assert len(named) > 40
+    assert not [name for name in named if f"def {name}(" not in code]
+
+
 def test_every_row_of_the_documentation_has_its_test():
     here = Path(__file__).parent
     page = here.parent / "docs" / "inputs.md"
