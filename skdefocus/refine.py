@@ -25,11 +25,11 @@ Area = tuple[slice, slice]
 #: Variance of a level that no patch falls below, in squared levels: what a patch says is never
 #: exact, and a few patches must not outvote all others.
 FLOOR = 0.3
-#: Evidence at which a cell's own lean counts for half: with less, what a network prefers is more
-#: about it than about the photograph.
-DOUBT = 0.01
+#: Exponent of how common levels are around a cell: neighbouring patches overlap, and what they have
+#: in common must not count twice.
+TRUST = 0.7
 #: Probability of a level that is nowhere around, spread evenly over all levels.
-RARE = 0.02
+RARE = 0.005
 #: How much smaller the windows of the filling get, and what the smaller ones count against the
 #: larger ones.
 SHRINK, NEAR = 4, 0.9
@@ -177,9 +177,8 @@ def refine(
     """σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
     _, evidence = belief(grid)
     weights = evidence + np.float32(prior)
-    own = evidence / (evidence + np.float32(DOUBT))
-    level = fill(grid.proba, weights, own, cell_means(grid.image, grid.step), eps,
-                 max(1, fill_radius // grid.step))  # fmt: skip
+    means = cell_means(grid.image, grid.step)
+    level = fill(grid.proba, weights, means, eps, max(1, fill_radius // grid.step))
     levels = np.arange(len(grid.sigmas), dtype=np.float32)
     out = np.empty(grid.image.shape[:2], np.float32)
     # A fit looks `radius` far, is averaged over as much, and interpolated between blocks.
@@ -232,13 +231,11 @@ def belief(grid: LevelGrid) -> tuple[Float, Float]:
     return mean, evidence.astype(np.float32)
 
 
-def fill(
-    proba: Float, weights: Float, own: Float, guide: Float, eps: float, smallest: int
-) -> Float:
+def fill(proba: Float, weights: Float, guide: Float, eps: float, smallest: int) -> Float:
     """Mean level of every cell, given what it shows and what is around it.
 
-    By Bayes' rule: the probabilities of the levels by themselves, times how common the levels are
-    in the surroundings. The surroundings are guided averages of such products over windows from
+    By Bayes' rule: the probabilities of the levels by themselves, times a power of how common the
+    levels are in the surroundings. The surroundings are guided averages of such products over windows from
     the whole image's size down to `smallest`, each mixed with those of the larger windows.
 
     Parameters
@@ -246,8 +243,6 @@ def fill(
     proba : ndarray of shape (rows, columns, n), float32
     weights : ndarray of shape (rows, columns), float32
         How much a cell counts in the averages.
-    own : ndarray of shape (rows, columns), float32
-        Exponent of a cell's own probabilities.
     guide, eps
         Of the guided filter; the guide has one value (or colour) per cell.
     smallest : int
@@ -258,14 +253,14 @@ def fill(
     ndarray of shape (rows, columns), float32
     """
     n = proba.shape[-1]
-    tempered = proba ** own[..., None]
     common = np.tensordot(weights, proba, 2)
     common /= common.sum()
     radius = max(weights.shape)
     while True:
         # In place, for these are the largest arrays of all.
         found = np.broadcast_to(common, proba.shape) + np.float32(RARE / n)
-        found *= tempered
+        np.power(found, np.float32(TRUST), out=found)
+        found *= proba
         found /= found.sum(axis=-1, keepdims=True)
         if radius <= smallest:
             return np.asarray(found @ np.arange(n, dtype=np.float32))
