@@ -235,8 +235,9 @@ def fill(proba: Float, weights: Float, guide: Float, eps: float, smallest: int) 
     """Mean level of every cell, given what it shows and what is around it.
 
     By Bayes' rule: the probabilities of the levels by themselves, times a power of how common the
-    levels are in the surroundings. The surroundings are guided averages of such products over windows from
-    the whole image's size down to `smallest`, each mixed with those of the larger windows.
+    levels are in the surroundings. The surroundings are guided averages of such products over
+    windows from the whole image's size down to `smallest`, each mixed with those of the larger
+    windows.
 
     Parameters
     ----------
