@@ -184,12 +184,24 @@ def synthetic(fuser: FocusFuser, count: int, frames: int) -> list[list[object]]:
     for stack, truth in made:
         nearest = np.abs(np.stack(stack).astype(int) - truth).argmin(axis=0)
         best.append(sd.metrics.psnr(np.choose(nearest, stack) / 255, truth / 255))
-    rows.append([frames, "(nearest to the truth)", float(np.mean(best)), float(np.min(best)), "-"])
+    rows.append([frames, "(nearest to the truth)", np.mean(best), np.min(best), "-", "-", "-"])
+    ours = None
     for name, method in fusers(fuser).items():
         start = time.perf_counter()
-        quality = [sd.metrics.psnr(np.round(method(s) * 255) / 255, t / 255) for s, t in made]
+        fused = [method(stack) for stack, _ in made]
         seconds = (time.perf_counter() - start) / count
-        rows.append([frames, name, float(np.mean(quality)), float(np.min(quality)), seconds])
+        quality = np.array(
+            [
+                sd.metrics.psnr(np.round(image * 255) / 255, truth / 255)
+                for image, (_, truth) in zip(fused, made, strict=True)
+            ]
+        )
+        lead = ["-", "-"]
+        if ours is None:  # the first one
+            ours = quality
+        else:
+            lead = [f"{np.sum(ours > quality)} of {count}", f"{np.min(ours - quality):+.2f}"]
+        rows.append([frames, name, quality.mean(), quality.min(), *lead, seconds])
     return rows
 
 
@@ -216,9 +228,15 @@ The best ten on the last ten pairs alone:
 {report.table(titles, ranking(scores, slice(10, 20))[:10])}
 
 Scenes of two (for two frames) or three layers with occlusion, made from sharp photographs; PSNR to
-the all-in-focus truth in dB, seconds per stack (of other programs with their start):
+the all-in-focus truth in dB, on how many ours is ahead and by how many dB where it is least so,
+seconds per stack (of other programs with their start). Nearest to the truth is the choice of pixels
+that comes nearest; a mixture of pixels can come nearer still:
 
-{report.table(["frames", "method", "mean PSNR", "least", "seconds"], made)}
+{
+        report.table(
+            ["frames", "method", "mean PSNR", "least", "ours ahead", "least lead", "seconds"], made
+        )
+    }
 """
     report.write("fusion", body)
 
