@@ -262,16 +262,21 @@ def fill(proba: Float, weights: Float, guide: Float, eps: float, smallest: int) 
         found = np.broadcast_to(common, proba.shape) + np.float32(RARE / n)
         np.power(found, np.float32(TRUST), out=found)
         found *= proba
-        found /= found.sum(axis=-1, keepdims=True)
+        found /= totals(found)
         if radius <= smallest:
             return np.asarray(found @ np.arange(n, dtype=np.float32))
         radius = max(radius // SHRINK, smallest)
         near = guided_filter(found, guide, radius, eps, weights=weights, out=found)
         np.maximum(near, 0, out=near)
-        near *= np.float32(NEAR) / near.sum(axis=-1, keepdims=True)
+        near *= np.float32(NEAR) / totals(near)
         common *= np.float32(1 - NEAR)
         near += common
         common = near
+
+
+def totals(proba: Float) -> Float:
+    """Sums over the last axis, which stays; as a product, several times as fast as NumPy's sum."""
+    return np.asarray((proba @ np.ones(proba.shape[-1], np.float32))[..., None])
 
 
 def cell_means(image: NDArray[Any], step: int) -> Float:
