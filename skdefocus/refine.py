@@ -25,9 +25,6 @@ Area = tuple[slice, slice]
 #: Variance of a level that no patch falls below, in squared levels: what a patch says is never
 #: exact, and a few patches must not outvote all others.
 FLOOR = 0.3
-#: Exponent of how common levels are around a cell: neighbouring patches overlap, and what they have
-#: in common must not count twice.
-TRUST = 0.7
 #: Probability of a level that is nowhere around, spread evenly over all levels.
 RARE = 0.005
 #: How much smaller the windows of the filling get, and what the smaller ones count against the
@@ -234,10 +231,9 @@ def belief(grid: LevelGrid) -> tuple[Float, Float]:
 def fill(proba: Float, weights: Float, guide: Float, eps: float, smallest: int) -> Float:
     """Mean level of every cell, given what it shows and what is around it.
 
-    By Bayes' rule: the probabilities of the levels by themselves, times a power of how common the
-    levels are in the surroundings. The surroundings are guided averages of such products over
-    windows from the whole image's size down to `smallest`, each mixed with those of the larger
-    windows.
+    By Bayes' rule: the probabilities of the levels by themselves, times how common the levels are
+    in the surroundings. The surroundings are guided averages of such products over windows from
+    the whole image's size down to `smallest`, each mixed with those of the larger windows.
 
     Parameters
     ----------
@@ -260,7 +256,6 @@ def fill(proba: Float, weights: Float, guide: Float, eps: float, smallest: int) 
     while True:
         # In place, for these are the largest arrays of all.
         found = np.broadcast_to(common, proba.shape) + np.float32(RARE / n)
-        np.power(found, np.float32(TRUST), out=found)
         found *= proba
         found /= totals(found)
         if radius <= smallest:

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
 from skdefocus.records import LevelGrid
-from skdefocus.refine import RARE, TRUST, belief, cell_means, enlarge, fill, tiles, whole
+from skdefocus.refine import RARE, belief, cell_means, enlarge, fill, tiles, whole
 from skdefocus.synthesis import Layer, render_layers
 
 SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
@@ -153,15 +153,13 @@ def test_fill_decides_by_what_is_around():
     proba[4, 4] = [0.5, 0, 0, 0.5, 0]  # cannot decide
     proba[0, 0] = 0.2  # cannot tell at all
     out = filled(proba, 1.0)
-    assert out[0, 0] == pytest.approx(3, abs=0.2)
-    out[0, 0] = 3
-    assert_allclose(out, 3, atol=0.06)
+    assert_allclose(out, 3, atol=0.05)
 
 
 def test_fill_by_hand():
     # One window as large as the image on a flat guide: the mean of all, twice.
     proba = np.array([[[0.8, 0.2], [0.4, 0.6]]])
-    prior = (proba.mean((0, 1)) + RARE / 2) ** TRUST
+    prior = proba.mean((0, 1)) + RARE / 2
     expected = proba * prior / (proba * prior).sum(-1, keepdims=True)
     assert_allclose(filled(proba, 1.0, smallest=2), expected[..., 1], rtol=1e-5)
 
@@ -173,15 +171,7 @@ def test_surroundings_count_by_their_weights():
     for kept, level in ((0, 1), (1, 3)):
         weights = np.full((9, 9), 1e-6)
         weights[:, kept::2] = 1
-        assert filled(proba, weights)[4, 4] == pytest.approx(level, abs=0.15)
-
-
-def test_what_is_around_does_not_count_in_full():
-    """Overlapping patches share what they see: by Bayes' rule in full it would count twice."""
-    proba = np.full((9, 9, 2), [0.9, 0.1])
-    proba[4, 4] = 0.5
-    prior = filled(proba, 1.0, smallest=9)[4, 4]
-    assert prior > 0.1 + 0.03
+        assert filled(proba, weights)[4, 4] == pytest.approx(level, abs=0.1)
 
 
 @pytest.mark.parametrize("size", [(16, 24), (17, 23), (1, 1), (20, 5)])

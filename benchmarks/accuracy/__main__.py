@@ -65,8 +65,9 @@ def scene_cases(half: str, count: int, strength: str) -> Iterator[Case]:
         yield Case(f"{i:02d} {kind}", scene.photograph, sigma=scene.sigma, near=near, flat=flat)
 
 
-def lytro_cases(part: slice = slice(None)) -> Iterator[Case]:
-    for folder in sorted((DATA / "fusion").glob("lytro_*"))[part]:
+def lytro_cases(part: slice = slice(None), kind: str = "lytro") -> Iterator[Case]:
+    """Both photographs of every pair; `kind` "stand" are others, which are for choosing only."""
+    for folder in sorted((DATA / "fusion").glob(f"{kind}_*"))[part]:
         share = np.asarray(Image.open(folder / "focus_in_A.png").convert("L")) / 255
         mask = np.where(share > 0.9, 1.0, np.where(share < 0.1, 0.0, np.nan))
         for name in "AB":
