@@ -22,7 +22,7 @@ def add_fuse(commands: Any) -> None:
     parser = command(
         commands, "fuse", _run_fuse, "Fuse photographs of one scene, focused at different depths.",
         "The result has the depth, colour profile and EXIF of the first frame. Frames are read one "
-        "at a time, each four times.",
+        "at a time, each five times.",
     )  # fmt: skip
     parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
     parser.add_argument(
@@ -35,6 +35,10 @@ def add_fuse(commands: Any) -> None:
     parser.add_argument(
         "--match-exposure", action="store_true", help="scale the frames to the first one's mean"
     )
+    parser.add_argument(
+        "--crop", action="store_true",
+        help="cut off borders that not all frames reach once they are aligned",
+    )  # fmt: skip
     parser.add_argument(
         "--depth", type=place, metavar="FILE", help="also write the order in depth (TIFF or NPY)"
     )
@@ -95,14 +99,18 @@ def _run_fuse(args: argparse.Namespace) -> int:
         first = read_picture(args.frames[0], limit)
         check_target(args.out, first)
         count = len(args.frames)
-        with _bar(4 * count + (count if args.align != "none" else 0)) as bar:
+        with _bar(5 * count + (count if args.align != "none" else 0)) as bar:
             result = fuser.fuse([partial(_read, name, limit, bar.update) for name in args.frames])
-        write_picture(args.out, result.image, first, args.overwrite)
+        kept = result.inner if args.crop else (slice(None), slice(None))
+        if not result.image[kept].size:
+            raise ValueError("the aligned frames have nothing in common; is it one scene?")
+        write_picture(args.out, result.image[kept], first, args.overwrite)
         if args.depth is not None:
-            write_map(args.depth, result.depth, overwrite=args.overwrite)
+            write_map(args.depth, result.depth[kept], overwrite=args.overwrite)
         if args.preview is not None:
             last = read_image(args.frames[-1], max_pixels=limit)
             frames = [_unit(first.pixels), _unit(last), result.image]
+            frames = [frame[kept] for frame in frames]
             _write_preview(args.preview, beside(frames), args.overwrite)
     except Exception as error:
         complain(say(error))

@@ -45,12 +45,35 @@ class FusionResult:
     depth : ndarray of shape (H, W), float32
         Depth order: `index`, smoothed along the photograph's edges where the frames say little,
         in units of frames. A depth map if the frames are in the order of their focus.
+    reached : ndarray of shape (H, W), bool
+        Where all frames reach once they are aligned; beyond, what is in focus may be missing.
     """
 
     image: Float
     index: NDArray[np.intp]
     confidence: Float
     depth: Float
+    reached: NDArray[np.bool_]
+
+    @property
+    def inner(self) -> tuple[slice, slice]:
+        """Rows and columns of the rectangle, from border to border, that all frames reach.
+
+        ``result.image[result.inner]`` is the fused photograph without ragged borders; it is empty
+        if the frames have nothing in common.
+        """
+        top, left = 0, 0
+        bottom, right = self.reached.shape
+        while top < bottom and left < right:
+            part = ~self.reached[top:bottom, left:right]
+            borders = part[0], part[-1], part[:, 0], part[:, -1]
+            missing = [float(border.mean()) for border in borders]
+            worst = int(np.argmax(missing))
+            if missing[worst] == 0:
+                break
+            top, bottom = top + (worst == 0), bottom - (worst == 1)
+            left, right = left + (worst == 2), right - (worst == 3)
+        return slice(top, bottom), slice(left, right)
 
     def __repr__(self) -> str:
         used = len(np.unique(self.index))
@@ -306,7 +329,11 @@ def _fuse(frames: _Frames, fuser: FocusFuser) -> FusionResult:
     )  # fmt: skip
     image = _blend(frames, index, fuser)
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
-    return FusionResult(image, index, confidence, depth)
+    reached = np.ones(size, bool)
+    for where in frames.reach:
+        if where is not None:
+            reached &= where
+    return FusionResult(image, index, confidence, depth, reached)
 
 
 def _score(grey: Float, composite: Float, trials: list[blending.Trial], noise: float) -> Float:

@@ -56,6 +56,21 @@ def test_fuse(tmp_path, frames, capsys):
         assert image.size == (3 * 96, 96)
 
 
+def test_fuse_cuts_off_what_not_all_frames_reach(tmp_path, capsys):
+    whole = sample_photographs(112)[1]
+    first = save(tmp_path / "1.png", whole[8:104, 8:104])
+    second = save(tmp_path / "2.png", whole[2:98, 12:108])  # 6 up, 4 to the right
+    out, depth, preview = (tmp_path / n for n in ("f.png", "d.npy", "p.png"))
+    options = ["--align", "translation", "--crop", "--depth", depth, "--preview", preview]
+    assert run("fuse", first, second, "-o", out, *options, capsys=capsys)[0] == 0
+    with Image.open(out) as image:
+        assert image.size == pytest.approx((92, 90), abs=1)
+        size = image.size
+    assert np.load(depth).shape == size[::-1]
+    with Image.open(preview) as image:
+        assert image.size == (3 * size[0], size[1])
+
+
 def test_sixteen_bits_are_kept(tmp_path, capsys):
     deep = np.round(np.stack([SHARP] * 3, axis=-1) * 65535).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")

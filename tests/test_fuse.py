@@ -172,6 +172,28 @@ def test_borders_that_no_other_frame_reaches():
     result = fuser.fuse([blur(whole, 0.7), np.clip(moved, 0, 1)])
     assert np.all(np.isfinite(result.image))
     assert np.all((result.image >= 0) & (result.image <= 1))
+    # What the second frame shows is the first one's upper right part but for some 17 and 13 pixels.
+    rows, columns = result.inner
+    assert (rows.start, columns.stop) == (0, 128)
+    assert rows.stop == pytest.approx(128 - 17, abs=2)
+    assert columns.start == pytest.approx(13, abs=2)
+    assert result.reached[result.inner].all()
+
+
+def test_without_alignment_every_frame_reaches_everything():
+    result = PLAIN.fuse(halves())
+    assert result.reached.all()
+    assert result.image[result.inner].shape == result.image.shape
+
+
+@given(st.integers(0, 999))
+def test_the_inner_rectangle_is_one_that_all_frames_reach(seed):
+    rng = np.random.default_rng(seed)
+    reached = ndimage.gaussian_filter(rng.standard_normal((9, 12)), 2) > rng.normal(0, 0.1)
+    nothing = np.zeros((9, 12), np.float32)
+    result = sd.FusionResult(nothing, nothing.astype(int), nothing, nothing, reached)
+    assert reached[result.inner].all()
+    assert reached[result.inner].size > 0 or not reached.all()
 
 
 # --- options -----------------------------------------------------------------------------------

@@ -193,11 +193,7 @@ def main() -> None:
     args = parser.parse_args()
     image = photograph(1.0)
     ways = roads()
-    slow = {k: partial(v, image) for k, v in ways.items() if k.startswith("one patch")}
-    seconds = in_turns({k: partial(v, image) for k, v in ways.items() if k not in slow}, 5)
-    start = time.perf_counter()
-    next(iter(slow.values()))()  # once, for it takes long and its ratio is far from any bound
-    seconds |= {name: time.perf_counter() - start for name in slow}
+    seconds = in_turns({name: partial(way, image) for name, way in ways.items()}, 5)
     base = seconds["default (dense), step 8"]
     sizes = sorted({*SIZES, args.largest})
     alone = [[m, map_alone(m, "seconds"), map_alone(m, "memory")] for m in sizes]
