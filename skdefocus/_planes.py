@@ -86,11 +86,7 @@ def check_weights(
     if weights is None:
         return None
     w = as_array(weights, "weights")
-    if not (
-        w.dtype == np.bool_
-        or np.issubdtype(w.dtype, np.integer)
-        or np.issubdtype(w.dtype, np.floating)
-    ):
+    if w.dtype.kind not in "biuf":
         raise TypeError(f"weights must be bool, integer or floating, got dtype {w.dtype}")
     if w.shape != shape:
         raise ValueError(f"weights must have the image's height and width {shape}, got {w.shape}")

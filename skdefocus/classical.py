@@ -27,6 +27,8 @@ __all__ = ["EdgeReblurEstimator", "FocusMeasure"]
 
 Float = NDArray[np.float32]
 
+#: Smallest unit of the scales in pixels; below it, blurs of half of it and less change nothing.
+MIN_SIGMA0 = 0.1
 #: Added to an operator's value before its logarithm: what shows nothing becomes 13.8.
 FLOOR = 1e-6
 #: Pixels of each image that a calibration looks at.
@@ -233,8 +235,9 @@ class EdgeReblurEstimator(ImageTransformer):
     Parameters
     ----------
     sigma0 : float, default=1.0
-        Unit of the scales in pixels, > 0: gradients are compared between 0.5, 1, 2 and 4 of it.
-        Larger ones suffer less from noise, smaller ones tell slight blurs and close edges apart.
+        Unit of the scales in pixels, from 0.1 to 1000: gradients are compared between 0.5, 1, 2 and
+        4 of it. Larger ones suffer less from noise, smaller ones tell slight blurs and close edges
+        apart.
     threshold : float, default=5.0
         Least gradient of an edge, ≥ 0, in standard deviations of the gradient in the calmest
         tenth of the photograph.
@@ -304,7 +307,7 @@ class EdgeReblurEstimator(ImageTransformer):
         self.n_jobs = n_jobs
 
     def _check_params(self) -> None:
-        check_real(self.sigma0, "sigma0", 0, MAX_SIGMA, above=True)
+        check_real(self.sigma0, "sigma0", MIN_SIGMA0, MAX_SIGMA)
         check_real(self.threshold, "threshold", 0, 1e6)
         check_int(self.radius, "radius", 1)
         check_real(self.eps, "eps", 0, above=True)

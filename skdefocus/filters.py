@@ -20,6 +20,8 @@ __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"
 
 #: Larger ones give the same; numbers of pixels stay within what NumPy's integers hold.
 MAX_RADIUS = 10**9
+#: How far a guide may go from its mean: the squares of float32 are summed over windows.
+MAX_GUIDE = 1e15
 #: Its inverse is a float32 still; on flat parts, less gives the same.
 LEAST_EPS = 1e-30
 #: Smallest `eps`, in squares of the centred guide's largest magnitude, with sums of products in
@@ -191,6 +193,10 @@ class GuidedFilter:
         self.subsample = min(subsample, max(x.shape[:2]))  # one block is one block
         # Centred, float32 spends its digits on what varies.
         self._guide, self._largest = centred(x, self.n_threads)
+        if not self._largest <= MAX_GUIDE:
+            raise ValueError(
+                f"guide must stay within {MAX_GUIDE:g} of its mean, not {self._largest:g}"
+            )
         self._fit = self._fitted(weights)
 
     def filter(

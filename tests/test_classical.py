@@ -341,7 +341,7 @@ def test_wrong_images(estimator, wrong, error, message):
         (FocusMeasure(radius=1.5), TypeError, "radius must be an integer"),
         (FocusMeasure(smoothing=-1), ValueError, "smoothing must be finite and >= 0"),
         (FocusMeasure(calibrate="yes"), TypeError, "calibrate must be a bool"),
-        (EdgeReblurEstimator(0), ValueError, "sigma0 must be finite and > 0"),
+        (EdgeReblurEstimator(0), ValueError, "sigma0 must be finite and >= 0.1"),
         (EdgeReblurEstimator(threshold=-1), ValueError, "threshold must be finite and >= 0"),
         (EdgeReblurEstimator(radius=0), ValueError, "radius must be >= 1"),
         (EdgeReblurEstimator(eps=0), ValueError, "eps must be finite and > 0"),
