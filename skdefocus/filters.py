@@ -18,8 +18,10 @@ from skdefocus._validation import as_array, check_int, check_real
 
 __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"]
 
-#: Larger ones give the same; numbers of pixels stay within what NumPy's integers hold.
-MAX_RADIUS = 10**9
+#: Larger ones give the same; sums over so many pixels stay within the range of float32.
+MAX_RADIUS = 10**6
+#: Variances to a higher power leave the range of floats.
+MAX_ALPHA = 30.0
 #: How far a guide may go from its mean: the squares of float32 are summed over windows.
 MAX_GUIDE = 1e15
 #: Its inverse is a float32 still; on flat parts, less gives the same.
@@ -117,7 +119,7 @@ class GuidedFilter:
         Regularisation, above 0, in intensities of the guide squared: windows in which the guide
         varies much less than ``sqrt(eps)`` are averaged, edges much larger are kept.
     alpha : float
-        Exponent, at least 0, of the variance in `variance_weighted`.
+        Exponent, from 0 to 30, of the variance in `variance_weighted`.
     edge_aware : bool
         Divide `eps` in each window by ``w = (var + 1e-10) * mean(1 / (var + 1e-10))``, `var` the
         guide's variance in it (the mean over channels), the mean over all windows, by evidence
@@ -185,7 +187,7 @@ class GuidedFilter:
     ) -> None:
         self.radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
         self.eps = max(check_real(eps, "eps", 0, above=True), LEAST_EPS)
-        self.alpha = check_real(alpha, "alpha", 0)
+        self.alpha = check_real(alpha, "alpha", 0, MAX_ALPHA)
         self.edge_aware, self.variance_weighted = bool(edge_aware), bool(variance_weighted)
         subsample = check_int(subsample, "subsample", 1)
         self.n_threads = check_int(n_threads, "n_threads", 1)

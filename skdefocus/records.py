@@ -112,7 +112,7 @@ class LevelGrid:
     def sigma_std(self) -> NDArray[np.float32]:
         """How far off `sigma` may be: standard deviation of σ over the levels, in pixels.
 
-        Of shape (rows, columns). Where an error in pixels counts, leave out what has most of it.
+        Of shape (rows, columns). To tell good cells from bad ones `confidence` is better.
         """
         sigmas = self.sigmas.astype(np.float32)
         variance = self.proba @ sigmas**2 - self.sigma**2

@@ -13,7 +13,7 @@ from PIL import Image
 
 from skdefocus._base import ImageTransformer, each, restack, threads_each
 from skdefocus._validation import check_choice, check_int, check_real, scaled, to_grey
-from skdefocus.filters import guided_filter, weighted_guided_filter
+from skdefocus.filters import MAX_ALPHA, guided_filter, weighted_guided_filter
 from skdefocus.records import LevelGrid
 
 __all__ = ["WeightedGuidedRefiner"]
@@ -59,7 +59,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         Regularisation of the guided filters in squared intensity (of a range of 1), > 0: edges of
         the photograph of a contrast well below ``sqrt(eps)`` do not show in the map.
     alpha : float, default=1.0
-        Exponent of the variance in the weighted aggregation, ≥ 0, see
+        Exponent of the variance in the weighted aggregation, from 0 to 30, see
         :func:`skdefocus.filters.weighted_guided_filter`.
     n_iter : int, default=1
         Iterations of the refinement, ≥ 0; 0 only interpolates the filled grid.
@@ -123,7 +123,7 @@ class WeightedGuidedRefiner(ImageTransformer):
     def _check_params(self) -> None:
         check_int(self.radius, "radius", 1)
         check_real(self.eps, "eps", 0, above=True)
-        check_real(self.alpha, "alpha", 0)
+        check_real(self.alpha, "alpha", 0, MAX_ALPHA)
         check_int(self.n_iter, "n_iter", 0)
         check_real(self.prior, "prior", 0, 1e6, above=True)
         check_int(self.fill_radius, "fill_radius", 1)

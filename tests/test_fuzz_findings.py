@@ -73,6 +73,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: sd.FocusMeasure(smoothing=1e30).fit([]), "smoothing"),
         (lambda: sd.EdgeReblurEstimator(sigma0=1e300).fit([]), "sigma0"),
         (lambda: sd.EdgeReblurEstimator(sigma0=1e-300).fit([]), "sigma0"),
+        (lambda: filters.weighted_guided_filter(GREY, GREY, 1, 1e-3, alpha=1e30), "alpha"),
         (lambda: filters.guided_filter(GREY, np.where(GREY > 0.5, 1e300, 0), 1, 1e-3), "guide"),
         (lambda: filters.box_mean(GREY, 1, weights=GREY.astype("m8[s]")), "weights"),
         (lambda: sd.FocusFuser(feather=1e300).fit([]), "feather"),
@@ -146,6 +147,13 @@ def test_a_radius_beyond_integers():
     found = filters.weighted_guided_filter(GREY, GREY, 2**63, 1e-2, subsample=2)
     expected = filters.weighted_guided_filter(GREY, GREY, 10**9, 1e-2, subsample=2)
     assert_array_equal(found, expected)
+
+
+def test_a_huge_radius_in_single_precision():
+    guide = np.full((1, 1), 572.0, np.float32)
+    image = np.full((1, 1), 0.9, np.float32)
+    found = filters.GuidedFilter(guide, 10**300, 1e-6).filter(image)
+    np.testing.assert_allclose(found, image, rtol=1e-5)
 
 
 def test_hardly_any_regularisation():
