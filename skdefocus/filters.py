@@ -20,6 +20,8 @@ __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"
 
 #: Larger ones give the same; sums over so many pixels stay within the range of float32.
 MAX_RADIUS = 10**6
+#: Below so many pixels one thread is as fast as two: handing over takes longer than it saves.
+SMALL = 10**6
 #: Variances to a higher power leave the range of floats.
 MAX_ALPHA = 30.0
 #: How far a guide may go from its mean: the squares of float32 are summed over windows.
@@ -33,6 +35,12 @@ ROUGH_EPS = 2e-3
 ROUGH_GUIDE = 1e4
 #: Largest value in an image of float64 that is filtered by a guide of float32.
 MAX_VALUE = 1e30
+
+
+def workers(n_threads: int, planes: Floats) -> int:
+    """How many threads to use for (H, W, C)."""
+    n_threads = check_int(n_threads, "n_threads", 1)
+    return n_threads if planes.shape[0] * planes.shape[1] >= SMALL else 1
 
 
 def box_mean(
@@ -56,7 +64,7 @@ def box_mean(
         have no influence, whatever they hold, NaN included. Where a window has no weight at all
         the result is the weighted mean of the whole image, or 0 if that has none either.
     n_threads : int
-        Workers for one image, at least 1.
+        Most threads for one image, at least 1; below a million pixels one is as fast.
     out : ndarray of the shape of `image`, floating, optional
         Receives the result; may be `image` itself.
 
@@ -87,10 +95,10 @@ def box_mean(
     array([[1. , 1.5, 3. ]])
     """
     radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
-    n_threads = check_int(n_threads, "n_threads", 1)
     image = as_array(image, "image")
     w = check_weights(weights, image.shape[:2], image.dtype)
     x = check_planes(image, weights=w)
+    n_threads = workers(n_threads, x)
     out = check_out(out, image)
     per: Floats | float = 1 / (2 * radius + 1) ** 2
     if w is not None:
@@ -136,7 +144,8 @@ class GuidedFilter:
     subsample : int
         Fit windows at every `subsample`-th pixel only, and interpolate the fits; 1 fits all [4]_.
     n_threads : int
-        Workers for one image, at least 1; NumPy releases the interpreter's lock meanwhile.
+        Most threads for one image, at least 1; NumPy releases the interpreter's lock meanwhile.
+        Below a million pixels one is as fast, and is taken.
 
     Raises
     ------
@@ -190,8 +199,8 @@ class GuidedFilter:
         self.alpha = check_real(alpha, "alpha", 0, MAX_ALPHA)
         self.edge_aware, self.variance_weighted = bool(edge_aware), bool(variance_weighted)
         subsample = check_int(subsample, "subsample", 1)
-        self.n_threads = check_int(n_threads, "n_threads", 1)
         x = check_planes(guide, "guide")
+        self.n_threads = workers(n_threads, x)
         self.subsample = min(subsample, max(x.shape[:2]))  # one block is one block
         # Centred, float32 spends its digits on what varies.
         self._guide, self._largest = centred(x, self.n_threads)

@@ -11,7 +11,7 @@ from filter_cases import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skdefocus import _box, _coarse
+from skdefocus import _box, _coarse, filters
 from skdefocus.filters import GuidedFilter, box_mean, guided_filter, weighted_guided_filter
 
 GOOD = np.zeros((6, 8))
@@ -118,6 +118,7 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, subsample):
     image, guide, weights = rng.random((41, 113)), rng.random((41, 113, 3)), rng.random((41, 113))
     options = {"weights": weights, "subsample": subsample, "n_iter": 2}
     expected = weighted_guided_filter(image, guide, 6, 1e-3, n_threads=1, **options)
+    monkeypatch.setattr(filters, "SMALL", 0)  # threads even here
     monkeypatch.setattr(_box, "PIECE", piece)
     monkeypatch.setattr(_coarse, "PIECE", piece)
     for n_threads in (1, 2, 5):

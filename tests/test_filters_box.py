@@ -5,7 +5,7 @@ import pytest
 from filter_cases import cases, windows
 from hypothesis import given
 
-from skdefocus import _box
+from skdefocus import _box, filters
 from skdefocus.filters import box_mean
 
 
@@ -49,10 +49,17 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):
     rng = np.random.default_rng(0)
     image, weights = rng.random((41, 113), dtype), rng.random((41, 113), dtype)
     expected = [box_mean(image, 6), box_mean(image, 6, weights=weights)]
+    monkeypatch.setattr(filters, "SMALL", 0)  # threads even here
     monkeypatch.setattr(_box, "PIECE", piece)
     for n_threads in (1, 2, 5):
         found = [box_mean(image, 6, weights=w, n_threads=n_threads) for w in (None, weights)]
         np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype is np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((999, 1000), 1), ((1000, 1000), 2)])
+def test_threads_are_for_large_images(shape, expected):
+    assert filters.workers(2, np.zeros((*shape, 1))) == expected
+    assert filters.workers(1, np.zeros((*shape, 1))) == 1
 
 
 def test_float32_is_summed_without_loss():
