@@ -62,6 +62,7 @@ class FusionResult:
         ``result.image[result.inner]`` is the fused photograph without ragged borders; it is empty
         if the frames have nothing in common.
         """
+        # Frames have straight outlines: what is whole along its borders is whole within.
         top, left = 0, 0
         bottom, right = self.reached.shape
         while top < bottom and left < right:

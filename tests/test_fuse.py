@@ -186,14 +186,18 @@ def test_without_alignment_every_frame_reaches_everything():
     assert result.image[result.inner].shape == result.image.shape
 
 
-@given(st.integers(0, 999))
-def test_the_inner_rectangle_is_one_that_all_frames_reach(seed):
-    rng = np.random.default_rng(seed)
-    reached = ndimage.gaussian_filter(rng.standard_normal((9, 12)), 2) > rng.normal(0, 0.1)
+@given(st.lists(st.tuples(st.floats(0, 6.3), st.floats(-2, 8)), max_size=4))
+def test_the_inner_rectangle_is_one_that_all_frames_reach(borders):
+    """Each frame's outline is straight, so that what all reach has no holes or dents."""
+    y, x = np.indices((9, 12)) - np.array([4, 5.5])[:, None, None]
+    reached = np.ones((9, 12), bool)
+    for angle, distance in borders:
+        reached &= np.cos(angle) * y + np.sin(angle) * x < distance
     nothing = np.zeros((9, 12), np.float32)
     result = sd.FusionResult(nothing, nothing.astype(int), nothing, nothing, reached)
     assert reached[result.inner].all()
-    assert reached[result.inner].size > 0 or not reached.all()
+    if min((distance for _, distance in borders), default=8) > 1:  # the middle is reached
+        assert reached[result.inner].size > 0
 
 
 # --- options -----------------------------------------------------------------------------------
