@@ -88,25 +88,19 @@ def detail(grey: Float, noise: float) -> Float:
 
 
 def _twice(image: Float, radius: int) -> Float:
-    return _mean(_mean(image, radius), radius)
-
-
-def _mean(image: Float, radius: int) -> Float:
-    # Starting threads takes longer than the sums of a small image.
-    n_threads = 2 if image.size > 1 << 20 else 1
-    return np.asarray(box_mean(image, radius, n_threads=n_threads), np.float32)
+    return box_mean(box_mean(image, radius), radius)
 
 
 def blurred(grey: Float) -> Iterator[Trial]:
     """The trials, the image blurred more and more, and whether each can be told from exposure."""
-    yield True, _mean(grey, TRIALS[0])
+    yield True, box_mean(grey, TRIALS[0])
     for radius in TRIALS:
         yield radius <= SURE_RADIUS, _twice(grey, radius)
 
 
 def difference(one: Float, other: Float) -> Float:
     """Squared difference, averaged over a small window."""
-    return _mean((one - other) ** 2, MISMATCH_RADIUS)
+    return box_mean((one - other) ** 2, MISMATCH_RADIUS)
 
 
 def mismatch(trials: Iterable[Trial], seen: Float, noise: float) -> Float:

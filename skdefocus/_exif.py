@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from skdefocus._reading import FORMATS
+from skdefocus._reading import formats
 
 
 def exif_block(path: str | os.PathLike[str]) -> dict[int, Any]:
@@ -22,9 +22,8 @@ def exif_block(path: str | os.PathLike[str]) -> dict[int, Any]:
         warnings.simplefilter("ignore")  # of damaged blocks: what can be read counts
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could wait for ever
             raise OSError(f"cannot read {os.fspath(path)!r}: it is no file")
-        Image.init()
         try:
-            picture = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
+            picture = Image.open(path, formats=formats())
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise

@@ -115,12 +115,17 @@ def _pillow_limit(max_pixels: int) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
+def formats() -> list[str]:
+    """Those of `FORMATS` that this Pillow reads."""
     Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
     file.seek(0)
     with _pillow_limit(max_pixels):
         try:
-            image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+            image = Image.open(file, formats=formats())
         except Image.DecompressionBombError:  # whose message tells twice the limit
             raise ReadError(
                 f"it has more pixels than max_pixels = {max_pixels}; "
