@@ -111,21 +111,21 @@ class Fit:
 
         def fill(band: Floats, y0: int, y1: int) -> None:
             level, products = np.split(band[first:], [channels])
-            level[...] = self.guide[:, y0:y1]
-            for product, (i, j) in zip(products, pairs(channels), strict=True):
-                np.multiply(level[i], level[j], out=product)
-            if weights is not None:
+            guide = self.guide[:, y0:y1].astype(self.summed, copy=False)
+            if weights is None:  # sums of these are means
+                np.multiply(guide, self.scale, out=level)
+            else:
                 band[0] = weights[y0:y1]
-                band[1:] *= band[0]
+                np.multiply(guide, band[0], out=level)
+            for product, (i, j) in zip(products, pairs(channels), strict=True):
+                np.multiply(level[i], guide[j], out=product)
 
         def work(s: int, scratch: Scratch) -> None:
             sums = scratch("moments", (planes, *self.mean.shape[2:]), self.summed)
             frame.sum_columns(rows[s], sums, scratch)
             for at in self._chunks(s):
                 part = sums[:, at[1]]
-                if evidence is None:
-                    part *= self.scale
-                else:
+                if evidence is not None:
                     evidence[s, 0, at[1]] = part[0]
                     part[1:] *= inverse(part[0])
                 mean, cov = np.split(part[first:], [channels])
@@ -329,8 +329,9 @@ def variances(cov: Floats, channels: int) -> Floats:
 def centre(moments: Floats, mean: Floats, scratch: Scratch) -> None:
     """Turn mean products, (pairs, ...), into covariances, in place."""
     part = scratch("part", mean.shape[1:], mean.dtype)
+    precise = mean.dtype.itemsize >= 8  # otherwise rounding is small beside the regularisation
     for k, (i, j) in enumerate(pairs(len(mean))):
-        least = ROUNDING * moments[k] if i == j else None
+        least = ROUNDING * moments[k] if i == j and precise else None
         moments[k] -= np.multiply(mean[i], mean[j], out=part)
         if least is not None:
             moments[k] *= moments[k] > least
