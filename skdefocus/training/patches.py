@@ -2,7 +2,7 @@
 
 ``python -m skdefocus.training.patches --images DIR --out FILE`` writes one ``.npy`` file of
 records (memory-mapped, so memory stays bounded) and ``FILE.json`` with how it was made. A record
-is a crop and the σ of each 32×32 window in it, every 8 pixels; ``--size 32`` gives plain patches.
+is a crop and the σ of each 32×32 window in it, every 4 pixels; ``--size 32`` gives plain patches.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import itertools
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,11 +30,14 @@ from skdefocus._blur import PSFShape
 from skdefocus.training.levels import N_LEVELS, level_sigmas, sigma_of_level
 
 PATCH = 32
-STRIDE = 8
+STRIDE = 4
 #: Room around a crop for the PSF (4 σ of the largest Gaussian) and for a shifted JPEG grid.
 PSF_MARGIN = 32
 JPEG_MARGIN = 8
 BLOCK = 16
+
+#: Shares of crops with one, two and three surfaces before the rearmost, of those that have any.
+FOREGROUNDS = (0.55, 0.3, 0.15)
 
 Float = NDArray[np.float32]
 
@@ -41,9 +46,11 @@ Float = NDArray[np.float32]
 class Conditions:
     """Shares and ranges of what happens to a crop between the scene and the file."""
 
-    gradient: float = 0.15
-    edge: float = 0.45
-    thin: float = 0.3
+    gradient: float = 0.2
+    edge: float = 0.7
+    thin: float = 0.25
+    soft: float = 0.15
+    wall: float = 0.15
     disc: float = 0.4
     linear_light: float = 0.7
     dark: float = 0.1
@@ -169,31 +176,38 @@ class _Crop:
         m = (self.window - self.inner) // 2
         return np.asarray(x[m : m + self.inner, m : m + self.inner], np.float32)
 
-    def draw(self, scene: Float, behind: Float) -> tuple[NDArray[np.uint8], Float]:
-        """Photograph `scene` (and `behind` it another) with a random lens, sensor and file."""
+    def draw(self, surface: Callable[[], Float]) -> tuple[NDArray[np.uint8], Float]:
+        """Photograph surfaces, rearmost first, with a random lens, sensor and file."""
         rng, c = self.rng, self.c
+        count = 1
+        if rng.random() < c.edge:
+            count += 1 + int(rng.choice(len(FOREGROUNDS), p=FOREGROUNDS))
+        scenes = [surface() for _ in range(count)]
         linear = rng.random() < c.linear_light
         shape: PSFShape = "disc" if rng.random() < c.disc else "gaussian"
         if rng.random() < c.denoised:
-            scene, behind = self.denoise(scene), self.denoise(behind)
-        scene, behind = self.expose(scene, behind)
+            scenes = [self.denoise(x) for x in scenes]
+        scenes = [self.wall(x) if rng.random() < c.wall else x for x in scenes]
+        scenes = self.expose(*scenes)
         if linear:
-            scene, behind = synthesis.to_linear(scene), synthesis.to_linear(behind)
-        kind = rng.random()
-        if kind < c.edge:
-            x, sigma = self.two_layers(scene, behind, shape)
-        elif kind < c.edge + c.gradient:
-            x, sigma = self.slope(scene, shape)
-        else:
-            level = self.level()
-            x = self.blur(fft.rfft2(scene), level, shape)
-            sigma = np.full((self.inner, self.inner), sigma_of_level(level), np.float32)
+            scenes = [synthesis.to_linear(x) for x in scenes]
+        x, sigma = self.layers(scenes, shape)
         x = np.clip(x, 0, 1)
         x = self.develop(synthesis.from_linear(x) if linear else x)
         # A random phase against the JPEG grid of 8 pixels.
         i, j = rng.integers(0, 2 * JPEG_MARGIN, 2)
         crop, sigma = (a[i : i + self.size, j : j + self.size] for a in (x, sigma))
         return np.round(crop * 255).astype(np.uint8), window_sigma(sigma)
+
+    def wall(self, x: Float) -> Float:
+        """Hardly anything is left of what a surface shows, but for a soft shade."""
+        angle, depth = self.rng.uniform(0, 2 * np.pi), self.rng.uniform(0, 0.2)
+        t = np.linspace(-0.5, 0.5, self.window, dtype=np.float32)
+        shade = np.float32(np.cos(angle)) * t[:, None] + np.float32(np.sin(angle)) * t
+        left = np.float32(np.exp(self.rng.uniform(np.log(0.003), np.log(0.15))))
+        mean = np.float32(x.mean())
+        flat = mean + np.float32(depth) * shade + left * (x - mean)
+        return np.asarray(np.clip(flat, 0, 1), np.float32)
 
     def denoise(self, x: Float) -> Float:
         """Smooth what is faint and keep strong edges: a guided filter with the scene as guide.
@@ -221,10 +235,27 @@ class _Crop:
         gamma = np.float32(np.exp(rng.uniform(-0.5, 0.5)))
         return [np.asarray(x**gamma * gain + lift, np.float32) for x in scenes]
 
+    def layers(self, scenes: list[Float], shape: PSFShape) -> tuple[Float, Float]:
+        """Surfaces that cover each other, each with its own blur; the rearmost may be tilted."""
+        rng = self.rng
+        if rng.random() < self.c.gradient:
+            x, sigma = self.slope(scenes[0], shape)
+        else:
+            level = self.level()
+            x = self.blur(fft.rfft2(scenes[0]), level, shape)
+            sigma = np.full((self.inner, self.inner), sigma_of_level(level), np.float32)
+        m = (self.window - self.inner) // 2
+        for scene in scenes[1:]:
+            level, alpha = self.level(), self.silhouette()
+            veil = self.blur(fft.rfft2(alpha), level, shape)
+            x = self.blur(fft.rfft2(scene * alpha), level, shape) + (1 - veil) * x
+            shows = alpha[m : m + self.inner, m : m + self.inner] > 0.5
+            sigma = np.where(shows, np.float32(sigma_of_level(level)), sigma)
+        return x, sigma
+
     def slope(self, scene: Float, shape: PSFShape) -> tuple[Float, Float]:
         """A tilted plane: σ² changes evenly between two levels across the crop."""
         low, high = sorted((self.level(), self.level()))
-        high = min(high, low + 7.0)  # steeper planes are edges
         levels = np.linspace(low, high, max(2, int(np.ceil(high - low)) + 1))
         steps = sigma_of_level(levels) ** 2
         angle = self.rng.uniform(0, 2 * np.pi)
@@ -241,22 +272,10 @@ class _Crop:
             out += np.asarray(hat, np.float32) * self.blur(spectrum, float(level), shape)
         return out, np.sqrt(variance).astype(np.float32)
 
-    def two_layers(self, scene: Float, behind: Float, shape: PSFShape) -> tuple[Float, Float]:
-        """An occluding edge: a foreground with its own blur over a background with another."""
-        front, back = self.level(), self.level()
-        alpha = self.silhouette()
-        veil = self.blur(fft.rfft2(alpha), front, shape)
-        near = self.blur(fft.rfft2(scene * alpha), front, shape)
-        far = self.blur(fft.rfft2(behind), back, shape)
-        m = (self.window - self.inner) // 2
-        shows = alpha[m : m + self.inner, m : m + self.inner] > 0.5
-        sigma = np.where(shows, sigma_of_level(front), sigma_of_level(back)).astype(np.float32)
-        return near + (1 - veil) * far, sigma
-
     def silhouette(self) -> Float:
         """Coverage of a foreground: a bent half plane, blobs or thin lines, anti-aliased."""
         rng, n = self.rng, self.window
-        scale = float(np.exp(rng.uniform(np.log(6), np.log(40))))
+        scale = float(np.exp(rng.uniform(np.log(8), np.log(n / 4))))
         # Low-pass noise, made on a coarse grid since it is smooth.
         coarse = rng.standard_normal((n // 4, n // 4)).astype(np.float32)
         coarse = ndimage.gaussian_filter(coarse, scale / 4, mode="wrap")
@@ -264,7 +283,8 @@ class _Crop:
         t = np.linspace(-1, 1, n, dtype=np.float32)
         angle = rng.uniform(0, 2 * np.pi)
         plane = np.float32(np.cos(angle)) * t[:, None] + np.float32(np.sin(angle)) * t
-        field = field * np.float32(rng.uniform(0.0, 0.6)) + plane * np.float32(rng.uniform(1, 4))
+        if rng.random() < 0.6:  # a bent half plane, otherwise blobs
+            field = field * np.float32(rng.uniform(0, 0.6)) + plane * np.float32(rng.uniform(1, 4))
         field -= np.float32(rng.normal(0, 0.4))
         steepness = 1 / max(float(np.abs(np.gradient(field)[0]).mean()), 1e-3)
         inside = field * np.float32(steepness)
@@ -272,7 +292,10 @@ class _Crop:
             width = np.float32(np.exp(rng.uniform(np.log(1), np.log(8))))
             apart = 3 * width + np.float32(rng.uniform(5, 80))
             inside = width / 2 - np.abs((inside + apart / 2) % apart - apart / 2)
-        return np.clip(inside + 0.5, 0, 1).astype(np.float32)
+        alpha = np.clip(inside + 0.5, 0, 1)
+        if rng.random() < self.c.soft:  # fur, foliage
+            alpha = ndimage.gaussian_filter(alpha, rng.uniform(1, 4))
+        return np.asarray(alpha, np.float32)
 
     def develop(self, x: Float) -> Float:
         """What sensor and file add: noise, sharpening, JPEG."""
@@ -297,7 +320,7 @@ class _Crop:
 
 
 def window_sigma(sigma: Float) -> Float:
-    """σ of every 32×32 window, every 8 pixels: the median over its central 8×8 pixels.
+    """σ of every 32×32 window, every 4 pixels: the median over its central 4×4 pixels.
 
     At a depth edge it is that of the surface which covers more of them; a mean would be the σ of
     neither, and teach the network to answer with what is nowhere in the scene.
@@ -338,7 +361,7 @@ def record_type(size: int) -> np.dtype[Any]:
 def crops_of(
     path: Path, other: Path, number: int, count: int, size: int, conditions: Conditions, seed: int
 ) -> NDArray[Any]:
-    """`count` records from one photograph (`other` lends backgrounds); empty if it is soft."""
+    """`count` records from one photograph (`other` lends every second surface), none if soft."""
     rng = np.random.default_rng([seed, number])
     maker = _Crop(size, conditions, rng)
     views = []
@@ -365,7 +388,8 @@ def crops_of(
     shares = np.cumsum([conditions.textured, conditions.flat])
     for k in range(count):
         kind = int(np.searchsorted(shares, rng.random(), side="right"))
-        crop, sigma = maker.draw(pick(own, kind), pick(lent, kind))
+        pairs = itertools.cycle([own, lent])
+        crop, sigma = maker.draw(lambda pairs=pairs, kind=kind: pick(next(pairs), kind))
         out[k] = (crop, sigma, number, kind == 0)
     return out
 

@@ -25,7 +25,7 @@ from skdefocus.training.levels import (
 from skdefocus.training.patches import Conditions
 
 #: One blur for the whole crop, and nothing that changes it afterwards.
-UNIFORM = Conditions(gradient=0, edge=0, noise=0, sharpened=0, jpeg=0)
+UNIFORM = Conditions(gradient=0, edge=0, wall=0, noise=0, sharpened=0, jpeg=0)
 
 PHOTOGRAPHS = {
     "china.png": load_sample_image("china.jpg"),
@@ -125,7 +125,7 @@ def test_a_soft_photograph_gives_no_crops_but_does_not_spoil_others(folder):
 # What a record holds
 
 
-@pytest.mark.parametrize(("size", "n"), [(32, 1), (40, 2), (64, 5), (70, 5)])
+@pytest.mark.parametrize(("size", "n"), [(32, 1), (40, 3), (64, 9), (70, 10)])
 def test_record_type(folder, size, n):
     kind = patches.record_type(size)
     assert kind.names == ("crop", "sigma", "photo", "textured")
@@ -151,7 +151,7 @@ def test_sigma_varies_within_crops_that_are_not_uniform(folder, kind):
 
 def test_thin_structures_cover_little_but_cross_the_crop(folder):
     """The background has most of every window, but lines in front of it."""
-    maker = patches._Crop(64, Conditions(thin=1.0), np.random.default_rng(0))
+    maker = patches._Crop(64, Conditions(thin=1.0, soft=0), np.random.default_rng(0))
     veils = np.stack([maker.silhouette() for _ in range(40)])
     shares = veils.mean(axis=(1, 2))
     assert np.all(shares < 0.4)
@@ -213,9 +213,9 @@ def test_blur_through_the_spectrum_is_blur(shape, level):
     assert_allclose(fast, slow, rtol=0, atol=atol)
 
 
-def maker_of_levels(*levels):
+def maker_of_levels(*levels, **conditions):
     """A maker of crops whose draws of a level are known."""
-    maker = patches._Crop(64, Conditions(), np.random.default_rng(0))
+    maker = patches._Crop(64, Conditions(**conditions), np.random.default_rng(0))
     draws = iter(levels)
     maker.level = lambda: next(draws)
     return maker
@@ -223,10 +223,13 @@ def maker_of_levels(*levels):
 
 @pytest.mark.parametrize(("front", "back"), [(0, 12), (12, 0), (5, 5)])
 def test_at_an_occluding_edge_sigma_is_that_of_what_is_seen(front, back):
-    maker = maker_of_levels(front, back)
+    maker = maker_of_levels(back, front, gradient=0, soft=0)
     white = np.ones((maker.window, maker.window), np.float32)
     black = np.zeros_like(white)
-    x, sigma = maker.two_layers(white, black, "gaussian")
+    half = black.copy()
+    half[:, : maker.window // 2] = 1
+    maker.silhouette = lambda: half
+    x, sigma = maker.layers([black, white], "gaussian")
     near, far = sigma_of_level([front, back])
     # The grey level tells which of the two is seen, but for a band along a blurred edge.
     assert 0.02 < (x > 0.98).mean() < 0.98
@@ -246,6 +249,40 @@ def test_on_a_slope_every_pixel_has_the_second_moment_of_its_sigma(shape):
     assert_allclose(added, sigma**2, atol=0.01)
 
 
+def test_surfaces_are_drawn_from_back_to_front_and_as_many_as_there_are():
+    """Crops without depth edges show one surface, others two to four."""
+    counts = []
+    for edge in (0, 1):
+        maker = patches._Crop(64, Conditions(edge=edge), np.random.default_rng(0))
+        scene = np.full((maker.window, maker.window), 0.5, np.float32)
+        for _ in range(60):
+            drawn = []
+            maker.draw(lambda drawn=drawn, scene=scene: drawn.append(1) or scene)
+            counts.append((edge, len(drawn)))
+    assert {n for edge, n in counts if not edge} == {1}
+    assert {n for edge, n in counts if edge} == {2, 3, 4}
+
+
+def test_a_wall_shows_hardly_anything():
+    maker = patches._Crop(64, Conditions(), np.random.default_rng(0))
+    scene = grey("gravel.png")[: maker.window, : maker.window]
+    walls = [maker.wall(scene) for _ in range(20)]
+    assert all(w.dtype == np.float32 and w.min() >= 0 and w.max() <= 1 for w in walls)
+    detail = [np.abs(np.diff(w)).mean() / np.abs(np.diff(scene)).mean() for w in walls]
+    assert max(detail) < 0.2
+    assert min(detail) < 0.02
+    assert_allclose([w.mean() for w in walls], scene.mean(), atol=0.02)
+
+
+def test_soft_edges_are_wider():
+    def outline(soft):
+        maker = patches._Crop(64, Conditions(thin=0, soft=soft), np.random.default_rng(0))
+        veils = np.stack([maker.silhouette() for _ in range(20)])
+        return ((veils > 0.1) & (veils < 0.9)).mean()
+
+    assert outline(1) > 2 * outline(0)
+
+
 @given(st.integers(0, 999))
 def test_silhouette_is_a_coverage(seed):
     maker = patches._Crop(64, Conditions(), np.random.default_rng(seed))
@@ -256,7 +293,7 @@ def test_silhouette_is_a_coverage(seed):
     assert alpha.max() <= 1
 
 
-@pytest.mark.parametrize(("size", "n"), [(32, 1), (48, 3), (64, 5), (70, 5)])
+@pytest.mark.parametrize(("size", "n"), [(32, 1), (48, 5), (64, 9), (70, 10)])
 def test_window_sigma_is_the_median_over_the_middle_of_the_window(size, n):
     sigma = np.random.default_rng(0).random((size, size)).astype(np.float32)
     result = patches.window_sigma(sigma)
@@ -264,8 +301,8 @@ def test_window_sigma_is_the_median_over_the_middle_of_the_window(size, n):
     assert result.shape == (n, n)
     for i in range(n):
         for j in range(n):
-            window = sigma[8 * i : 8 * i + 32, 8 * j : 8 * j + 32]
-            assert result[i, j] == np.sort(window[12:20, 12:20], axis=None)[32]
+            window = sigma[4 * i : 4 * i + 32, 4 * j : 4 * j + 32]
+            assert result[i, j] == np.sort(window[14:18, 14:18], axis=None)[8]
 
 
 # The file
@@ -299,7 +336,7 @@ def test_the_file_holds_the_records_and_its_neighbour_the_facts(folder, tmp_path
     records = np.load(tmp_path / "crops.npy", mmap_mode="r")
     assert records.dtype == patches.record_type(40)
     assert len(records) == facts["records"] == 9  # 12 asked of four photographs, one is soft
-    assert facts["windows"] == 9 * 4
+    assert facts["windows"] == 9 * 9
     assert json.loads((tmp_path / "crops.json").read_text()) == facts
     assert facts["photographs"] == ["camera.png", "china.png", "gravel.png", "soft.png"]
     assert facts["dropped"] == ["soft.png"]
