@@ -227,10 +227,19 @@ class Surroundings(nn.Module):
         nn.init.zeros_(self.correction.weight)
         nn.init.zeros_(self.correction.bias)
         self.base.requires_grad_(False)
+        self.fixed = [self.base]
+
+    def release(self) -> None:
+        """Let the first network's later stages learn as well."""
+        self.base.requires_grad_(True)
+        self.fixed = list(self.stages)[:7]
+        for module in self.fixed:
+            module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Surroundings:
         super().train(mode)
-        self.base.eval()
+        for module in self.fixed:
+            module.eval()
         return self
 
     def answers(self, x: Tensor) -> tuple[Tensor, Tensor]:

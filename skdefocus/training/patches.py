@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from skdefocus import synthesis
 from skdefocus._blur import PSFShape
+from skdefocus._shapes import branches, lettering
 from skdefocus.training.levels import N_LEVELS, level_sigmas, sigma_of_level
 
 PATCH = 32
@@ -48,7 +49,7 @@ class Conditions:
 
     gradient: float = 0.2
     edge: float = 0.7
-    thin: float = 0.25
+    thin: float = 0.4
     soft: float = 0.15
     wall: float = 0.15
     disc: float = 0.4
@@ -237,16 +238,22 @@ class _Crop:
 
     def layers(self, scenes: list[Float], shape: PSFShape) -> tuple[Float, Float]:
         """Surfaces that cover each other, each with its own blur; the rearmost may be tilted."""
-        rng = self.rng
-        if rng.random() < self.c.gradient:
+        rng, c = self.rng, self.c
+        tilted = rng.random() < c.gradient
+        if tilted:
             x, sigma = self.slope(scenes[0], shape)
         else:
-            level = self.level()
-            x = self.blur(fft.rfft2(scenes[0]), level, shape)
-            sigma = np.full((self.inner, self.inner), sigma_of_level(level), np.float32)
+            behind = self.level()
+            x = self.blur(fft.rfft2(scenes[0]), behind, shape)
+            sigma = np.full((self.inner, self.inner), sigma_of_level(behind), np.float32)
         m = (self.window - self.inner) // 2
         for scene in scenes[1:]:
-            level, alpha = self.level(), self.silhouette()
+            level, thin = self.level(), rng.random() < c.thin
+            if thin and rng.random() < 0.5 and not tilted:
+                # The hardest case, sharp before blurred and blurred before sharp, and by chance
+                # a rare one; every level stays as frequent as it was.
+                level = N_LEVELS - 1 - behind
+            alpha = self.coverage(thin)
             veil = self.blur(fft.rfft2(alpha), level, shape)
             x = self.blur(fft.rfft2(scene * alpha), level, shape) + (1 - veil) * x
             shows = alpha[m : m + self.inner, m : m + self.inner] > 0.5
@@ -272,8 +279,37 @@ class _Crop:
             out += np.asarray(hat, np.float32) * self.blur(spectrum, float(level), shape)
         return out, np.sqrt(variance).astype(np.float32)
 
+    def coverage(self, thin: bool) -> Float:
+        """Where a foreground is, and how much of a pixel it covers."""
+        alpha = self.thin_things() if thin else self.silhouette()
+        if self.rng.random() < self.c.soft:  # fur, foliage
+            alpha = ndimage.gaussian_filter(alpha, self.rng.uniform(1, 4))
+        return alpha
+
+    def thin_things(self) -> Float:
+        """Coverage of lines along an outline, lettering or twigs, of any size and angle."""
+        rng, n = self.rng, self.window
+        if rng.random() < 0.4:  # hairs, wires
+            inside = self.outline()
+            width = np.float32(np.exp(rng.uniform(np.log(1), np.log(8))))
+            apart = 3 * width + np.float32(rng.uniform(5, 80))
+            inside = width / 2 - np.abs((inside + apart / 2) % apart - apart / 2)
+            return np.asarray(np.clip(inside + 0.5, 0, 1), np.float32)
+        side = int(n * np.exp(rng.uniform(np.log(0.3), np.log(2))))
+        alpha = (lettering if rng.random() < 0.5 else branches)((side, side), rng)
+        repeats = -(-n // side) + 1
+        whole = Image.fromarray(np.tile(alpha, (repeats, repeats)))
+        if rng.random() < 0.5:
+            whole = whole.rotate(rng.uniform(0, 360), Image.Resampling.BILINEAR)
+        i, j = rng.integers(0, whole.height - n + 1, 2)
+        return np.asarray(whole, np.float32)[i : i + n, j : j + n]
+
     def silhouette(self) -> Float:
-        """Coverage of a foreground: a bent half plane, blobs or thin lines, anti-aliased."""
+        """Coverage of a foreground: a bent half plane or blobs, anti-aliased."""
+        return np.asarray(np.clip(self.outline() + 0.5, 0, 1), np.float32)
+
+    def outline(self) -> Float:
+        """Something like the distance to an outline in pixels, > 0 inside."""
         rng, n = self.rng, self.window
         scale = float(np.exp(rng.uniform(np.log(8), np.log(n / 4))))
         # Low-pass noise, made on a coarse grid since it is smooth.
@@ -287,15 +323,7 @@ class _Crop:
             field = field * np.float32(rng.uniform(0, 0.6)) + plane * np.float32(rng.uniform(1, 4))
         field -= np.float32(rng.normal(0, 0.4))
         steepness = 1 / max(float(np.abs(np.gradient(field)[0]).mean()), 1e-3)
-        inside = field * np.float32(steepness)
-        if rng.random() < self.c.thin:  # hairs, twigs, wires: lines along the outline
-            width = np.float32(np.exp(rng.uniform(np.log(1), np.log(8))))
-            apart = 3 * width + np.float32(rng.uniform(5, 80))
-            inside = width / 2 - np.abs((inside + apart / 2) % apart - apart / 2)
-        alpha = np.clip(inside + 0.5, 0, 1)
-        if rng.random() < self.c.soft:  # fur, foliage
-            alpha = ndimage.gaussian_filter(alpha, rng.uniform(1, 4))
-        return np.asarray(alpha, np.float32)
+        return np.asarray(field * np.float32(steepness), np.float32)
 
     def develop(self, x: Float) -> Float:
         """What sensor and file add: noise, sharpening, JPEG."""

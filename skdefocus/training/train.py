@@ -216,8 +216,8 @@ def train(
     net = NETWORKS[network]().to(device, memory_format=torch.channels_last)
     groups = [(rate, [p for p in net.parameters() if p.requires_grad])]
     if base_rate:
-        net.base.requires_grad_(True)
-        groups.append((base_rate, list(net.base.parameters())))
+        net.release()
+        groups.append((base_rate, [p for p in net.base.parameters() if p.requires_grad]))
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in part if (p.ndim > 1) == wide], "lr": lr, "weight_decay": decay}

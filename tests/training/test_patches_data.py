@@ -151,11 +151,11 @@ def test_sigma_varies_within_crops_that_are_not_uniform(folder, kind):
 
 def test_thin_structures_cover_little_but_cross_the_crop(folder):
     """The background has most of every window, but lines in front of it."""
-    maker = patches._Crop(64, Conditions(thin=1.0, soft=0), np.random.default_rng(0))
-    veils = np.stack([maker.silhouette() for _ in range(40)])
+    maker = patches._Crop(64, Conditions(), np.random.default_rng(0))
+    veils = np.stack([maker.thin_things() for _ in range(40)])
     shares = veils.mean(axis=(1, 2))
-    assert np.all(shares < 0.4)
-    assert np.median(shares) > 0.01
+    assert np.all(shares < 0.6)
+    assert 0.01 < np.median(shares) < 0.3
     crossed = (veils > 0.5).any(axis=1) | (veils > 0.5).any(axis=2)
     assert (crossed.mean(axis=1) > 0.3).mean() > 0.8
 
@@ -223,7 +223,7 @@ def maker_of_levels(*levels, **conditions):
 
 @pytest.mark.parametrize(("front", "back"), [(0, 12), (12, 0), (5, 5)])
 def test_at_an_occluding_edge_sigma_is_that_of_what_is_seen(front, back):
-    maker = maker_of_levels(back, front, gradient=0, soft=0)
+    maker = maker_of_levels(back, front, gradient=0, soft=0, thin=0)
     white = np.ones((maker.window, maker.window), np.float32)
     black = np.zeros_like(white)
     half = black.copy()
@@ -235,6 +235,18 @@ def test_at_an_occluding_edge_sigma_is_that_of_what_is_seen(front, back):
     assert 0.02 < (x > 0.98).mean() < 0.98
     assert_allclose(sigma[x > 0.98], near, rtol=1e-6)
     assert_allclose(sigma[x < 0.02], far, rtol=1e-6)
+
+
+def test_half_of_the_thin_things_are_as_sharp_as_what_is_behind_is_blurred():
+    makers = [maker_of_levels(3, 5, gradient=0, thin=1) for _ in range(60)]
+    white = np.ones((makers[0].window, makers[0].window), np.float32)
+    front, sharp = [], sigma_of_level([3, 5, N_LEVELS - 1 - 3])
+    for i, maker in enumerate(makers):
+        maker.rng = np.random.default_rng(i)
+        _, sigma = maker.layers([white, white], "gaussian")
+        front += [k for k in (1, 2) if np.isclose(sigma, sharp[k]).any()]
+        assert np.isclose(sigma[..., None], sharp).any(-1).all()
+    assert 0.3 < np.mean(np.array(front) == 2) < 0.7
 
 
 @pytest.mark.parametrize("shape", ["gaussian", "disc"])
@@ -276,8 +288,8 @@ def test_a_wall_shows_hardly_anything():
 
 def test_soft_edges_are_wider():
     def outline(soft):
-        maker = patches._Crop(64, Conditions(thin=0, soft=soft), np.random.default_rng(0))
-        veils = np.stack([maker.silhouette() for _ in range(20)])
+        maker = patches._Crop(64, Conditions(soft=soft), np.random.default_rng(0))
+        veils = np.stack([maker.coverage(thin=False) for _ in range(20)])
         return ((veils > 0.1) & (veils < 0.9)).mean()
 
     assert outline(1) > 2 * outline(0)
@@ -286,7 +298,7 @@ def test_soft_edges_are_wider():
 @given(st.integers(0, 999))
 def test_silhouette_is_a_coverage(seed):
     maker = patches._Crop(64, Conditions(), np.random.default_rng(seed))
-    alpha = maker.silhouette()
+    alpha = maker.coverage(thin=bool(seed % 2))
     assert alpha.shape == (maker.window, maker.window)
     assert alpha.dtype == np.float32
     assert alpha.min() >= 0
