@@ -1,9 +1,10 @@
 """Everything in one command: data sets, training, export with its checks, model card.
 
 ``python -m skdefocus.training --images DIR --check DIR --out DIR`` trains a network for windows on
-crops of 64 pixels (in ``--out``/windows) and on top of it one for their surroundings on crops of
-256 pixels, and makes ``model.onnx`` and ``MODEL_CARD.md`` in ``--out``. What is there already is
-kept, and a killed training goes on where it was.
+crops of 64 pixels (in ``--out``/windows), on top of it one for their surroundings on crops of 256
+pixels (in ``--out``/surroundings), then both together, and makes ``model.onnx`` and
+``MODEL_CARD.md`` in ``--out``. What is there already is kept, and a killed training goes on where
+it was.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=150_000, help="crops of 64 px")
     parser.add_argument("--scenes", type=int, default=24_000, help="crops of 256 px")
     parser.add_argument("--windows", choices=NETWORKS, default="vgg-0.5")
-    parser.add_argument("--epochs", type=int, nargs=2, default=(10, 4), help="of either network")
+    parser.add_argument("--epochs", type=int, nargs=3, default=(10, 4, 24), help="of each training")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--bfloat16", action="store_true", help="multiply in half precision")
@@ -50,9 +51,12 @@ def main() -> None:
         args.out / "windows", data(args.out / "windows" / "crops.npy", args.count, 64),
         network=args.windows, epochs=args.epochs[0], batch=64,
     )  # fmt: skip
+    scenes = data(args.out / "scenes.npy", args.scenes, 256)
+    alone = args.out / "surroundings"
+    stage(alone, scenes, network="surroundings", epochs=args.epochs[1], start=windows)
     model = stage(
-        args.out, data(args.out / "scenes.npy", args.scenes, 256),
-        network="surroundings", epochs=args.epochs[1], start=windows,
+        args.out, scenes, network="surroundings", epochs=args.epochs[2],
+        start=alone / "checkpoint.pt", rate=1e-3, base_rate=3e-4,
     )  # fmt: skip
     card.write(model, args.check, "report", args.out / "MODEL_CARD.md")
 

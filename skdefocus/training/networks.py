@@ -176,8 +176,8 @@ class Surroundings(nn.Module):
     answers every 4 pixels: dilated convolutions over the first one's features see 140 pixels far,
     so that a place that shows nothing takes part in what the surface around it shows; laid over
     the first one's stage at a quarter of the size (as in Ronneberger et al., "U-Net", MICCAI 2015),
-    they know to four pixels where surfaces end. The first is trained before and stays as it is:
-    trained together, the whole was less exact where a window tells all by itself.
+    they know to four pixels where surfaces end. The first is trained before and stays as it is,
+    until :meth:`release`.
 
     Parameters
     ----------
@@ -230,7 +230,10 @@ class Surroundings(nn.Module):
         self.fixed = [self.base]
 
     def release(self) -> None:
-        """Let the first network's later stages learn as well."""
+        """Let the first network learn as well, but for its stages at full and at half size.
+
+        What these see is of use as it is, and they take most of a step's time.
+        """
         self.base.requires_grad_(True)
         self.fixed = list(self.stages)[:7]
         for module in self.fixed:

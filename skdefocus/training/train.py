@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from skdefocus.training.crops import PATCH, STRIDE
 from skdefocus.training.levels import SPACINGS, soft_targets
 from skdefocus.training.networks import NETWORKS, warm_start
-from skdefocus.training.patches import PATCH, STRIDE
 
 #: Steps from one checkpoint to the next.
 CHECKPOINT = 500

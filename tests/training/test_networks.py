@@ -52,6 +52,22 @@ def test_surroundings_answers_every_4_pixels_also_where_cells_are_cut_off(size):
         assert net(torch.rand(1, 1, *size)).shape[2:] == tuple((n - 32) // 4 + 1 for n in size)
 
 
+def test_surroundings_learn_first_alone_then_with_the_later_stages_below():
+    net = NETWORKS["surroundings"]()
+    for released in (False, True):
+        if released:
+            net.release()
+        net.train()(torch.rand(2, 1, 64, 64)).square().mean().backward()
+        below = list(net.base.body.named_parameters())
+        learns = {int(name.split(".")[0]) >= 7 for name, p in below if p.requires_grad}
+        assert learns == ({True} if released else set())
+        assert all((p.grad is not None) == p.requires_grad for p in net.base.parameters())
+        assert all(p.requires_grad for p in net.around.parameters())
+        norms = [m for m in net.base.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        # What does not learn keeps its statistics too.
+        assert all(m.training == m.weight.requires_grad for m in norms)
+
+
 def test_an_answer_that_abstains_is_a_distribution():
     torch.manual_seed(0)
     net = NETWORKS["mobilenetv2-0.5-abstains"]().eval()
