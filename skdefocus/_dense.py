@@ -46,11 +46,13 @@ def spans(
 
     The cells' patches begin at `origin` and every `skip` strides from there.
     """
-    stride = facts.stride
-    halo, frame = -(-facts.reach // stride), FRAME // stride
+    stride, same = facts.stride, facts.period // facts.stride
+    halo = -(-facts.reach // stride)
+    frame = FRAME // facts.period * same
     count = -(-cells * skip * stride // TILE)
     for first, last in pairwise(cells * i // count for i in range(count + 1)):
         low, high = first * skip, (last - 1) * skip + 1  # in windows of the network
-        start, stop = max(low - halo, -frame), min(high + halo, (cells - 1) * skip + 1 + frame)
+        start = max((low - halo) // same * same, -frame)
+        stop = min(high + halo, (cells - 1) * skip + 1 + frame)
         pixels = slice(origin + start * stride, origin + (stop - 1) * stride + facts.patch_size)
         yield slice(first, last), pixels, slice(low - start, high - start, skip)
