@@ -46,13 +46,11 @@ def spans(
 
     The cells' patches begin at `origin` and every `skip` strides from there.
     """
-    stride, same = facts.stride, facts.period // facts.stride
-    halo = -(-facts.reach // stride)
-    frame = FRAME // facts.period * same
+    stride = facts.stride
+    halo, frame = -(-facts.reach // stride), FRAME // stride
     count = -(-cells * skip * stride // TILE)
     for first, last in pairwise(cells * i // count for i in range(count + 1)):
         low, high = first * skip, (last - 1) * skip + 1  # in windows of the network
-        start = max((low - halo) // same * same, -frame)
-        stop = min(high + halo, (cells - 1) * skip + 1 + frame)
+        start, stop = max(low - halo, -frame), min(high + halo, (cells - 1) * skip + 1 + frame)
         pixels = slice(origin + start * stride, origin + (stop - 1) * stride + facts.patch_size)
         yield slice(first, last), pixels, slice(low - start, high - start, skip)

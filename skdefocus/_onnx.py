@@ -45,8 +45,6 @@ class ModelFacts:
     patch_size, stride, reach : int
         Side of a patch, distance of the windows in a dense pass, and how far beyond its patch
         an answer can depend on pixels, all in pixels.
-    period : int
-        Multiple of the stride: an image that begins so many pixels further gives the same answers.
     metadata : dict
         Everything as written at export.
     """
@@ -57,7 +55,6 @@ class ModelFacts:
     patch_size: int
     stride: int
     reach: int
-    period: int
     metadata: dict[str, str]
 
 
@@ -103,14 +100,11 @@ def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
         patch_size = _whole(metadata, "patch_size", 1, MAX_SIDE)
         stride = _whole(metadata, "stride", 1, patch_size)
         reach = _whole(metadata, "reach", 0, MAX_SIDE)
-        period = _whole({"period": str(stride)} | metadata, "period", stride, MAX_SIDE)
-        if period % stride:
-            raise ValueError(f"metadata 'period' must be a multiple of 'stride', got {period}")
         _check_signature(session)
         _check_answer(session, len(sigmas), patch_size, stride)
     except (MemoryError, ValueError) as error:
         raise ValueError(f"model {path!r} is no blur-level network: {error}") from None
-    return ModelFacts(path, digest, sigmas, patch_size, stride, reach, period, metadata)
+    return ModelFacts(path, digest, sigmas, patch_size, stride, reach, metadata)
 
 
 def _read(path: str) -> bytes:

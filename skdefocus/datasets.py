@@ -7,11 +7,11 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skdefocus import synthesis
 from skdefocus._blur import MAX_SIGMA, PSFShape
-from skdefocus._shapes import branches, lettering
 from skdefocus._validation import check_image, check_int, check_real, check_seed, check_sequence
 from skdefocus.synthesis import Layer, Scene
 
@@ -142,7 +142,7 @@ def _wall(image: Float, rng: Rng) -> Float:
 def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float:
     """Coverage of one foreground, between a tenth and six tenths of the picture."""
     if kind == "thin":
-        return (lettering if rng.random() < 0.5 else branches)(size, rng)
+        return _lettering(size, rng) if rng.random() < 0.5 else _branches(size, rng)
     scale = min(size) * rng.uniform(0.08, 0.2)
     field = ndimage.gaussian_filter(rng.standard_normal(size), scale, mode="reflect")
     field /= field.std()
@@ -153,6 +153,52 @@ def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float:
     distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     width = rng.uniform(4, 10) if kind == "soft" else 1.0
     return np.clip(distance / width + 0.5, 0, 1).astype(np.float32)
+
+
+def _branches(size: tuple[int, int], rng: Rng) -> Float:
+    """A twig that forks, 2 to 8 pixels thick."""
+    over = 4  # drawn larger and shrunk, for smooth edges
+    canvas = Image.new("L", (size[1] * over, size[0] * over))
+    pen = ImageDraw.Draw(canvas)
+
+    def grow(x: float, y: float, angle: float, width: float, length: float) -> None:
+        for _ in range(5):
+            end = (x + length * np.cos(angle), y + length * np.sin(angle))
+            pen.line((x, y, *end), fill=255, width=max(1, round(width)))
+            (x, y), angle = end, angle + rng.normal(0, 0.25)
+            if width > 2.5 * over and rng.random() < 0.7:
+                grow(
+                    x,
+                    y,
+                    angle + rng.choice([-1, 1]) * rng.uniform(0.4, 1.0),
+                    width * 0.6,
+                    length * 0.7,
+                )
+
+    for _ in range(3):
+        x, y = rng.uniform(0, size[1] * over), rng.choice([0, size[0] * over])
+        up = np.pi / 2 if y == 0 else -np.pi / 2
+        grow(x, y, up + rng.normal(0, 0.5), rng.uniform(4, 8) * over, size[0] * over / 6)
+    return _shrink(canvas, size)
+
+
+def _lettering(size: tuple[int, int], rng: Rng) -> Float:
+    """Lines of large type."""
+    over = 2
+    canvas = Image.new("L", (size[1] * over, size[0] * over))
+    pen = ImageDraw.Draw(canvas)
+    letters = list("ABCDEFGHKLMNOPRSTUVWXYZ0123456789")
+    height = size[0] * over / 4
+    font = ImageFont.load_default(height)
+    for row in range(3):
+        text = "".join(rng.choice(letters, 14))
+        pen.text((-rng.uniform(0, height), (row + 0.3) * height * 1.2), text, fill=255, font=font)
+    return _shrink(canvas, size)
+
+
+def _shrink(canvas: Image.Image, size: tuple[int, int]) -> Float:
+    small = canvas.resize((size[1], size[0]), Image.Resampling.BOX)
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
 def sample_photographs(size: int | None = None) -> list[Float]:

@@ -22,14 +22,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from skdefocus.training.crops import PATCH, STRIDE
 from skdefocus.training.levels import SPACINGS, soft_targets
-from skdefocus.training.networks import NETWORKS, warm_start
+from skdefocus.training.networks import NETWORKS
 
 #: Steps from one checkpoint to the next.
 CHECKPOINT = 500
-#: Held-out pixels that an evaluation looks at, at most.
-CHECKED = 12_000_000
 
 
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -70,13 +67,13 @@ LOSSES = {f.__name__: f for f in (cross_entropy, smoothed, ordinal, regression, 
 
 
 def flat_windows(crop: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which 32×32 windows (every 4 pixels) of (N, S, S) crops span less than 8/255 over 4×4 means.
+    """Which 32×32 windows (every 8 pixels) of (N, S, S) crops span less than 8/255 over 4×4 means.
 
     The means take most of the noise away.
     """
     n, size, _ = crop.shape
     means = crop.reshape(n, size // 4, 4, size // 4, 4).mean(axis=(2, 4))
-    windows = np.lib.stride_tricks.sliding_window_view(means, (8, 8), (1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(means, (8, 8), (1, 2))[:, ::2, ::2]
     return np.asarray(np.ptp(windows, axis=(3, 4)) < 8)
 
 
@@ -88,28 +85,21 @@ def split(data: Path) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]
     return records, np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def some(records: NDArray[Any], index: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Evenly chosen elements of `index` that hold no more than `CHECKED` pixels."""
-    return index[:: max(1, -(-len(index) * records["crop"][0].size // CHECKED))]
-
-
 def batches(
     records: NDArray[Any],
     index: NDArray[np.intp],
     size: int,
     rng: np.random.Generator,
     sigmas: NDArray[np.float64],
-    stride: int = STRIDE,
     flips: bool = True,
     even_flat: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled batches of (N, 1, S, S) crops and (N, 20, n, n) targets, flipped and transposed.
 
     Three batches in ten are cut into 32×32 patches, so that the network answers a patch alone as
-    well as a window with its surroundings; there is a target every `stride` pixels. With
-    `even_flat`, the target of flat windows is even over all levels instead of their true σ.
+    well as a window with its surroundings. With `even_flat`, the target of flat windows is even
+    over all levels instead of their true σ.
     """
-    every = stride // STRIDE
     order = rng.permutation(index)
     for start in range(0, len(order) - size + 1, size):
         chosen = records[np.sort(order[start : start + size])]
@@ -120,22 +110,18 @@ def batches(
         if flips and rng.random() < 0.5:
             crop, sigma = crop.swapaxes(1, 2), sigma.swapaxes(1, 2)
         if rng.random() < 0.3:
-            corners = rng.integers(0, sigma.shape[1], (crop.shape[1] // 16, 2))
-            crop = np.concatenate([window(crop, i, j) for i, j in corners])
+            last = sigma.shape[1] - 1
+            corners = [(i, j) for i in (0, last) for j in (0, last)]
+            crop = np.concatenate(
+                [crop[:, 8 * i : 8 * i + 32, 8 * j : 8 * j + 32] for i, j in corners]
+            )
             sigma = np.concatenate([sigma[:, i : i + 1, j : j + 1] for i, j in corners])
         x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255
         target = soft_targets(sigma, sigmas)
         if even_flat:
             target[flat_windows(crop)] = 1 / len(sigmas)
-        target = target[:, ::every, ::every]
         y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, -1, 1)))
         yield x.contiguous(memory_format=torch.channels_last), y
-
-
-def window(crop: NDArray[np.uint8], i: int, j: int) -> NDArray[np.uint8]:
-    """The window of (N, S, S) crops that has entry (i, j) of σ."""
-    i, j = i * STRIDE, j * STRIDE
-    return crop[:, i : i + PATCH, j : j + PATCH]
 
 
 @torch.no_grad()
@@ -149,15 +135,14 @@ def evaluate(
     """Errors on held-out photographs; with `patches`, of the middle patch without surroundings."""
     net.eval()
     device = next(net.parameters()).device
-    every = net.stride // STRIDE
     logits, truth, rich = [], [], []
-    for start in range(0, len(index), 32):
-        chosen = records[index[start : start + 32]]
+    for start in range(0, len(index), 100):
+        chosen = records[index[start : start + 100]]
         crop, sigma = chosen["crop"], chosen["sigma"]
         if patches:
             i = sigma.shape[1] // 2
-            crop, sigma = window(crop, i, i), sigma[:, i : i + 1, i : i + 1]
-        sigma = sigma[:, ::every, ::every]
+            crop = crop[:, 8 * i : 8 * i + 32, 8 * i : 8 * i + 32]
+            sigma = sigma[:, i : i + 1, i : i + 1]
         x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].to(device)
         out = net(x.float() / 255).cpu()
         logits.append(out.movedim(1, -1).reshape(-1, len(sigmas)))
@@ -185,11 +170,11 @@ def evaluate(
 
 
 def train(
-    data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 8, rate: float = 3e-3,
+    data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 64, rate: float = 3e-3,
     seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
     spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
     flips: bool = True, even_flat: bool = False, averaged: bool = True, log: bool = True,
-    bfloat16: bool = False, base_rate: float = 0.0,
+    bfloat16: bool = False,
 ) -> None:  # fmt: skip
     """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
 
@@ -198,15 +183,14 @@ def train(
     MobileNetV2's depthwise layers.
 
     With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
-    used at all; `base_rate` also trains the network below that for surroundings; `log` writes
-    log.csv, twice per epoch. What `flips`, `even_flat` and `averaged` are worth,
-    `benchmarks.accuracy.networks` measures.
+    used at all; `log` writes log.csv, twice per epoch. What `flips`, `even_flat` and `averaged` are
+    worth, `benchmarks.accuracy.networks` measures.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     records, learn, check = split(data)
-    check = some(records, check)
+    check = check[:: max(1, len(check) // 3000)]
     sigmas, measure = SPACINGS[spacing], LOSSES[loss]
     if only is not None:
         learn = learn[only[learn]]
@@ -214,16 +198,10 @@ def train(
         learn = np.random.default_rng(seed).permutation(learn)[: steps * batch]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = NETWORKS[network]().to(device, memory_format=torch.channels_last)
-    groups = [(rate, [p for p in net.parameters() if p.requires_grad])]
-    if base_rate:
-        net.release()
-        groups.append((base_rate, [p for p in net.base.parameters() if p.requires_grad]))
+    decay = [p for p in net.parameters() if p.ndim > 1]
+    rest = [p for p in net.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in part if (p.ndim > 1) == wide], "lr": lr, "weight_decay": decay}
-            for lr, part in groups
-            for wide, decay in ((True, 0.02), (False, 0.0))
-        ]
+        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=rate
     )
     per_epoch = len(learn) // batch
     total = per_epoch * epochs
@@ -240,11 +218,7 @@ def train(
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1))) + 1e-3
 
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    if start and start.suffix == ".onnx":  # the first stages of another network
-        crops = torch.from_numpy(records["crop"][learn[:: max(1, len(learn) // 32)]])
-        warm_start(net, start, crops[:, None].float() / 255)
-        average.module.load_state_dict(net.state_dict())
-    elif start:  # another run's averaged weights, on new data or at a new rate
+    if start:  # another run's averaged weights, on new data or at a new rate
         saved = torch.load(start, map_location=device, weights_only=True)["average"]
         average.load_state_dict(saved)
         net.load_state_dict(average.module.state_dict())
@@ -260,15 +234,13 @@ def train(
             thing.load_state_dict(saved[key])
         step, first = saved["step"], saved["step"] // per_epoch
         torch.set_rng_state(saved["rng"].cpu())  # of dropout
-    net.train()
-    norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d) and m.training]
     started = time.time()
     for epoch in range(first, epochs):
         net.train()
         rng = np.random.default_rng([seed, epoch])
         losses: list[float] = []
         bar = tqdm(
-            batches(records, learn, batch, rng, sigmas, net.stride, flips, even_flat),
+            batches(records, learn, batch, rng, sigmas, flips, even_flat),
             total=per_epoch,
             desc=f"epoch {epoch}",
             mininterval=20,
@@ -276,10 +248,6 @@ def train(
         for i, (x, y) in enumerate(bar):
             if epoch * per_epoch + i < step:  # resumed within this epoch
                 continue
-            for norm in norms:
-                # Patches alone have other statistics; with a mixture of both, answers with
-                # surroundings were less sure than right.
-                norm.train(x.shape[-1] > PATCH)
             with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                 logits = net(x.to(device))
             value = measure(logits.float(), y.to(device))
@@ -332,18 +300,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--network", choices=NETWORKS, default="surroundings")
+    parser.add_argument("--network", choices=NETWORKS, default="vgg-0.5")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--base-rate", type=float, default=0.0, help="of the network below")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--loss", choices=LOSSES, default="cross_entropy")
     parser.add_argument("--spacing", choices=SPACINGS, default="visible")
     parser.add_argument("--steps", type=int, help="per epoch, on so many crops only")
     parser.add_argument("--bfloat16", action="store_true", help="multiply in half precision")
-    parser.add_argument("--start", type=Path, help="checkpoint.pt or .onnx to begin with")
+    parser.add_argument("--start", type=Path, help="checkpoint.pt of a run to go on from")
     args = vars(parser.parse_args())
     train(args.pop("data"), args.pop("out"), **args)
 
