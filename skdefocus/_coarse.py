@@ -55,7 +55,7 @@ class CoarseFit(Fit):
             small *= inverse(self.weights)
         super().apply(small, out)
 
-    def _predict(self, fits: Floats, fallback: float | None, out: Floats, crew: Crew) -> None:
+    def _predict(self, fits: Floats, middle: float, out: Floats, crew: Crew) -> None:
         height, width = self.frame.shape
         full_height, full_width = self.fine.shape[1:]
         # With a border, to interpolate to the image's.
@@ -63,9 +63,8 @@ class CoarseFit(Fit):
 
         def widen(fits: Floats, y0: int, y1: int) -> None:
             narrow = np.empty((*fits.shape[:2], width + 2), self.dtype)
-            for i, plane in enumerate(fits):
-                level = fallback if i == 0 or fallback is None else 0.0
-                self._divide(plane, y0, y1, level, narrow[i, :, 1:-1])
+            np.multiply(fits, self._per(y0, y1), out=narrow[..., 1:-1])
+            narrow[0, :, 1:-1] += middle
             narrow[..., 0], narrow[..., -1] = narrow[..., 1], narrow[..., -2]
             stretch(narrow, self.step, wide[:, y0 + 1 : y1 + 1], 2)
 
@@ -74,8 +73,7 @@ class CoarseFit(Fit):
             y0, y1 = k0 * self.step, min(k1 * self.step, full_height)
             fine = scratch("fine", (len(wide), y1 - y0, full_width), self.dtype)
             stretch(wide[:, k0 : k1 + 2], self.step, fine, 1)
-            combine(fine, self.fine[:, y0:y1])
-            out[y0:y1] = fine[0]
+            combine(fine, self.fine[:, y0:y1], out[y0:y1])
 
         self.frame.sum_rows(len(wide), self.dtype, fits, widen, crew)
         wide[:, 0], wide[:, -1] = wide[:, 1], wide[:, -2]

@@ -96,7 +96,6 @@ class Fit:
         with Crew(self.n_threads) as crew:
             evidence = self._describe(eps, alpha, edge_aware, crew)
             self.per_vote = self._tally(evidence, crew)
-        self.deserted = isinstance(self.per_vote, np.ndarray) and not self.per_vote.all()
 
     def _describe(
         self, eps: float, alpha: float | None, edge_aware: bool, crew: Crew
@@ -230,9 +229,9 @@ class Fit:
                 guide = products
             np.multiply(guide, band[0], out=products)
 
-        # Where digits are few, they go to what varies.
-        middle = level(image) if self.summed.itemsize < 8 else 0.0
-        fallback = weighted_mean(image, weights) if self.deserted else None
+        # Digits go to what varies; and where no window votes, this is what remains.
+        voted = isinstance(self.per_vote, np.ndarray)
+        middle = weighted_mean(image, weights) if voted else level(image)
         with borrowed(*self._store(channels + 1)) as held, Crew(self.n_threads) as crew:
             rows = held("rows", frame.strips(channels + 1, mirrored=True), self.summed)
             # A strip's fits take the place of its sums, which are no longer needed by then.
@@ -246,24 +245,19 @@ class Fit:
                 frame.sum_columns(rows[s], sums, scratch)
                 x = scratch("shares", rows.shape[1:], self.dtype)
                 for at in self._chunks(s):
-                    self._solve(at, sums[:, at[1]], middle, x[:, top:bottom][:, at[1]], scratch)
+                    self._solve(at, sums[:, at[1]], x[:, top:bottom][:, at[1]], scratch)
                 frame.sum_columns(x, fits[s], scratch)
 
             frame.sum_rows(rows.shape[1], self.summed, fill, rows, crew)
             crew.share(work, range(frame.count))
-            self._predict(fits, fallback, out, crew)
+            self._predict(fits, middle, out, crew)
 
-    def _solve(
-        self, at: Chunk, sums: Floats, middle: float, fits: Floats, scratch: Scratch
-    ) -> None:
-        """Write the fits of a chunk, (b, a...), for sums of (I, G I...) less `middle`.
-
-        The sums are lost.
-        """
+    def _solve(self, at: Chunk, sums: Floats, fits: Floats, scratch: Scratch) -> None:
+        """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are lost."""
         s, rows = at
         mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
         part = scratch("part", mean.shape[1:], self.summed)
-        np.add(sums[0], middle / self.scale, out=fits[0], casting="same_kind")
+        fits[0] = sums[0]
         # Forward in float64: what is left of a covariance is small where channels are alike.
         for i in range(self.channels):
             sums[i + 1] -= np.multiply(mean[i], sums[0], out=part)
@@ -290,21 +284,19 @@ class Fit:
         if self.votes is not None:
             fits *= self.votes[s, :, rows]
 
-    def _predict(self, fits: Floats, fallback: float | None, out: Floats, crew: Crew) -> None:
-        """Average the fits along the rows too, and apply them."""
+    def _predict(self, fits: Floats, middle: float, out: Floats, crew: Crew) -> None:
+        """Average the fits along the rows too, and apply them; `middle` was taken off the image."""
 
         def finish(fits: Floats, y0: int, y1: int) -> None:
-            combine(fits, self.guide[:, y0:y1])
-            self._divide(fits[0], y0, y1, fallback, out[y0:y1])
+            combine(fits, self.guide[:, y0:y1], fits[0])
+            fits[0] *= self._per(y0, y1)
+            np.add(fits[0], middle, out=out[y0:y1], casting="same_kind")
 
         self.frame.sum_rows(fits.shape[1], self.dtype, fits, finish, crew)
 
-    def _divide(self, sums: Floats, y0: int, y1: int, fallback: float | None, out: Floats) -> None:
-        """Write sums of votes as means."""
-        per = self.per_vote[y0:y1] if isinstance(self.per_vote, np.ndarray) else self.per_vote
-        np.multiply(sums, per, out=out, casting="same_kind")
-        if fallback is not None:
-            out[per == 0] = fallback
+    def _per(self, y0: int, y1: int) -> Floats | float:
+        """What turns sums of votes in these rows into means."""
+        return self.per_vote[y0:y1] if isinstance(self.per_vote, np.ndarray) else self.per_vote
 
 
 def pairs(channels: int) -> list[tuple[int, int]]:
@@ -377,8 +369,10 @@ def weighted_mean(image: Floats, weights: Floats | None) -> float:
     return float((image * weights).sum(dtype=np.float64) / total) if total else 0.0
 
 
-def combine(fits: Floats, guide: Floats) -> None:
-    """Turn ``fits[0]`` of (b, a...) into ``a . guide + b``; the others are lost."""
+def combine(fits: Floats, guide: Floats, out: Floats) -> None:
+    """Write ``a . guide + b`` for `fits` of (b, a...), which are lost."""
     for a, g in zip(fits[1:], guide, strict=True):
         a *= g
+    for a in fits[1:-1]:
         fits[0] += a
+    np.add(fits[0], fits[-1], out=out, casting="same_kind")

@@ -27,12 +27,8 @@ def check_planes(
     name: str = "image",
     *,
     shape: tuple[int, int] | None = None,
-    weights: Floats | None = None,
 ) -> Floats:
-    """Give an image as (H, W, C) in the precision to work in, finite throughout.
-
-    Pixels of weight 0 that are not finite become 0.
-    """
+    """Give an image as (H, W, C) in the precision to work in."""
     x = as_array(image, name)
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(
@@ -44,7 +40,11 @@ def check_planes(
         raise ValueError(
             f"{name} must have the guide's height and width {shape}, got {x.shape[:2]}"
         )
-    planes: Floats = x.reshape(*x.shape[:2], -1).astype(working(x.dtype), copy=False)
+    return x.reshape(*x.shape[:2], -1).astype(working(x.dtype), copy=False)
+
+
+def finite(planes: Floats, name: str = "image", weights: Floats | None = None) -> Floats:
+    """Give (H, W, C) if it is finite; pixels of weight 0 that are not become 0."""
     with np.errstate(all="ignore"):
         suspicious = not np.isfinite(planes.sum())
     if suspicious:
@@ -62,21 +62,26 @@ def level(image: Floats) -> float:
 
 
 def centred(planes: Floats, n_threads: int) -> tuple[Floats, float]:
-    """Give (H, W, C) as (C, H, W) less each plane's level, and the largest of its magnitudes."""
+    """Give (H, W, C) as (C, H, W) less each plane's level, and the largest of its magnitudes.
+
+    That is not finite if `planes` is not.
+    """
     height, width, channels = planes.shape
     result = np.empty((channels, height, width), planes.dtype)
-    levels = [level(planes[..., c]) for c in range(channels)]
-    extremes = []
+    extremes: list[float] = []
 
     def work(piece: tuple[int, int], _: Scratch) -> None:
         rows = slice(*piece)
-        for c in range(channels):
-            part = np.subtract(planes[rows, :, c], levels[c], out=result[c, rows])
-            extremes.extend([part.max(), -part.min()])
+        with np.errstate(all="ignore"):  # for this thread
+            for c in range(channels):
+                part = np.subtract(planes[rows, :, c], levels[c], out=result[c, rows])
+                extremes.extend([part.max(), -part.min()])
 
+    with np.errstate(all="ignore"):
+        levels = [level(planes[..., c]) for c in range(channels)]
     with Crew(n_threads) as crew:
         crew.share(work, spans(height, max(1, PIECE // (width * channels * planes.itemsize))))
-    return result, float(max(extremes))
+    return result, float(np.max(extremes))
 
 
 def check_weights(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from skdefocus._box import Floats, box_sums
 from skdefocus._coarse import CoarseFit
 from skdefocus._guided import Fit, inverse, weighted_mean
-from skdefocus._planes import centred, check_out, check_planes, check_weights, promoted
+from skdefocus._planes import centred, check_out, check_planes, check_weights, finite, promoted
 from skdefocus._validation import as_array, check_int, check_real
 
 __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"]
@@ -97,7 +97,7 @@ def box_mean(
     radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
     image = as_array(image, "image")
     w = check_weights(weights, image.shape[:2], image.dtype)
-    x = check_planes(image, weights=w)
+    x = finite(check_planes(image), weights=w)
     n_threads = workers(n_threads, x)
     out = check_out(out, image)
     per: Floats | float = 1 / (2 * radius + 1) ** 2
@@ -205,6 +205,7 @@ class GuidedFilter:
         # Centred, float32 spends its digits on what varies.
         self._guide, self._largest = centred(x, self.n_threads)
         if not self._largest <= MAX_GUIDE:
+            finite(x, "guide")
             raise ValueError(
                 f"guide must stay within {MAX_GUIDE:g} of its mean, not {self._largest:g}"
             )
@@ -237,7 +238,7 @@ class GuidedFilter:
             If a shape is not the guide's, or values with weight are not finite.
         """
         fit = self._fit if weights is None else self._fitted(weights)
-        x = check_planes(image, shape=self._guide.shape[1:], weights=fit.image_weights)
+        x = finite(check_planes(image, shape=self._guide.shape[1:]), weights=fit.image_weights)
         if x.dtype.itemsize > self._guide.dtype.itemsize and np.abs(x).max() > MAX_VALUE:
             raise ValueError(
                 f"image must be within ±{MAX_VALUE:g} if the guide is float32; give both as float64"

@@ -312,3 +312,14 @@ def test_windows_whose_votes_vanish_leave_the_mean():
     image, guide = rng.random((9, 11)), 1e12 * rng.random((9, 11), dtype=np.float32)
     found = GuidedFilter(guide, 2, 1.0, variance_weighted=True).filter(image)
     np.testing.assert_allclose(found, image.mean())
+
+
+@pytest.mark.parametrize("subsample", [1, 2])
+def test_an_offset_of_the_image_costs_no_digits(subsample):
+    # Windows with two or three pixels of nearly equal guide: hardly any variance to divide by.
+    rng = np.random.default_rng(0)
+    image, guide = rng.random((60, 70)), rng.random((60, 70))
+    weights = rng.random((60, 70)) * (rng.random((60, 70)) < 0.1)
+    kernel = GuidedFilter(guide, 1, 1e-7, weights=weights, subsample=subsample)
+    found = kernel.filter(image + 1e4) - 1e4
+    np.testing.assert_allclose(found, kernel.filter(image), atol=1e-8)
