@@ -24,7 +24,8 @@ from benchmarks.accuracy.methods import Method, ablations, levels_of, methods
 from benchmarks.accuracy.scenes import DATA, STRENGTHS, scenes
 from skdefocus import metrics
 from skdefocus.refine import enlarge, whole
-from skdefocus.training.patches import BLOCK, edge_blur_blocks
+from skdefocus.training.crops import BLOCK
+from skdefocus.training.patches import edge_blur_blocks
 
 HERE = Path(__file__).parent
 #: Shares of the pixels, the surest ones, on which errors are measured.

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from skdefocus.training import card, export, patches, train
+from skdefocus.training.crops import Conditions
 from skdefocus.training.networks import NETWORKS
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     if not crops.with_suffix(".json").exists():
         patches.make(
             args.images, crops, count=args.count, size=64, seed=args.seed, n_jobs=args.threads,
-            conditions=patches.Conditions(),
+            conditions=Conditions(),
         )  # fmt: skip
     train.train(
         crops, args.out, network=args.network, epochs=args.epochs, seed=args.seed,

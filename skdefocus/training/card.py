@@ -20,7 +20,8 @@ from skdefocus._blur import PSFShape
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.patches import PatchExtractor
-from skdefocus.training.patches import BLOCK, edge_blur_blocks, is_in_focus, photographs, read_grey
+from skdefocus.training.crops import BLOCK
+from skdefocus.training.patches import edge_blur_blocks, is_in_focus, photographs, read_grey
 
 #: Title, PSF, noise (standard deviation, full scale is 1), JPEG quality.
 CONDITIONS: list[tuple[str, PSFShape, float, int | None]] = [

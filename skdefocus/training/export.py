@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from skdefocus._onnx import FORMAT
 from skdefocus.metrics import expected_calibration_error
+from skdefocus.training.crops import PATCH, STRIDE
 from skdefocus.training.levels import SPACINGS, soft_targets
 from skdefocus.training.networks import NETWORKS
-from skdefocus.training.patches import PATCH, STRIDE
 from skdefocus.training.train import evaluate, split
 
 

@@ -14,6 +14,7 @@ from sklearn.datasets import load_sample_image
 
 from skdefocus import synthesis
 from skdefocus.training import patches
+from skdefocus.training.crops import BLOCK, Conditions, Crop, window_sigma
 from skdefocus.training.levels import (
     CAMERA_SIGMA,
     MAX_SIGMA,
@@ -22,7 +23,6 @@ from skdefocus.training.levels import (
     sigma_of_level,
     soft_targets,
 )
-from skdefocus.training.patches import Conditions
 
 #: One blur for the whole crop, and nothing that changes it afterwards.
 UNIFORM = Conditions(gradient=0, edge=0, noise=0, sharpened=0, jpeg=0)
@@ -100,9 +100,9 @@ def test_windows_lie_within_the_photograph_near_sharp_edges():
     assert {tuple(c) for c in flat} <= {tuple(c) for c in anywhere} - {tuple(c) for c in rich}
     assert (anywhere >= 0).all()
     assert (anywhere + 96 <= image.shape).all()
-    assert (anywhere % patches.BLOCK == 0).all()
+    assert (anywhere % BLOCK == 0).all()
     state = patches.edge_blur_blocks(image)
-    for i, j in anywhere // patches.BLOCK:
+    for i, j in anywhere // BLOCK:
         block = state[i : i + 6, j : j + 6]
         assert (block == -1).mean() <= 0.1
         around = state[max(0, i - 3) : i + 9, max(0, j - 3) : j + 9]
@@ -151,7 +151,7 @@ def test_sigma_varies_within_crops_that_are_not_uniform(folder, kind):
 
 def test_thin_structures_cover_little_but_cross_the_crop(folder):
     """The background has most of every window, but lines in front of it."""
-    maker = patches._Crop(64, Conditions(thin=1.0), np.random.default_rng(0))
+    maker = Crop(64, Conditions(thin=1.0), np.random.default_rng(0))
     veils = np.stack([maker.silhouette() for _ in range(40)])
     shares = veils.mean(axis=(1, 2))
     assert np.all(shares < 0.4)
@@ -201,7 +201,7 @@ def test_blurred_crops_have_less_detail(folder):
 @pytest.mark.parametrize("shape", ["gaussian", "disc"])
 @pytest.mark.parametrize("level", [0, 3.5, 9, 15, 19])
 def test_blur_through_the_spectrum_is_blur(shape, level):
-    maker = patches._Crop(64, Conditions(), np.random.default_rng(0))
+    maker = Crop(64, Conditions(), np.random.default_rng(0))
     scene = grey("gravel.png")[: maker.window, : maker.window]
     fast = maker.blur(fft.rfft2(scene), level, shape)
     assert fast.dtype == np.float32
@@ -215,7 +215,7 @@ def test_blur_through_the_spectrum_is_blur(shape, level):
 
 def maker_of_levels(*levels):
     """A maker of crops whose draws of a level are known."""
-    maker = patches._Crop(64, Conditions(), np.random.default_rng(0))
+    maker = Crop(64, Conditions(), np.random.default_rng(0))
     draws = iter(levels)
     maker.level = lambda: next(draws)
     return maker
@@ -248,7 +248,7 @@ def test_on_a_slope_every_pixel_has_the_second_moment_of_its_sigma(shape):
 
 @given(st.integers(0, 999))
 def test_silhouette_is_a_coverage(seed):
-    maker = patches._Crop(64, Conditions(), np.random.default_rng(seed))
+    maker = Crop(64, Conditions(), np.random.default_rng(seed))
     alpha = maker.silhouette()
     assert alpha.shape == (maker.window, maker.window)
     assert alpha.dtype == np.float32
@@ -259,7 +259,7 @@ def test_silhouette_is_a_coverage(seed):
 @pytest.mark.parametrize(("size", "n"), [(32, 1), (48, 3), (64, 5), (70, 5)])
 def test_window_sigma_is_the_median_over_the_middle_of_the_window(size, n):
     sigma = np.random.default_rng(0).random((size, size)).astype(np.float32)
-    result = patches.window_sigma(sigma)
+    result = window_sigma(sigma)
     assert result.dtype == np.float32
     assert result.shape == (n, n)
     for i in range(n):
