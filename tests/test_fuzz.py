@@ -13,6 +13,9 @@ import pkgutil
 import re
 from pathlib import Path
 
+import fuzz_estimators  # noqa: F401 - these three register their cases
+import fuzz_files  # noqa: F401
+import fuzz_functions  # noqa: F401
 import matplotlib as mpl
 import numpy as np
 import pytest
