@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -13,8 +14,11 @@ HEAD = "# Results\n\nEvery section was written by the command that it names.\n"
 
 
 def machine(*packages: str) -> str:
-    """One line on what a run was made with."""
-    names = ("skdefocus", "numpy", *packages)
+    """One line on what a run was made with; `packages` that are not installed are left out."""
+    versions = {}
+    for name in ("skdefocus", "numpy", *packages):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         kind = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -22,7 +26,7 @@ def machine(*packages: str) -> str:
         kind = platform.processor() or platform.machine()
     return (
         f"{kind}, {os.cpu_count()} cores, {platform.system()}, Python "
-        f"{platform.python_version()}, " + ", ".join(f"{n} {version(n)}" for n in names)
+        f"{platform.python_version()}, " + ", ".join(f"{n} {v}" for n, v in versions.items())
     )
 
 

@@ -1,14 +1,14 @@
 """Compare methods on scenes with true σ and on real photographs with focus masks.
 
 ``python -m benchmarks.accuracy`` reads photographs from ``SKDEFOCUS_DATA`` and writes RESULTS.md,
-results.csv and contact sheets to benchmarks/accuracy/.
+results.csv and contact sheets to benchmarks/accuracy/, and the most telling figures to README.md.
+``--out`` writes elsewhere and leaves README.md alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import platform
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,14 +20,18 @@ from scipy import ndimage
 from tqdm import tqdm
 
 import skdefocus as sd
-from benchmarks.accuracy.methods import Method, ablations, levels_of, methods
+from benchmarks import report
+from benchmarks.accuracy.methods import Method, ablations, levels_of, methods, with_networks
 from benchmarks.accuracy.scenes import DATA, STRENGTHS, scenes
+from benchmarks.accuracy.summary import ahead, highlights
 from skdefocus import metrics
 from skdefocus.refine import enlarge, whole
 from skdefocus.training.crops import BLOCK
 from skdefocus.training.patches import edge_blur_blocks
 
 HERE = Path(__file__).parent
+#: Packages that decide figures.
+PEERS = ("scipy", "scikit-image", "onnxruntime", "opencv-contrib-python-headless", "blur-detector")
 #: Shares of the pixels, the surest ones, on which errors are measured.
 SHARES = (1.0, 0.9, 0.7, 0.5, 0.3)
 
@@ -83,6 +87,19 @@ def cuhk_cases() -> Iterator[Case]:
         image = np.asarray(Image.open(source).convert("RGB"))
         mask = 1 - np.asarray(Image.open(path).convert("L")) / 255
         yield Case(stem, image, mask=(mask > 0.5).astype(float))
+
+
+def bird_case() -> Case:
+    """The paper's own example, of which nobody knows the truth."""
+    return Case("bird", np.asarray(Image.open(DATA / "bird" / "bird.png").convert("RGB")))
+
+
+def published_bird() -> dict[str, list[np.ndarray]]:
+    """The paper's maps of it."""
+    return {
+        f"the paper, {kind}": [np.asarray(Image.open(DATA / "bird" / f"paper_{kind}_map.png"))]
+        for kind in ("coarse", "refined")
+    }
 
 
 def published_hifst(cases: list[Case]) -> dict[str, float]:
@@ -149,24 +166,26 @@ def sheet(cases: list[Case], maps: dict[str, list[np.ndarray]], path: Path) -> N
     from matplotlib.figure import Figure
 
     chosen = range(0, len(cases), max(1, len(cases) // 6))[:6]
-    titles = ["photograph", "truth", *maps]
+    known = cases[0].sigma is not None or cases[0].mask is not None
+    titles = ["photograph", *(["truth"] if known else []), *maps]
     figure = Figure(figsize=(1.7 * len(titles), 1.8 * len(chosen)), layout="constrained")
-    axes = figure.subplots(len(chosen), len(titles))
+    axes = figure.subplots(len(chosen), len(titles), squeeze=False)
     for row, i in zip(axes, chosen, strict=True):
         case = cases[i]
-        truth = case.sigma if case.sigma is not None else 1 - case.mask
         for axis, title in zip(row, titles, strict=True):
             axis.axis("off")
             if title == "photograph":
                 axis.imshow(case.image, cmap="gray")
+            elif title == "truth" and case.sigma is not None:
+                axis.imshow(case.sigma, vmin=0, vmax=5, cmap="magma")
             elif title == "truth":
-                axis.imshow(truth, vmin=0, vmax=5 if case.sigma is not None else 1, cmap="magma")
+                axis.imshow(1 - case.mask, vmin=0, vmax=1, cmap="magma")
             else:
                 found = maps[title][i]
                 unit = title.startswith(("skdefocus", "EdgeReblur"))
                 limits = (0, 5) if unit else np.quantile(found, [0.02, 0.98])
                 axis.imshow(found, vmin=limits[0], vmax=limits[1], cmap="magma")
-            if row is axes[0]:
+            if i == chosen[0]:
                 axis.set_title(title.replace(", ", "\n"), fontsize=7)
     figure.savefig(path, dpi=110)
 
@@ -200,6 +219,7 @@ def kept_shares(cases: list[Case]) -> dict[str, dict[str, float]]:
 def run(
     cases: list[Case], name: str, tried: dict[str, Method]
 ) -> tuple[dict, dict, list[list[object]]]:
+    """Measures and maps of every method, and the measures as lines of the CSV file."""
     rows, maps, lines = {}, {}, []
     megapixels = sum(c.image.shape[0] * c.image.shape[1] for c in cases) / 1e6
     for method, function in tried.items():
@@ -221,8 +241,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=60)
     parser.add_argument("--only", default="", help="methods whose name contains this")
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, help="another folder than benchmarks/accuracy")
+    parser.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="an ONNX file of `skdefocus.training.export` for the ablation; may be repeated",
+    )
     args = parser.parse_args()
+    out = args.out or HERE
     tried = {name: method for name, method in methods().items() if args.only in name}
     sets = {
         f"Scenes with true σ, {s}": list(scene_cases("report", args.scenes, s)) for s in STRENGTHS
@@ -239,11 +267,17 @@ def main() -> None:
             rows["HiFST (published maps)"] = published_hifst(cases)
         if cases[0].sigma is not None:
             rows["(the truth with noise of 0.05 px)"] = attainable(cases)
-        sheet(cases, maps, args.out / f"sheet{number}.jpg")
+        sheet(cases, maps, out / f"sheet{number}.jpg")
         parts.append(f"## {name}\n\n{table(rows)}\n\n![{name}](sheet{number}.jpg)\n")
         lines += more
-    made = list(sets.items())
-    clean, lytro = made[0], made[len(STRENGTHS)]
+    bird = bird_case()
+    maps = {name: [np.asarray(method(bird.image))] for name, method in tried.items()}
+    sheet([bird], {**maps, **published_bird()}, out / "bird.jpg")
+    parts.append(
+        "## The paper's bird\n\nNobody knows its truth, so that there is nothing to measure. The "
+        "paper's maps are as its authors published them.\n\n![The paper's bird](bird.jpg)\n"
+    )
+    clean, middle, _, lytro, *_ = sets.items()
     parts.append(
         "## What the confidence is worth\n\nMAE in pixels over the clean scenes, on the pixels of "
         "the surest cells: by the standard deviation of σ (`LevelGrid.sigma_std`) and by the "
@@ -253,18 +287,24 @@ def main() -> None:
         rows, _, more = run(cases, f"Ablation, {name}", ablations())
         parts.append(f"## What each part is worth: {name}\n\n{table(rows)}\n")
         lines += more
+    networks = dict(text.split("=", 1) for text in args.network)
+    for name, cases in (clean, middle, lytro) if networks else ():
+        rows, _, more = run(cases, f"Ablation, networks, {name}", with_networks(networks))
+        parts.append(f"## Other networks: {name}\n\n{table(rows)}\n")
+        lines += more
     head = (
         "# Accuracy of defocus maps\n\n"
         "Written by `python -m benchmarks.accuracy`. Scenes are made from photographs that "
-        "neither training nor any choice of parameters has seen. σ in pixels; AUC and best F "
-        "(β² = 0.3) against focus masks.\n\n"
-        f"skdefocus {sd.__version__}, Python {platform.python_version()}, NumPy "
-        f"{np.__version__}, {platform.machine()}, {platform.system()}; seconds per megapixel are "
-        "those of this run and machine.\n\n<!-- ahead -->\n<!-- /ahead -->\n\n"
+        "neither training nor any choice of parameters has seen, scene number i from seed i. σ in "
+        "pixels; AUC and best F (β² = 0.3) against focus masks.\n\n"
+        f"{report.machine(*PEERS)}; seconds per megapixel are those of this run.\n\n"
+        f"{ahead(lines)}\n\n"
     )
-    (args.out / "RESULTS.md").write_text(head + "\n".join(parts), encoding="utf-8")
-    with (args.out / "results.csv").open("w", newline="", encoding="utf-8") as stream:
+    (out / "RESULTS.md").write_text(head + "\n".join(parts), encoding="utf-8")
+    with (out / "results.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([["data", "method", "measure", "value"], *lines])
+    if args.out is None:
+        report.write("accuracy", highlights(lines), HERE.parents[1] / "README.md")
 
 
 if __name__ == "__main__":

@@ -104,13 +104,19 @@ def box(image: np.ndarray) -> Map:
     return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
 
 
+def changed(**parameters: object) -> Method:
+    """The default with other parameters."""
+    pipe = sd.make_defocus_pipeline().set_params(**parameters)
+    return lambda image: pipe.transform([image])[0]
+
+
+def with_networks(files: dict[str, str]) -> dict[str, Method]:
+    """The default with other networks."""
+    return {name: changed(levels__model=path) for name, path in files.items()}
+
+
 def ablations() -> dict[str, Method]:
     """The default with one part changed."""
-
-    def changed(**parameters: object) -> Method:
-        pipe = sd.make_defocus_pipeline().set_params(**parameters)
-        return lambda image: pipe.transform([image])[0]
-
     return {
         "default": changed(),
         "step 4": changed(patches__step=4),

@@ -229,10 +229,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="side of a crop in pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    shares = parser.add_argument_group("shares of the crops to which these happen")
+    for name, share in asdict(Conditions()).items():
+        shares.add_argument(f"--{name.replace('_', '-')}", type=float, default=share)
     args = parser.parse_args()
     facts = make(
-        args.images, args.out, count=args.count, size=args.size, seed=args.seed,
-        n_jobs=args.jobs, conditions=Conditions(),
+        args.images, args.out, count=args.count, size=args.size, seed=args.seed, n_jobs=args.jobs,
+        conditions=Conditions(**{name: getattr(args, name) for name in asdict(Conditions())}),
     )  # fmt: skip
     print(f"{facts['records']} crops, {facts['windows']} windows, dropped {facts['dropped']}")
 
