@@ -99,9 +99,9 @@ def sigma_to_coc(sigma: ArrayLike) -> Floats:
 
     Notes
     -----
-    Equal second moments are an agreement, not an identity of the two shapes. σ of a photograph
-    also has a part that is not defocus (the lens, the sensor, demosaicing), typically half a
-    pixel; the disc of a sharp point is therefore not 0.
+    Equal second moments are an agreement, not an identity of the two shapes. The half
+    pixel or so by which lens, sensor and demosaicing blur a photograph in focus is not part of a
+    map's σ; what a softer lens adds is, so that the disc of a point in focus need not be 0.
 
     Examples
     --------

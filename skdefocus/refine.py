@@ -70,7 +70,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         Smallest radius of the filling in pixels, ≥ 1.
     guide : {"color", "grey"}, default="color"
         Which values of the photograph guide the refinement; ``"color"`` also sees edges
-        between colours of equal brightness, ``"grey"`` takes half the time.
+        between colours of equal brightness, ``"grey"`` saves a fifth of the time.
     subsample : int, default=2
         Fit the refinement's windows at every so many pixels and interpolate the fits, ≥ 1. 2 takes
         less than half the time of 1 and changes σ by a few thousandths of a pixel.

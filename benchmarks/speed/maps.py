@@ -218,12 +218,14 @@ Photograph to map at one megapixel (RGB, 8 bits), medians of runs that take turn
         )
     }
 
-Stages of the default:
+Stages of the default, one run:
 
 {report.table(["stage", "seconds"], stages(image))}
 
-By size, each in a process of its own; from 1 megapixel on time grows with the power {power:.2f}.
-Memory is the peak of the whole process, with the photograph and the map (7 bytes per pixel):
+By size, each the first map of a process of its own, which takes longer than later ones; from 1
+megapixel on time grows with the power {
+        power:.2f}. Memory is the peak of the whole process, with the
+photograph and the map (7 bytes per pixel):
 
 {report.table(["megapixels", "seconds", "MiB"], alone)}
 

@@ -120,9 +120,8 @@ def table(rows: list[tuple[str, dict[str, float]]]) -> str:
 
 CARD = """# Model card: {name}
 
-A fully convolutional network for 32×32 grey patches with 20 levels of blur, made by
-`skdefocus.training` (`networks.py` there describes it). It ships under the licence of the package
-(BSD-3-Clause).
+A fully convolutional network for 32×32 grey patches with {levels} levels of blur, made by
+`skdefocus.training` (`networks.py` there describes it).{licence}
 
 **Use.** How blurred a patch is, in pixels, by a lens out of focus. Not for motion blur, and not
 for σ above {largest:g} px: shrink the photograph first.
@@ -131,9 +130,7 @@ for σ above {largest:g} px: shrink the photograph first.
 Crops come from the parts of the photographs that are in focus, blurred by Gaussian and disc PSFs
 (also with gradients, depth edges and thin structures within a crop), in linear light and as
 encoded, with noise, JPEG, exposure and contrast drawn at random, and from flat places as well as
-from textured ones.
-The photographs are under CC0, CC BY-SA 4.0 (CID22) and the Unsplash licence; none of them is part
-of the package.
+from textured ones.{photographs}
 
 **Levels.** σ in pixels: {sigmas}.
 
@@ -141,8 +138,8 @@ of the package.
 
 `python -m skdefocus.training.card --images DIR --half {half} --out MODEL_CARD.md`:
 {count} photographs, other ones than those for training, in focus all over (`is_in_focus`), blurred
-in linear light at each of the 20 levels. Errors are of the expectation of σ, in pixels; the sure
-half are the patches of least variance; ECE is the expected calibration error of the most
+in linear light at each of the {levels} levels. Errors are of the expectation of σ, in pixels; the
+sure half are the patches of least variance; ECE is the expected calibration error of the most
 probable level. "Patches" shows the network each patch alone, "dense" with its surroundings.
 "No strong edge" are patches in which hardly anything can be seen but faint structure and noise:
 their error is that of not knowing, and the confidence says so.
@@ -168,6 +165,13 @@ table's clean rows are easier than that, and there the network is less sure than
 """
 
 
+#: What holds for the shipped network alone.
+LICENCE = " It ships under the licence of the package\n(BSD-3-Clause)."
+PHOTOGRAPHS = """
+The photographs are under CC0, CC BY-SA 4.0 (CID22) and the Unsplash licence; none of them is part
+of the package."""
+
+
 def write(model: Path | None, folder: Path, half: str, out: Path | None) -> None:
     """Measure on one half of a folder's in-focus photographs; print the table, write the card."""
     images = [im for im in map(read_grey, photographs(folder)) if is_in_focus(im)]
@@ -186,7 +190,9 @@ def write(model: Path | None, folder: Path, half: str, out: Path | None) -> None
             name=f"{facts['network']}, version {facts['version']}", largest=sigmas[-1],
             training=facts["training_data"], digest=facts["training_data_digest"][:16],
             steps=facts["training_steps"], history=facts.get("history", ""), count=len(images),
-            half=half, table=rows, sigmas=", ".join(f"{s:.2f}" for s in sigmas), **held,
+            half=half, table=rows, levels=len(sigmas), licence=LICENCE if model is None else "",
+            photographs=PHOTOGRAPHS if model is None else "",
+            sigmas=", ".join(f"{s:.2f}" for s in sigmas), **held,
         ),
         encoding="utf-8",
     )  # fmt: skip
