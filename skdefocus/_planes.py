@@ -100,7 +100,9 @@ def check_weights(
         raise ValueError(
             f"weights must be finite and at least 0, but span [{w.min():.6g}, {largest:.6g}]"
         )
-    parts: Floats = np.divide(w, largest or 1.0, dtype=working(dtype), casting="same_kind")
+    # Divided at their own precision, if that is higher: float32 may hold the parts but not them.
+    precise = np.result_type(w.dtype, working(dtype))
+    parts: Floats = np.divide(w, largest or 1.0, dtype=precise).astype(working(dtype), copy=False)
     parts[parts < NO_WEIGHT] = 0
     return parts
 

@@ -24,6 +24,9 @@ __all__ = ["BlurLevelClassifier"]
 #: A last layer: weights (n_levels, n_features) and bias (n_levels,).
 Head = tuple[NDArray[np.float32], NDArray[np.float32]]
 
+#: To be raised when the same network comes to answer an image otherwise: caches outlive versions.
+ANSWERS = 1
+
 #: Rows of an image that are hashed at once.
 HASH_ROWS = 256
 
@@ -64,7 +67,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     sigmas_ : ndarray of shape (n_levels,), float64
         Their σ in pixels, read from the model file.
     head_ : tuple of ndarray (n_levels, n_features) and (n_levels,), or None
-        The last layer re-fitted by ``fit(X, y)``; None is the network's own.
+        The last layer re-fitted by ``fit(X, y)``; None is the network's own. There is none before
+        `fit`.
 
     Notes
     -----
@@ -149,8 +153,15 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
         Raises
         ------
+        TypeError
+            If the model is no path, a parameter is of the wrong type, or `y` is not of integers.
         ValueError
             If the model or a parameter is wrong, or `y` does not fit `X` or the levels.
+
+        Notes
+        -----
+        Every call starts from the network as it is: without labelled patches, as in a pipeline's
+        ``fit``, a layer fitted before is gone.
         """
         self._check_params()
         facts = self._facts
@@ -159,6 +170,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             return self
         patches = self._check_patches(X)
         labels = as_array(y, "y")
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"y must hold integers, the levels, got dtype {labels.dtype}")
         if labels.shape != (len(patches),):
             raise ValueError(f"y must have shape ({len(patches)},), got {labels.shape}")
         levels = np.unique(labels)
@@ -191,6 +204,13 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Returns
         -------
         list of LevelGrid, one per record, in order
+
+        Raises
+        ------
+        TypeError
+            If `X` holds anything but records.
+        ValueError
+            If a parameter or the model is wrong, or the records' patches do not fit the network.
         """
         self._check_params()
         if not _are_records(X):
@@ -214,7 +234,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         )
         return each(
             self.n_jobs, _level_grid, X, infer, facts, self.memory is not None, self.inference,
-            getattr(self, "head_", None), self.batch_size, self._threads(), self._providers(),
+            getattr(self, "head_", None), int(self.batch_size), self._threads(), self._providers(),
         )  # fmt: skip
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
@@ -228,6 +248,15 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Returns
         -------
         ndarray of shape (n, n_levels), float32
+            Sums to 1 along the last axis.
+
+        Raises
+        ------
+        TypeError
+            If the patches are of another dtype.
+        ValueError
+            If `X` has another shape or values outside of its dtype's range, or a parameter or the
+            model is wrong.
         """
         self._check_params()
         head = getattr(self, "head_", None)
@@ -245,6 +274,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Returns
         -------
         ndarray of shape (n,), elements of ``classes_``
+
+        Raises
+        ------
+        TypeError, ValueError
+            See :meth:`predict_proba`.
         """
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
@@ -259,12 +293,17 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Returns
         -------
         ndarray of shape (n,), float32, in pixels
+
+        Raises
+        ------
+        TypeError, ValueError
+            See :meth:`predict_proba`.
         """
         return self.predict_proba(X) @ self.sigmas_.astype(np.float32)
 
     def _threads(self) -> int:
         if self.n_threads is not None:
-            return self.n_threads
+            return int(self.n_threads)
         return threads_each(self.n_jobs)
 
     def _providers(self) -> tuple[str, ...] | None:
@@ -280,7 +319,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return check_image(x.reshape(-1, size), "X").reshape(x.shape)
 
     def _run(self, patches: NDArray[np.float32], output: str) -> NDArray[np.float32]:
-        facts, size = self._facts, self.batch_size
+        facts, size = self._facts, int(self.batch_size)
         starts = range(0, len(patches), size)
         run = (
             _onnx.run(facts, patches[i : i + size], output, self._threads(), self._providers())
@@ -303,7 +342,8 @@ def _are_records(X: Any) -> bool:
 def _level_grid(
     grid: PatchGrid, infer: Any, facts: _onnx.ModelFacts, cached: bool, *settings: Any
 ) -> LevelGrid:
-    key = (facts.digest, _digest(grid.image), grid.patch_size, grid.step) if cached else None
+    known = (ANSWERS, facts.digest, _digest(grid.image), grid.patch_size, grid.step)
+    key = known if cached else None
     proba = infer(grid, facts, key, *settings)
     return LevelGrid(grid.image, proba, np.array(facts.sigmas), grid.step, grid.stacked)
 

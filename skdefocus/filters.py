@@ -56,7 +56,8 @@ def box_mean(
     Parameters
     ----------
     image : array_like of shape (H, W) or (H, W, C), floating
-        Any range; filtered channel by channel.
+        Of any range whose sums over a window stay within the dtype's; filtered channel by
+        channel.
     radius : int
         At least 0; the window is ``2 * radius + 1`` pixels wide. May exceed the image.
     weights : array_like of shape (H, W), optional
@@ -118,7 +119,7 @@ class GuidedFilter:
     Parameters
     ----------
     guide : array_like of shape (H, W) or (H, W, C), floating
-        Its edges are the result's edges. Any range; copied. Fits and their means have its
+        Its edges are the result's edges. Of any range up to 1e15; copied. Fits and their means have its
         precision, float32 at least.
     radius : int
         Of the square windows, in pixels, at least 0; a window is ``2 * radius + 1`` wide. May

@@ -153,10 +153,12 @@ class WeightedGuidedRefiner(ImageTransformer):
         if not isinstance(X, Sequence) or not X or not all(isinstance(g, LevelGrid) for g in X):
             raise TypeError("X must be a list of LevelGrid as made by BlurLevelClassifier")
         maps = each(
-            self.n_jobs, refine, X, self.radius, self.eps, self.alpha, self.n_iter, self.prior,
-            self.fill_radius, self.guide, self.subsample, threads_each(self.n_jobs),
+            self.n_jobs, refine, X, int(self.radius), self.eps, self.alpha, int(self.n_iter),
+            self.prior, int(self.fill_radius), self.guide, int(self.subsample),
+            threads_each(self.n_jobs),
         )  # fmt: skip
-        return restack(maps, X[0].stacked)
+        alike = len({m.shape for m in maps}) == 1
+        return restack(maps, alike and all(grid.stacked for grid in X))
 
 
 def refine(

@@ -199,3 +199,21 @@ def test_a_copy_of_the_model_by_path(tmp_path, shipped):
         copy.write_bytes(stream.read())
     X = patches_of(PHOTO)[:5]
     assert_array_equal(sd.BlurLevelClassifier(copy).predict_proba(X), shipped.predict_proba(X))
+
+
+@pytest.mark.parametrize("labels", [[2.0, 12.0], [False, True], ["2", "12"]])
+def test_labels_are_integers(shipped, labels):
+    with pytest.raises(TypeError, match="y must hold integers"):
+        shipped.fit(np.zeros((2, 32, 32)), labels)
+
+
+@pytest.mark.parametrize("inference", ["dense", "patches"])
+def test_integers_may_be_small_ones(shipped, inference):
+    grids = sd.PatchExtractor(step=8).transform([PHOTO[:96, :160]])
+    small = sd.BlurLevelClassifier(
+        inference=inference, batch_size=np.int8(100), n_threads=np.int8(1)
+    )
+    plain = sd.BlurLevelClassifier(inference=inference, batch_size=100, n_threads=1)
+    assert_array_equal(small.transform(grids)[0].proba, plain.transform(grids)[0].proba)
+    patches = np.array(grids[0].patches.reshape(-1, 32, 32))
+    assert len(small.predict(patches)) == len(patches) > 127

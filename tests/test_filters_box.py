@@ -43,6 +43,15 @@ def test_windows_with_little_weight_keep_their_digits():
     assert 0 < found[4, 14] < 1e-11
 
 
+@pytest.mark.parametrize("largest", [1e-60, 1e60])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_weights_may_leave_the_range_of_the_images_dtype(dtype, largest):
+    image, weights = np.array([[1, 2, 3]], dtype), np.array([[1, 0.5, 0]])
+    expected = box_mean(image, 1, weights=weights)
+    assert np.isfinite(expected).all()
+    np.testing.assert_array_equal(box_mean(image, 1, weights=weights * largest), expected)
+
+
 @pytest.mark.parametrize("piece", [64, 1000, 10**7])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):

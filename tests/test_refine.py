@@ -204,3 +204,19 @@ def test_cells_and_pixels(size):
 def test_wrong_parameters(parameters, error, message):
     with pytest.raises(error, match=message):
         sd.WeightedGuidedRefiner(**parameters).fit([])
+
+
+def test_integers_may_be_small_ones():
+    grid = sd.BlurLevelClassifier().transform(sd.PatchExtractor().transform([np.eye(40)]))
+    large, small = ({"radius": kind(100), "fill_radius": kind(70)} for kind in (int, np.int8))
+    np.testing.assert_array_equal(
+        sd.WeightedGuidedRefiner(**small).transform(grid),
+        sd.WeightedGuidedRefiner(**large).transform(grid),
+    )
+
+
+def test_records_of_several_arrays_need_not_be_of_one_size():
+    pipe = sd.make_defocus_pipeline()[:-1]
+    grids = [*pipe.transform(np.zeros((1, 40, 50))), *pipe.transform(np.zeros((1, 30, 50)))]
+    maps = sd.WeightedGuidedRefiner().transform(grids)
+    assert [m.shape for m in maps] == [(40, 50), (30, 50)]
