@@ -6,14 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
-from skdefocus._base import ImageTransformer, each, restack
-from skdefocus._validation import check_images, check_map
+from skdefocus._base import ImageTransformer, each, restack, threads_each
+from skdefocus._validation import check_images, check_map, check_photograph, check_sequence
 from skdefocus.pipeline import make_defocus_pipeline
 
 Float = NDArray[np.float32]
+
+#: How messages call what an effect's `estimator` makes.
+MAP = "estimator's map"
 
 
 class MapEffect(ImageTransformer):
@@ -46,24 +50,57 @@ class MapEffect(ImageTransformer):
             If `X` is no batch of images or a parameter is wrong; the message names it.
         """
         self._check_params()
-        images, stacked = check_images(X)
-        mapper = make_defocus_pipeline() if self.estimator is None else self.estimator
-        maps = mapper.transform(images)
-        pairs = list(zip(images, maps, strict=True))
-        return restack(each(self.n_jobs, _apply, pairs, self._effect()), stacked)
+        samples, stacked = check_images(X)
+        images = [check_photograph(x, f"X[{i}]") for i, x in enumerate(samples)]
+        mapper = mapper_of(self.estimator, self.n_jobs)
+        return restack(each(self.n_jobs, _apply, images, mapper, self._effect()), stacked)
 
 
-def _apply(pair: tuple[Any, Any], effect: Callable[[Any, ArrayLike], Float]) -> Float:
-    return effect(*pair)
+def _apply(image: NDArray[Any], mapper: Any, effect: Callable[[Any, ArrayLike], Float]) -> Float:
+    return effect(image, check_sigma_map(map_of(image, mapper), image.shape[:2], MAP))
 
 
-def check_sigma_map(sigma: ArrayLike, size: tuple[int, int]) -> Float:
-    """Check a map that belongs to a photograph of `size`."""
-    values = check_map(sigma)
-    if values.shape != size:
-        raise ValueError(f"sigma must have the photograph's size {size}, got shape {values.shape}")
+def check_mapper(estimator: Any) -> None:
+    """Check that a parameter `estimator` can make maps."""
+    usable = hasattr(estimator, "transform") and not isinstance(estimator, type)
+    if estimator is not None and not usable:
+        raise TypeError(
+            "estimator must be a transformer from photographs to maps, such as "
+            f"make_defocus_pipeline(), or None, got {estimator!r}"
+        )
+
+
+def mapper_of(estimator: Any, n_jobs: int | None) -> Any:
+    """What makes the maps in each of `n_jobs` workers: the estimator, or the pipeline for None."""
+    if estimator is not None:
+        return estimator
+    threads = threads_each(n_jobs)
+    # The refinement shares the cores among its `n_jobs`, however few photographs it gets.
+    return make_defocus_pipeline().set_params(
+        levels__n_threads=threads, refine__n_jobs=cpu_count() // threads
+    )
+
+
+def map_of(image: NDArray[Any], mapper: Any) -> Float:
+    """Map of one photograph, of its size."""
+    maps = check_sequence(mapper.transform([image]), "what estimator makes")
+    if len(maps) != 1:
+        raise ValueError(f"estimator must make one map per photograph, got {len(maps)} of one")
+    return _check_size(maps[0], image.shape[:2], MAP)
+
+
+def check_sigma_map(sigma: ArrayLike, size: tuple[int, ...], name: str = "sigma") -> Float:
+    """Check a map of σ that belongs to a photograph of `size`."""
+    values = _check_size(sigma, size, name)
     if not (np.isfinite(values).all() and values.min() >= 0):
-        raise ValueError("sigma must be finite and >= 0")
+        raise ValueError(f"{name} must be finite and >= 0")
+    return values
+
+
+def _check_size(sigma: ArrayLike, size: tuple[int, ...], name: str) -> Float:
+    values = check_map(sigma, name)
+    if values.shape != size:
+        raise ValueError(f"{name} must have the photograph's size {size}, got shape {values.shape}")
     return values
 
 

@@ -5,35 +5,35 @@ from __future__ import annotations
 import math
 import os
 import stat
-import warnings
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
-from skdefocus._reading import formats
+from skdefocus import _reading
 
 
 def exif_block(path: str | os.PathLike[str]) -> dict[int, Any]:
     """Tags of a picture's EXIF block; none of them if it is damaged; OSError if it is no picture.
 
-    Decoders raise whatever they like on damaged files.
+    Decoders raise whatever they like on damaged files. What they warn of is not held back: warnings
+    can only be switched off for all threads at once.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damaged blocks: what can be read counts
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could wait for ever
-            raise OSError(f"cannot read {os.fspath(path)!r}: it is no file")
+    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could wait for ever
+        raise OSError(f"cannot read {os.fspath(path)!r}: it is no file")
+    with open(path, "rb") as file:
         try:
-            picture = Image.open(path, formats=formats())
+            picture = _reading._open(file, _reading.MAX_PIXELS)
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            why = " ".join(str(error).split())
-            raise OSError(f"cannot read {os.fspath(path)!r}: it is no picture ({why})") from error
-        with picture:
-            try:
-                return dict(picture.getexif().get_ifd(ExifTags.IFD.Exif))
-            except Exception:
-                return {}
+            why = f"it is no picture ({' '.join(str(error).split())})"
+            if isinstance(error, _reading.ReadError):
+                why = f"it has more than {_reading.MAX_PIXELS} pixels"
+            raise OSError(f"cannot read {os.fspath(path)!r}: {why}") from error
+        try:
+            return dict(picture.getexif().get_ifd(ExifTags.IFD.Exif))
+        except Exception:
+            return {}
 
 
 def positive(value: Any) -> float | None:

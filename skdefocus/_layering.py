@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from skdefocus._blur import from_linear, to_linear
 from skdefocus._effects import Float, Mirrored
 from skdefocus.refine import tiles
 
@@ -17,6 +18,8 @@ LAYERS = 10
 EDGE_RADIUS = 12
 #: Share of a layer's content below which it is unknown what it shows.
 UNSEEN = 1e-3
+#: Rows that are worked on at once where only one pixel at a time matters.
+ROWS = 128
 
 #: Makes the point spread function of a given σ.
 MakePSF = Callable[[float], NDArray[np.float64]]
@@ -47,12 +50,22 @@ def settled(sigma: ArrayLike, radius: int) -> Float:
         return values
     size = 2 * min(radius, max(values.shape)) + 1  # more than everything is everything
     low = ndimage.minimum_filter(values, size)
-    span = ndimage.maximum_filter(values, size) - low
-    share = (values - low) / np.maximum(span, np.float32(1e-6))
-    # A little more goes to the subject: a rim of background is seen less than a lost outline.
-    decided = low + span * smoothstep((share - 0.45) / 0.2)
-    weight = np.clip(span - 1, 0, 1)
-    return np.asarray(weight * decided + (1 - weight) * values, np.float32)
+    span = ndimage.maximum_filter(values, size)
+    span -= low
+    out = np.empty_like(values)
+    for rows in bands(len(values)):
+        part, base, rise = values[rows], low[rows], span[rows]
+        share = (part - base) / np.maximum(rise, np.float32(1e-6))
+        # A little more goes to the subject: a rim of background is seen less than a lost outline.
+        decided = base + rise * smoothstep((share - 0.45) / 0.2)
+        weight = np.clip(rise - 1, 0, 1)
+        out[rows] = weight * decided + (1 - weight) * part
+    return out
+
+
+def bands(height: int) -> Iterator[slice]:
+    """Rows of an image, some at a time."""
+    return (slice(start, start + ROWS) for start in range(0, height, ROWS))
 
 
 def smoothstep(x: Float) -> Float:
@@ -61,7 +74,7 @@ def smoothstep(x: Float) -> Float:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def blurred_behind(light: Float, extra: Float, make_psf: MakePSF) -> Float:
+def blurred_behind(pixels: Float, extra: Float, make_psf: MakePSF) -> Float:
     """Blur what lies behind the subject, the farther the more.
 
     Every layer is blurred by itself, with what nearer ones hide of it filled in from around, and
@@ -69,8 +82,8 @@ def blurred_behind(light: Float, extra: Float, make_psf: MakePSF) -> Float:
 
     Parameters
     ----------
-    light : ndarray of shape (C, H, W)
-        The photograph in linear light.
+    pixels : ndarray of shape (H, W) or (H, W, C)
+        The photograph, in [0, 1]; blurred in linear light.
     extra : ndarray of shape (H, W)
         σ in pixels of the blur to be added; 0 is the subject.
     make_psf : callable
@@ -78,7 +91,7 @@ def blurred_behind(light: Float, extra: Float, make_psf: MakePSF) -> Float:
 
     Returns
     -------
-    ndarray of shape (C, H, W), float32
+    ndarray of the photograph's shape, float32
 
     Notes
     -----
@@ -87,16 +100,17 @@ def blurred_behind(light: Float, extra: Float, make_psf: MakePSF) -> Float:
     # Ever wider steps: a difference of half a pixel shows where there is little blur only.
     knots = float(extra.max()) * np.linspace(0, 1, LAYERS + 1) ** 1.5
     kernels = [make_psf(float(knot)) for knot in knots]
-    out = np.array(light, np.float32)
+    out = pixels.copy()
     for inner, outer in tiles(extra.shape, 1, len(kernels[-1]) // 2):
         part = extra[outer]
         if part.any():
-            done = _tile(light[:, *outer], part, knots, kernels)
+            light = np.moveaxis(np.atleast_3d(to_linear(pixels[outer])), 2, 0)
             rows, columns = (
                 slice(i.start - o.start, i.stop - o.start)
                 for i, o in zip(inner, outer, strict=True)
             )
-            out[:, *inner] = done[:, rows, columns]
+            done = np.clip(_tile(light, part, knots, kernels)[:, rows, columns], 0, 1)
+            out[inner] = np.moveaxis(from_linear(done), 0, 2).reshape(out[inner].shape)
     return out
 
 

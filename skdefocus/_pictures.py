@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from skdefocus import _reading
 from skdefocus.io import atomic_path, read_image
 
 #: What a photograph can be written as, and the formats that hold 16 bits of grey or of colour.
@@ -35,7 +36,7 @@ def read_picture(path: str | os.PathLike[str], max_pixels: int) -> Picture:
     pixels = read_image(path, max_pixels=max_pixels)
     profile = exif = None
     try:
-        with Image.open(path) as image:
+        with open(path, "rb") as file, _reading._open(file, max_pixels) as image:
             # A profile of printing inks does not fit the RGB that is read.
             profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
             found = image.getexif()

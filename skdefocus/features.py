@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skdefocus._base import ImageTransformer, each
+from skdefocus._effects import check_mapper, map_of, mapper_of
 from skdefocus._validation import (
     check_images,
     check_map,
@@ -18,7 +19,6 @@ from skdefocus._validation import (
     check_sequence,
 )
 from skdefocus.metrics import blur_score
-from skdefocus.pipeline import make_defocus_pipeline
 from skdefocus.refine import WeightedGuidedRefiner
 
 __all__ = ["DefocusFeatures"]
@@ -42,7 +42,9 @@ class DefocusFeatures(ImageTransformer):
     ----------
     estimator : transformer, "passthrough" or None, default=None
         From photographs to σ maps; None is :func:`make_defocus_pipeline`. ``"passthrough"`` takes
-        σ maps in place of photographs.
+        σ maps in place of photographs. It must need no fit: it is not fitted here, and what it has
+        learned is lost when this is cloned, as by a cross-validation. Wrap a fitted one in
+        :class:`sklearn.frozen.FrozenEstimator` (scikit-learn 1.6 or newer).
     in_focus : float, default=1.0
         σ in pixels, ≥ 0, up to which a pixel counts as in focus.
     quantiles : sequence of float, default=(0.05, 0.25, 0.5, 0.75, 0.95)
@@ -105,9 +107,10 @@ class DefocusFeatures(ImageTransformer):
     def _check_params(self) -> None:
         check_real(self.in_focus, "in_focus", 0)
         for i, q in enumerate(check_sequence(self.quantiles, "quantiles")):
-            if check_real(q, f"quantiles[{i}]", 0) > 1:
-                raise ValueError(f"quantiles[{i}] must be from 0 to 1, got {q}")
-        if isinstance(self.estimator, str) and self.estimator != "passthrough":
+            check_real(q, f"quantiles[{i}]", 0, 1)
+        if not isinstance(self.estimator, str):
+            check_mapper(self.estimator)
+        elif self.estimator != "passthrough":
             raise ValueError(
                 f"estimator must be a transformer, 'passthrough' or None, got {self.estimator!r}"
             )
@@ -164,7 +167,7 @@ class DefocusFeatures(ImageTransformer):
         if self.estimator == "passthrough":
             named = [(check_sigma(x, f"X[{i}]"), None) for i, x in enumerate(samples)]
         else:
-            mapper = make_defocus_pipeline() if self.estimator is None else self.estimator
+            mapper = mapper_of(self.estimator, self.n_jobs)
             named = [(check_photograph(x, f"X[{i}]"), mapper) for i, x in enumerate(samples)]
         rows = each(
             self.n_jobs, describe, named, float(self.in_focus), tuple(map(float, self.quantiles)),
@@ -181,7 +184,7 @@ def describe(
     if mapper is None:
         return map_statistics(image, in_focus, quantiles)
     if not levels:
-        return map_statistics(mapper.transform([image])[0], in_focus, quantiles)
+        return map_statistics(map_of(image, mapper), in_focus, quantiles)
     grids = mapper[:-1].transform([image])
     confidence = grids[0].confidence
     sure = [confidence.mean(), np.median(confidence), (confidence >= SURE).mean()]

@@ -119,8 +119,8 @@ class GuidedFilter:
     Parameters
     ----------
     guide : array_like of shape (H, W) or (H, W, C), floating
-        Its edges are the result's edges. Of any range up to 1e15; copied. Fits and their means have its
-        precision, float32 at least.
+        Its edges are the result's edges. Of any range up to 1e15; copied. Fits and their means
+        have its precision, float32 at least.
     radius : int
         Of the square windows, in pixels, at least 0; a window is ``2 * radius + 1`` wide. May
         exceed the image.

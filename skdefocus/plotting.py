@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._validation import check_map, check_photograph, check_real, scaled
+from skdefocus._validation import check_map, check_photograph, check_real, scaled, to_grey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,8 @@ def show_map(
     image : array_like of shape (H, W) or (H, W, C), or None
         The photograph, drawn below in grey.
     ax : matplotlib.axes.Axes or None, default=None
-        Where to draw; None makes a new figure (``result.figure``), which pyplot does not know.
+        Where to draw; None makes a new figure (``result.figure``), which pyplot does not know, and
+        draws no more pixels than it has room for.
     vmax : float or None, default=None
         σ at the upper end of the colours, in pixels, > 0. None takes the 99.5th percentile rounded
         up to half a pixel, at least 1, so that maps of sharp photographs do not show mere noise.
@@ -88,21 +89,22 @@ def show_map(
     photograph = None if image is None else _check_photograph(image, values)
     if alpha is None:
         alpha = 1.0 if image is None else 0.65
-    if not 0 <= check_real(alpha, "alpha", 0) <= 1:
-        raise ValueError(f"alpha must be from 0 to 1, got {alpha}")
-    top = _upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
+    alpha = check_real(alpha, "alpha", 0, 1)
+    height, width = values.shape
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
     if ax is None:
-        width, height = _panel(values.shape)
+        factor = _factor(values.shape)
+        values = _shrink(values, factor)
+        photograph = None if photograph is None else _shrink(photograph, factor)
+        width, height = _panel((height, width))
         figure = _figure(width + (0.78 if colorbar else 0.1), height + 0.1)
         figure.set_layout_engine("constrained")
         ax = figure.add_subplot()
+    top = _upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
     ax.set_axis_off()
     if photograph is not None:
-        grey = scaled(photograph)
-        if grey.ndim == 3:
-            grey = grey.mean(axis=2)
-        ax.imshow(grey, cmap="gray", vmin=0, vmax=1)
-    drawn = ax.imshow(values, cmap=cmap, vmin=0, vmax=top, alpha=alpha)
+        ax.imshow(to_grey(photograph), cmap="gray", vmin=0, vmax=1, extent=extent)
+    drawn = ax.imshow(values, cmap=cmap, vmin=0, vmax=top, alpha=alpha, extent=extent)
     if colorbar:
         bar = ax.figure.colorbar(drawn, ax=ax, extend=_extend(values, top), pad=0.02)
         bar.set_label("blur σ (pixels)")
@@ -145,7 +147,7 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
     values = check_map(sigma)
     photograph = _check_photograph(image, values)
     height, width = values.shape
-    shrink = max(1, math.ceil(max(height / PANEL[1], width / PANEL[0]) / (2 * DPI)))
+    shrink = _factor(values.shape)
     small = _shrink(values, shrink)
     top = _upper_end(small)
     panels: list[tuple[str, Float, dict[str, Any], str | None]] = [
@@ -208,6 +210,11 @@ def _extent(pixels: Any, sigma: Float) -> tuple[float, float, float, float]:
     height, width = sigma.shape
     step = max(math.ceil(height / rows), math.ceil(width / columns))
     return 0, max(width, columns * step), max(height, rows * step), 0
+
+
+def _factor(shape: tuple[int, ...]) -> int:
+    """By how much a picture shrinks to at most two pixels for each of its panel's."""
+    return max(1, math.ceil(max(shape[0] / PANEL[1], shape[1] / PANEL[0]) / (2 * DPI)))
 
 
 def _shrink(pixels: NDArray[Any], factor: int) -> NDArray[Any]:

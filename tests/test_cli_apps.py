@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 import skdefocus as sd
+from skdefocus._pictures import read_picture
 from skdefocus.cli import main
 from skdefocus.datasets import sample_photographs
 from skdefocus.synthesis import blur
@@ -114,6 +115,17 @@ def test_turned_photographs_come_out_upright(tmp_path, capsys):
         assert image.getexif()[0x0112] == 1
     with Image.open(preview) as image:
         assert image.size == (128, 96)
+
+
+def test_large_photographs_keep_what_comes_along(tmp_path, monkeypatch):
+    """Pillow's own limit made an end of profile and EXIF."""
+    exif = Image.Exif()
+    exif[0x010F] = "A camera"
+    name = save(tmp_path / "a.jpg", np.tile(SHARP, (8, 1)), icc_profile=PROFILE, exif=exif)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30_000)  # more than are copied at once
+    found = read_picture(name, 250_000_000)
+    assert found.profile == PROFILE
+    assert b"A camera" in found.exif
 
 
 @pytest.mark.parametrize(

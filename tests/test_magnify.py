@@ -1,5 +1,7 @@
 """Magnified defocus: apertures, the renderer against true renders, the paper's formula."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,23 @@ def test_a_square_aperture_has_corners_and_even_light():
     assert lit.sum() == pytest.approx((6 * np.sqrt(12)) ** 2, rel=0.2)
 
 
+def peak(function, *args):
+    """Most memory in bytes that a call needs."""
+    tracemalloc.start()
+    try:
+        function(*args)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("blades", [3, 6])
+def test_a_large_polygon_needs_little_more_memory_than_it_has(blades):
+    """It was drawn eight times as large in both directions."""
+    size = aperture_psf(40, "polygon", blades).nbytes
+    assert peak(aperture_psf, 40, "polygon", blades) < 5 * size
+
+
 @pytest.mark.parametrize("k", [1.5, 2.0, 3.0])
 def test_matches_the_true_render_better_than_the_alternatives(k):
     seen, truth = scene(1), np.clip(scene(k).photograph, 0, 1)
@@ -76,6 +95,14 @@ def test_tiles_do_not_show(monkeypatch):
     monkeypatch.setattr(refine, "TILE", 50)
     assert_allclose(magnify(photo, seen.sigma, 2), whole, atol=2e-3)
     assert np.abs(magnify(photo, seen.sigma, 2) - whole).mean() < 1e-5
+
+
+def test_memory_beside_the_tiles(monkeypatch):
+    monkeypatch.setattr(refine, "TILE", 64)
+    sigma = np.where(np.arange(768) < 384, 0.3, 2.0) * np.ones((768, 1), np.float32)
+    photo = np.zeros((768, 768, 3), np.float32)
+    magnify(photo[:99, :99], sigma[:99, :99])
+    assert peak(magnify, photo, sigma.astype(np.float32)) < 40 * sigma.size
 
 
 def test_highlights_become_discs():
@@ -173,6 +200,27 @@ def test_wrong_parameters(options, message):
         magnify(GRAVEL, np.zeros((128, 128)), **options)
     with pytest.raises(ValueError, match=message):
         sd.DefocusMagnifier(**options).fit([])
+
+
+@pytest.mark.parametrize(
+    ("name", "small", "value"), [("edge_radius", np.int8(100), 100), ("strength", np.int8(12), 12)]
+)
+def test_numbers_of_few_bits(name, small, value):
+    """Twice the radius, or the strength squared, was beyond them."""
+    photo, sigma = GRAVEL[:8].astype(np.float32), np.linspace(0, 4, 128) * np.ones((8, 1))
+    found = magnify(photo, sigma, **{name: small})
+    assert_array_equal(found, magnify(photo, sigma, **{name: value}))
+
+
+def test_blurs_that_are_too_large():
+    """The message was of a σ that nobody had passed."""
+    sigma = np.where(np.arange(16) < 8, 0.0, 20.0) * np.ones((16, 1))
+    message = "strength times sigma must be at most 1000 pixels, got 100 times 20; lower strength"
+    for function in (magnify, paper_magnify):
+        with pytest.raises(ValueError, match=message):
+            function(GRAVEL[:16, :16], sigma, 100)
+    with pytest.raises(ValueError, match="strength times sigma"):
+        magnify(GRAVEL[:16, :16], 1e37 * sigma, 100)  # beyond float32
 
 
 def test_wrong_maps_and_anchors():

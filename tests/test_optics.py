@@ -1,6 +1,7 @@
 """σ, circles of confusion and distances: round trips, known lenses, EXIF, wrong numbers."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -161,6 +162,21 @@ def test_exif_distances_that_are_none(tmp_path, distance, expected):
     tags = {ExifTags.Base.SubjectDistance: IFDRational(*distance)}
     facts = optics.read_lens_facts(write_photo(tmp_path / "a.jpg", tags))
     assert facts.focus_distance == expected
+
+
+def test_warnings_are_left_alone(tmp_path, monkeypatch):
+    """They are the whole process's: of two threads that switch them off, one restored "off"."""
+    seen, get_ifd = [], Image.Exif.get_ifd
+
+    def spy(*args):
+        seen.append(list(warnings.filters))
+        return get_ifd(*args)
+
+    path = write_photo(tmp_path / "a.jpg", {})
+    monkeypatch.setattr(Image.Exif, "get_ifd", spy)
+    optics.read_lens_facts(path)
+    assert seen
+    assert all(filters == list(warnings.filters) for filters in seen)
 
 
 def test_files_without_facts(tmp_path):

@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 
 pytest.importorskip("matplotlib")
 
+from skdefocus._validation import to_grey
 from skdefocus.plotting import overview, show_map
 
 SIGMA = np.linspace(0, 3.2, 40 * 60).reshape(40, 60)
@@ -31,10 +32,23 @@ def test_map_over_its_photograph():
     ax = show_map(SIGMA, PHOTO, ax=mine, vmax=2, colorbar=False, alpha=0.4)
     assert ax is mine
     below, above = ax.images
-    assert below.get_array().shape == (40, 60)
+    assert_array_equal(below.get_array(), to_grey(PHOTO))
     assert above.get_alpha() == 0.4
     assert above.get_clim() == (0, 2)
     assert len(ax.figure.axes) == 1
+
+
+def test_no_more_pixels_than_there_is_room_for():
+    sigma = np.zeros((1500, 3000), np.float32)
+    sigma[:, 2900:] = 2
+    ax = show_map(sigma, sigma / 2)
+    for drawn in ax.images:
+        assert drawn.get_array().shape == (500, 1000)
+        assert drawn.get_extent() == [-0.5, 2999.5, 1499.5, -0.5]  # in pixels of the map
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 2999.5), (1499.5, -0.5))
+    assert ax.images[1].get_array()[0, -33:].min() == 2
+    mine = show_map(sigma, ax=ax.figure.add_subplot())  # of whatever size
+    assert mine.images[0].get_array().shape == sigma.shape
 
 
 def test_sharp_photographs_do_not_show_noise_in_full_colour():

@@ -123,6 +123,12 @@ def test_estimator():
     assert_array_equal(one, sharpen(GRAVEL, fixed.transform([GRAVEL])[0], 0.5))
 
 
+def test_a_limit_of_few_bits():
+    """Twice of it was beyond them."""
+    image, sigma = GRASS[:12, :12].astype(np.float32), np.full((12, 12), 0.7)
+    assert_array_equal(sharpen(image, sigma, limit=np.int8(100)), sharpen(image, sigma, limit=100))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

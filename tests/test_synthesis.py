@@ -1,5 +1,7 @@
 """The mathematics of synthetic defocus: PSFs, linear light, blur."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -104,6 +106,16 @@ def test_psf_that_is_written_to_spoils_no_later_one(shape):
     before = psf(1.3, shape).copy()
     psf(1.3, shape)[:] = 7
     assert_array_equal(psf(1.3, shape), before)
+
+
+def test_psf_large_ones_are_not_kept():
+    tracemalloc.start()
+    try:
+        for i in range(20):
+            psf(50 + i / 10, "disc")
+        assert tracemalloc.get_traced_memory()[0] < psf(50, "disc").nbytes
+    finally:
+        tracemalloc.stop()
 
 
 # Linear light
