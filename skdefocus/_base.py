@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, Self
 
 import numpy as np
@@ -51,12 +51,15 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def each(
-    n_jobs: int | None, function: Callable[..., Any], samples: Iterable[Any], *args: Any
+    n_jobs: int | None, function: Callable[..., Any], samples: Collection[Any], *args: Any
 ) -> list[Any]:
     """Call ``function(sample, *args)`` for every sample, in order.
 
-    Names no backend, so that ``joblib.parallel_config`` decides where it runs.
+    Names no backend, so that ``joblib.parallel_config`` decides where it runs. A single sample stays
+    here: workers would be started for nothing.
     """
+    if len(samples) == 1:
+        return [function(*samples, *args)]
     return list(Parallel(n_jobs=n_jobs)(delayed(function)(s, *args) for s in samples))
 
 

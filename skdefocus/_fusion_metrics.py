@@ -383,8 +383,23 @@ def ssim(image: ArrayLike, reference: ArrayLike) -> float:
     """Mean structural similarity to a reference, from -1 to 1 (equal); the data range is 1.
 
     scikit-image's, with the Gaussian window (11×11, σ = 1.5) and constants of Wang et al., IEEE
-    TIP 13(4), 2004; in colour the mean over channels. Parameters and errors are those of `psnr`;
-    images under 11×11 pixels are a ValueError.
+    TIP 13(4), 2004; in colour the mean over channels.
+
+    Parameters
+    ----------
+    image, reference : array_like, shape (H, W) or (H, W, C)
+        Of at least 11×11 pixels: bool, uint8, uint16 (scaled by their range) or float within
+        [0, 1]; not rounded.
+
+    Returns
+    -------
+    float
+        From -1 to 1, for equal images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An image of another type, shape, size or range; two shapes.
 
     Examples
     --------

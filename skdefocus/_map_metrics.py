@@ -33,6 +33,14 @@ def as_map(values: ArrayLike, name: str) -> FloatArray:
     return array
 
 
+def as_sigma(values: ArrayLike, name: str) -> FloatArray:
+    """One map of finite σ ≥ 0, (H, W) float64."""
+    sigma = finite(as_map(values, name), name)
+    if sigma.min() < 0:
+        raise ValueError(f"{name} must be >= 0, got {sigma.min()}")
+    return sigma
+
+
 def ranks(values: FloatArray) -> FloatArray:
     """Ranks from 1, ties averaged."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -200,11 +208,8 @@ def blur_score(
     0.017
     """
     scale = check_real(scale, "scale", 0, above=True)
-    if check_real(quantile, "quantile", 0) > 1:
-        raise ValueError(f"quantile must be within [0, 1], got {quantile!r}")
-    sigma = finite(as_map(sigma_map, "sigma_map"), "sigma_map")
-    if sigma.min() < 0:
-        raise ValueError(f"sigma_map must be >= 0, got {sigma.min()}")
+    quantile = check_real(quantile, "quantile", 0, 1)
+    sigma = as_sigma(sigma_map, "sigma_map")
     weight = np.ones_like(sigma) if confidence is None else as_map(confidence, "confidence")
     if weight.shape != sigma.shape:
         raise ValueError(
@@ -266,7 +271,7 @@ def expected_calibration_error(proba: ArrayLike, y: ArrayLike, n_bins: int = 15)
         raise ValueError(f"y must be {len(p)} integers, got {labels.dtype} of shape {labels.shape}")
     if labels.min() < 0 or labels.max() >= p.shape[1]:
         raise ValueError(f"y must be columns of proba, 0 to {p.shape[1] - 1}")
-    check_int(n_bins, "n_bins", 1)
+    n_bins = check_int(n_bins, "n_bins", 1)
     sure, right = p.max(axis=1), p.argmax(axis=1) == labels
     bins = np.clip(np.ceil(sure * n_bins).astype(int) - 1, 0, n_bins - 1)
     return float(np.abs(np.bincount(bins, weights=right - sure, minlength=n_bins)).sum() / len(p))

@@ -110,7 +110,8 @@ def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
 def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            # So many bytes are reserved before they are read.
+            data = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except OSError as error:
         raise ValueError(f"model must be a readable ONNX file, got {path!r}: {error}") from None
     if len(data) > MAX_BYTES:

@@ -14,6 +14,8 @@ Matrix = NDArray[np.float64]
 COARSEST = 64
 #: Steps per level at most, and the motion in pixels at which they end.
 STEPS, SMALL = 20, 0.005
+#: Shorter sides below this show no motion: the window is 0 all over, or there is no gradient.
+LEAST = 3
 #: Pixels along the shorter side that are compared at least; so many tell a motion well enough.
 ENOUGH = 512
 
@@ -64,14 +66,17 @@ def register(reference: Float, moving: Float, kind: str) -> Matrix:
     ndarray of shape (3, 3)
         See `warp`; the identity where nothing is found to go by.
     """
+    if min(reference.shape) < LEAST:
+        return np.eye(3)
     pyramid = [(reference, moving)]
     while min(pyramid[-1][0].shape) >= 2 * COARSEST:
         pyramid.append((half(pyramid[-1][0]), half(pyramid[-1][1])))
     matrix = np.eye(3)
-    coarse = pyramid[-1]
-    shift = phase_cross_correlation(*map(_windowed, coarse), normalization=None)[0]
-    if (np.abs(shift) < np.array(coarse[0].shape) / 4).all():
-        matrix[:2, 2] = -shift
+    one, other = (_windowed(image) for image in pyramid[-1])
+    if one.any() and other.any():
+        shift = phase_cross_correlation(one, other, normalization=None)[0]
+        if (np.abs(shift) < np.array(one.shape) / 4).all():
+            matrix[:2, 2] = -shift
     for level, (fixed, other) in enumerate(reversed(pyramid)):
         if level:
             # Pixel centres: position p of a level is 2 p + 1/2 of the next finer one.
@@ -87,9 +92,10 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
     target = ndimage.gaussian_filter(fixed, 1.0)
     source = ndimage.gaussian_filter(moving, 1.0)
     middle = np.array(size) / 2
-    y, x = ((axis - h) / h for axis, h in zip(np.indices(size, np.float32), middle, strict=True))
+    y, x = (((np.arange(n) - h) / h).astype(np.float32) for n, h in zip(size, middle, strict=True))
     some = (slice(None, None, max(1, min(size) // ENOUGH)),) * 2
-    target, y, x = target[some], y[some], x[some]
+    target, y, x = target[some], y[some[0], None], x[some[1]]
+    use = inside(matrix, size)[some]
     for _ in range(STEPS):
         seen = np.asarray(warp(source, matrix, order=1))
         gy, gx = np.gradient(seen, axis=0)[some], np.gradient(seen, axis=1)[some]
@@ -97,14 +103,15 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
         columns = [gy, gx]
         if kind == "affine":
             columns += [gy * y, gy * x, gx * y, gx * x]
-        use = inside(matrix, size)[some]
-        design = np.stack([c[use] for c in [*columns, seen, np.ones_like(seen)]], axis=1)
+        design = np.ones((np.count_nonzero(use), len(columns) + 2))
+        for c, column in enumerate([*columns, seen]):
+            design[:, c] = column[use]
         difference = (target - seen)[use]
         scale = 1.4826 * np.median(np.abs(difference)) + 1e-6
-        weight: Float = np.asarray(1 / (1 + (difference / (2 * scale)) ** 2), np.float32)
-        normal = (design * weight[:, None]).T @ design.astype(np.float64)
-        right = (design * weight[:, None]).T @ difference.astype(np.float64)
-        p = np.linalg.lstsq(normal, right, rcond=1e-9)[0]
+        # The root of the weights, that both sides of the normal equations have.
+        root = 1 / np.sqrt(1 + (difference / (2 * scale)) ** 2)
+        design *= root[:, None]
+        p = np.linalg.lstsq(design.T @ design, design.T @ (root * difference), rcond=1e-9)[0]
         # d holds the motion in pixels as a function of (row, column, 1).
         d = np.zeros((3, 3))
         d[:2, 2] = p[:2]
@@ -113,7 +120,11 @@ def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
             d[:2, :2], d[:2, 2] = slopes, p[:2] - slopes @ middle
         if not np.isfinite(d).all() or np.abs(p[: len(columns)]).max() > size[0] / 4:
             return matrix
-        matrix = matrix @ (np.eye(3) + d)
+        moved = matrix @ (np.eye(3) + d)
+        use = inside(moved, size)[some]
+        if not use.any():
+            return matrix
+        matrix = moved
         if np.abs(p[: len(columns)]).max() < SMALL:
             break
     return matrix

@@ -17,6 +17,9 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 #: Rows of a colour photograph that are turned to grey at once.
 GREY_ROWS = 128
 
+#: Modes of Pillow in which channels are no grey and no RGB.
+OTHER_MODES = ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV")
+
 _ACCEPTED = "bool, uint8, uint16 or float"
 
 
@@ -54,8 +57,15 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
     TypeError
         If the dtype is none of the accepted ones.
     ValueError
-        If the shape is no image's, or values are not finite or not within [0, 1].
+        If the shape is no image's, values are not finite or not within [0, 1], or the image is
+        Pillow's and neither grey nor RGB.
     """
+    mode = getattr(image, "mode", None)
+    if isinstance(mode, str) and mode in OTHER_MODES:
+        raise ValueError(
+            f"{name} must be grey or RGB, got an image of mode {mode!r}; convert it first: "
+            "image.convert('RGB')"
+        )
     x = as_array(image, name)
     if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[2] not in (1, 3, 4)):
         raise ValueError(
@@ -102,10 +112,16 @@ def check_numbers(values: Any, name: str) -> NDArray[np.float64]:
     return np.asarray(x, np.float64)
 
 
+def is_sequence(values: Any) -> bool:
+    """Whether something can be counted and taken by number, and is no text."""
+    if isinstance(values, np.ndarray):
+        return values.ndim > 0
+    return isinstance(values, Sequence) and not isinstance(values, str | bytes)
+
+
 def check_sequence(values: Any, name: str) -> Any:
     """Check that something can be counted and taken by number."""
-    is_array = isinstance(values, np.ndarray) and values.ndim > 0
-    if isinstance(values, str | bytes) or not (is_array or isinstance(values, Sequence)):
+    if not is_sequence(values):
         raise TypeError(f"{name} must be a list or an array, got {type(values).__name__}")
     return values
 
@@ -149,6 +165,11 @@ def to_grey(image: NDArray[Any]) -> FloatImage:
     return grey
 
 
+def looks_like_one(x: NDArray[Any]) -> bool:
+    """Whether an array is one image, or at least has the shape of one more than of a batch."""
+    return x.ndim == 2 or (x.ndim == 3 and x.shape[-1] in (1, 3, 4) and min(x.shape[:2]) > 4)
+
+
 def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
     """Split a batch into its samples and tell whether it was one array.
 
@@ -165,18 +186,19 @@ def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
     stacked : bool
         True if `X` was an array, so that the result should be one.
     """
-    if isinstance(X, np.ndarray) and X.dtype != object:
-        if X.ndim == 2 or (X.ndim == 3 and X.shape[-1] in (3, 4) and min(X.shape[:2]) > 4):
+    if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim == 0):
+        if looks_like_one(X):
+            several = f", or list({name}) if these are {len(X)} images" if X.ndim == 3 else ""
             raise ValueError(
                 f"{name} must be a batch (n, H, W[, C]) or a list of images, got one image of "
-                f"shape {X.shape}; pass [image]"
+                f"shape {X.shape}; pass [image]{several}"
             )
         if X.ndim not in (3, 4):
             raise ValueError(f"{name} must have shape (n, H, W) or (n, H, W, C), got {X.shape}")
         if len(X) == 0:
             raise ValueError(f"{name} is empty; at least one image is needed")
         return list(X), True
-    if isinstance(X, str | bytes) or not isinstance(X, Sequence | np.ndarray):
+    if not is_sequence(X):
         raise TypeError(
             f"{name} must be an array (n, H, W[, C]) or a list of images, got {type(X).__name__}"
         )

@@ -14,12 +14,14 @@ from skdefocus._base import ImageTransformer, each, restack, threads_each
 from skdefocus._blur import MAX_SIGMA
 from skdefocus._edge_reblur import reblur_map
 from skdefocus._focus_operators import OPERATORS
+from skdefocus._map_metrics import as_sigma
 from skdefocus._validation import (
     check_choice,
     check_image,
     check_images,
     check_int,
     check_real,
+    check_sequence,
     to_grey,
 )
 
@@ -156,8 +158,11 @@ class FocusMeasure(ImageTransformer):
 
         Raises
         ------
+        TypeError
+            If `X` or `y` is no sequence, or a part of them holds no real numbers.
         ValueError
-            If `y` is missing, does not fit `X`, or has values that are no σ.
+            If `y` is missing, does not fit `X`, or has values that are no σ; if `X` is no batch of
+            images.
 
         Notes
         -----
@@ -169,9 +174,9 @@ class FocusMeasure(ImageTransformer):
         if y is None:
             raise ValueError("y must hold the true σ maps if calibrate=True, got None")
         images, _ = check_images(X)
-        if len(y) != len(images):
+        if len(check_sequence(y, "y")) != len(images):
             raise ValueError(f"y must hold one map per image, {len(images)}, got {len(y)}")
-        truth = [check_truth(t, f"y[{i}]") for i, t in enumerate(y)]
+        truth = [as_sigma(t, f"y[{i}]") for i, t in enumerate(y)]
         rng = np.random.default_rng(0)
         values, sigmas = [], []
         for i, (found, true) in enumerate(zip(self._measures(images), truth, strict=True)):
@@ -269,7 +274,8 @@ class EdgeReblurEstimator(ImageTransformer):
     straight step, noise-free, σ from 0.5 to 8 is found to 5 % and a perfect step as 0 to 0.35,
     depending on its direction.
 
-    Linear in the number of pixels, about 1 s of one core per megapixel.
+    Linear in the number of pixels: about 1 s of one core per megapixel, and 80 to 130 bytes of
+    memory per pixel beside the image.
 
     References
     ----------
@@ -353,11 +359,3 @@ def focus_measure(named: tuple[Any, str], method: str, radius: int, smoothing: f
 def edge_reblur(named: tuple[Any, str], *settings: Any) -> Float:
     """σ map of one image, which comes with its name."""
     return reblur_map(check_image(*named), *settings)
-
-
-def check_truth(sigma: Any, name: str) -> NDArray[np.float64]:
-    """Check a true σ map."""
-    true = np.asarray(sigma, np.float64)
-    if true.ndim != 2 or not (np.isfinite(true).all() and (true >= 0).all()):
-        raise ValueError(f"{name} must be a map (H, W) of finite σ >= 0, got shape {true.shape}")
-    return true

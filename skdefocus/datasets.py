@@ -37,8 +37,8 @@ def make_scene(
     Parameters
     ----------
     photographs : sequence of array_like, all of one shape (H, W) or (H, W, 3)
-        In-focus photographs; the first is the background, the next ones cover it in turn.
-        Two or more, except for ``"plane"``.
+        In-focus photographs of two pixels or more; the first is the background, the next ones
+        cover it in turn. Two or more, except for ``"plane"``.
     kind : {"plane", "layers", "soft", "thin", "flat"}
         ``"plane"``: one tilted or bent surface, σ changes evenly. ``"layers"``: opaque shapes
         with hard edges in front of each other, each at its own distance. ``"soft"``: the same
@@ -66,7 +66,8 @@ def make_scene(
     Raises
     ------
     TypeError, ValueError
-        If `photographs` holds too few, or no photographs of one shape, or a parameter is wrong.
+        If `photographs` holds too few, too small ones, or no photographs of one shape, or a
+        parameter is wrong.
 
     Examples
     --------
@@ -77,8 +78,8 @@ def make_scene(
     """
     if kind not in get_args(SceneKind):
         raise ValueError(f"kind must be one of {get_args(SceneKind)}, got {kind!r}")
-    check_real(max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
-    check_real(noise, "noise", 0, synthesis.MAX_NOISE)
+    max_sigma = check_real(max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
+    noise = check_real(noise, "noise", 0, synthesis.MAX_NOISE)
     images = [
         check_image(p, f"photographs[{i}]")
         for i, p in enumerate(check_sequence(photographs, "photographs"))
@@ -90,6 +91,9 @@ def make_scene(
         raise ValueError(
             f"photographs must have one shape, got {sorted({im.shape for im in images})}"
         )
+    height, width = images[0].shape[:2]
+    if height * width < 2:
+        raise ValueError("photographs must have at least two pixels, got one")
     rng = check_seed(random_state)
     layers = (
         _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
@@ -213,6 +217,11 @@ def sample_photographs(size: int | None = None) -> list[Float]:
     -------
     list of ndarray of shape (size, size), float32 in [0, 1]
 
+    Raises
+    ------
+    TypeError, ValueError
+        If `size` is no integer from 1 to 512.
+
     Examples
     --------
     >>> [p.shape for p in sample_photographs(size=64)]
@@ -242,9 +251,14 @@ def load_sample_scenes(size: int = 192, random_state: int = 0) -> list[Scene]:
     -------
     list of Scene
         In the order plane, layers, soft, thin, flat.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `size` is no integer from 64 to 512, or `random_state` none from 0.
     """
-    check_int(size, "size", 64, 512)
-    check_int(random_state, "random_state", 0)
+    size = check_int(size, "size", 64, 512)
+    random_state = check_int(random_state, "random_state", 0)
     photographs = sample_photographs(size)
     return [
         make_scene(photographs, kind, max_sigma=4.0, random_state=random_state + i)

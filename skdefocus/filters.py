@@ -298,6 +298,11 @@ def guided_filter(
     ndarray of the shape and dtype of `image`
         `out` if that was given.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As of `GuidedFilter` and its `filter`.
+
     See Also
     --------
     GuidedFilter : the formulas, errors and sources; to filter several images by one guide.
@@ -356,6 +361,11 @@ def weighted_guided_filter(
     -------
     ndarray of the shape and dtype of `image`
         `out` if that was given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `GuidedFilter` and its `filter`.
 
     See Also
     --------

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 
 from skdefocus import _blending as blending
 from skdefocus import _registration as registration
-from skdefocus._base import ImageTransformer, each, restack
+from skdefocus._base import ImageTransformer, each, restack, threads_each
 from skdefocus._blur import MAX_SIGMA
-from skdefocus._validation import check_choice, check_image, check_int, check_real, to_grey
+from skdefocus._validation import (
+    check_choice,
+    check_image,
+    check_int,
+    check_real,
+    is_sequence,
+    looks_like_one,
+    to_grey,
+)
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline import make_defocus_pipeline
 from skdefocus.synthesis import MAX_NOISE
@@ -25,6 +33,8 @@ __all__ = ["FocusFuser", "FusionResult"]
 Float = NDArray[np.float32]
 #: Shorter sides in pixels from which defocus maps are made at half the size.
 SMALL = 128
+#: Least standard deviation of the noise: not much below this, its square is 0.
+LEAST_NOISE = 1e-9
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
 
@@ -109,7 +119,7 @@ class FocusFuser(ImageTransformer):
         Connected regions of less than this part of the photograph are given to their surroundings,
         from 0 to 1.
     noise : float, default=5e-3
-        Standard deviation of the frames' noise, > 0, in units of full scale; differences below
+        Standard deviation of the frames' noise, ≥ 1e-9, in units of full scale; differences below
         it are not taken for detail.
     sigma_weight : float, default=0.05
         Weight of the defocus maps where detail decides nothing, ≥ 0, in nats per pixel of σ. 0
@@ -130,9 +140,9 @@ class FocusFuser(ImageTransformer):
     Notes
     -----
     Every fused value lies between the smallest and the largest of the (aligned, exposure-matched)
-    frames at that pixel. Memory is that of some twenty grey images whatever the length of the
-    stack, beside the frames themselves; each is read five times, and only one is held at a time
-    if functions are given. Time is linear in pixels and frames.
+    frames at that pixel. Memory is some 150 bytes per pixel of a frame whatever the length of the
+    stack (190 if small frames are aligned), beside the frames themselves; each is read five times,
+    and only one is held at a time if functions are given. Time is linear in pixels and frames.
 
     The frame that shows an object's outline sharp wins on both sides of it, so that a foreground
     keeps its outline and its blurred spill in other frames does not show up as a halo.
@@ -175,19 +185,26 @@ class FocusFuser(ImageTransformer):
         self.n_jobs = n_jobs
 
     def _check_params(self) -> None:
-        check_int(self.radius, "radius", 0)
-        check_real(self.feather, "feather", 0, MAX_SIGMA)
-        if check_real(self.min_area, "min_area", 0) > 1:
-            raise ValueError(f"min_area must be at most 1, got {self.min_area!r}")
-        if check_real(self.noise, "noise", 0, MAX_NOISE, above=True) < 1e-9:  # squared, it is 0
-            raise ValueError(f"noise must be at least 1e-9, got {self.noise!r}")
-        check_real(self.sigma_weight, "sigma_weight", 0, MAX_NOISE)
-        check_choice(self.align, "align", ("none", "translation", "affine"))
+        self._settings(1)
+
+    def _settings(self, jobs: int) -> _Settings:
+        slab = None
         if self.slab is not None:
             if not isinstance(self.slab, Sequence) or len(self.slab) != 2:
                 raise ValueError(f"slab must be None or (start, stop), got {self.slab!r}")
             start = check_int(self.slab[0], "slab[0]", 0)
-            check_int(self.slab[1], "slab[1]", start + 1)
+            slab = start, check_int(self.slab[1], "slab[1]", start + 1)
+        return _Settings(
+            radius=check_int(self.radius, "radius", 0),
+            feather=check_real(self.feather, "feather", 0, MAX_SIGMA),
+            min_area=check_real(self.min_area, "min_area", 0, 1),
+            noise=check_real(self.noise, "noise", LEAST_NOISE, MAX_NOISE),
+            sigma_weight=check_real(self.sigma_weight, "sigma_weight", 0, MAX_NOISE),
+            align=check_choice(self.align, "align", ("none", "translation", "affine")),
+            match_exposure=bool(self.match_exposure),
+            slab=slab,
+            jobs=jobs,
+        )
 
     def transform(self, X: Any) -> Any:
         """Fuse.
@@ -207,10 +224,14 @@ class FocusFuser(ImageTransformer):
         Raises
         ------
         TypeError
-            If `X` is no sequence of sequences, or a frame is no photograph.
+            If `X` is no sequence of sequences, a frame is no photograph, or a parameter is of
+            another type.
         ValueError
-            If a stack has fewer than two frames or they differ in size.
+            If a stack is an array of the shape of a single photograph, has fewer than two frames
+            or they differ in size; if a frame is no photograph or a parameter out of range.
         """
+        self._check_params()
+        _check_stacks(X)
         images = [result.image for result in self._results(X)]
         return restack(images, isinstance(X, np.ndarray) and X.dtype != object)
 
@@ -225,41 +246,75 @@ class FocusFuser(ImageTransformer):
         Returns
         -------
         FusionResult
+
+        Raises
+        ------
+        TypeError
+            If `stack` is no sequence, a frame is no photograph, or a parameter is of another type.
+        ValueError
+            If there are fewer than two frames or they differ in size; if a frame is no photograph
+            or a parameter out of range.
         """
         return self._results([stack])[0]
 
     def _results(self, X: Sequence[Any]) -> list[FusionResult]:
-        self._check_params()
-        if isinstance(X, str | bytes) or not isinstance(X, Sequence | np.ndarray):
-            raise TypeError(f"X must be a list of stacks, got {type(X).__name__}")
-        if len(X) == 0:
-            raise ValueError("X is empty; at least one stack is needed")
+        settings = self._settings(int(effective_n_jobs(self.n_jobs)))
         names = [f"X[{i}]" for i in range(len(X))]
-        return each(self.n_jobs, _fuse_named, zip(X, names, strict=True), self)
+        return each(self.n_jobs, _fuse_named, zip(X, names, strict=True), settings)
 
 
-def _fuse_named(sample: tuple[Any, str], fuser: FocusFuser) -> FusionResult:
+class _Settings(NamedTuple):
+    """Parameters of a fuser, checked and as plain numbers, and how many stacks share the cores."""
+
+    radius: int
+    feather: float
+    min_area: float
+    noise: float
+    sigma_weight: float
+    align: str
+    match_exposure: bool
+    slab: tuple[int, int] | None
+    jobs: int
+
+
+def _check_stacks(X: Any) -> None:
+    if not is_sequence(X):
+        raise TypeError(f"X must be a list of stacks, got {type(X).__name__}")
+    if len(X) == 0:
+        raise ValueError("X is empty; at least one stack is needed")
+    for i, stack in enumerate(X):
+        if not isinstance(stack, np.ndarray):
+            continue
+        colour = stack.ndim == 3 and stack.shape[-1] in (3, 4)
+        if colour or looks_like_one(stack):
+            raise ValueError(
+                f"X must be a list of stacks, but X[{i}] has the shape of one photograph, "
+                f"{stack.shape}; for one stack pass [stack] or use fuse(stack)"
+            )
+
+
+def _fuse_named(sample: tuple[Any, str], settings: _Settings) -> FusionResult:
     stack, name = sample
-    return _fuse(_Frames(stack, name, fuser), fuser)
+    return _fuse(_Frames(stack, name, settings), settings)
 
 
 class _Frames:
     """The frames of a stack, prepared one at a time: read, checked, aligned and matched."""
 
-    def __init__(self, stack: Any, name: str, fuser: FocusFuser) -> None:
-        if isinstance(stack, str | bytes) or not isinstance(stack, Sequence | np.ndarray):
+    def __init__(self, stack: Any, name: str, settings: _Settings) -> None:
+        if not is_sequence(stack):
             raise TypeError(f"{name} must be a stack (a list of photographs), got {stack!r:.60}")
         if len(stack) < 2:
             raise ValueError(f"{name} must hold at least 2 photographs, got {len(stack)}")
-        start, stop = (0, len(stack)) if fuser.slab is None else fuser.slab
+        start, stop = settings.slab or (0, len(stack))
         if stop > len(stack):
             raise ValueError(f"slab must end within the {len(stack)} frames of {name}, got {stop}")
         self._stack, self._name = stack, name
         self.numbers = range(start, stop)
         first = self._read(start)
         self.shape = first.shape
-        self._mean = _channel_means(first) if fuser.match_exposure else None
-        self._matrices = self._aligned(fuser.align) if fuser.align != "none" else None
+        self._mean = _channel_means(first) if settings.match_exposure else None
+        self._matrices = self._aligned(settings.align) if settings.align != "none" else None
         self.reach: list[NDArray[np.bool_] | None] = [None] * len(stack)
         if self._matrices is not None:
             for k in self.numbers[1:]:
@@ -295,46 +350,72 @@ class _Frames:
         return ((k, self[k]) for k in self.numbers)
 
 
-def _fuse(frames: _Frames, fuser: FocusFuser) -> FusionResult:
-    size = (frames.shape[0], frames.shape[1])
-    contest = blending.Contest(size)
-    for k, image in frames:
-        grey = to_grey(image)
-        contest.offer(k, _within(blending.detail(grey, fuser.noise), frames.reach[k]), grey)
-
-    settle = partial(
-        blending.settle, radius=fuser.radius, min_area=fuser.min_area, reach=frames.reach
-    )
-    # Squared, as the smooth tails of defocused edges have some detail too.
-    index = settle(contest.index, contest.evidence**2, contest.grey)
-    undecided = 1 - contest.evidence
-    composite = np.zeros(size, np.float32)
-    for k, image in frames:
-        np.copyto(composite, to_grey(image), where=index == k)
-    trials = list(blending.blurred(composite))
-    contest = blending.Contest(size)
-    for k, image in frames:
-        grey = to_grey(image)
-        score = _score(grey, composite, trials, fuser.noise)
-        score += np.float32(blending.DETAIL_SHARE) * blending.detail(grey, fuser.noise)
-        if fuser.sigma_weight > 0:
-            score -= np.float32(fuser.sigma_weight) * undecided * _sigma(image)
-        contest.offer(k, _within(score, frames.reach[k]), grey)
-
-    evidence = contest.evidence
-    index = settle(contest.index, evidence, contest.grey)
-    confidence = np.where(index == contest.index, evidence, np.float32(0))
-    depth = guided_filter(
-        index.astype(np.float32), contest.grey, max(fuser.radius, 1) * 4, blending.EPS,
-        weights=confidence + np.float32(1e-3),
-    )  # fmt: skip
-    image = _blend(frames, index, fuser)
-    depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
-    reached = np.ones(size, bool)
+def _fuse(frames: _Frames, settings: _Settings) -> FusionResult:
+    index, confidence, depth = _decided(frames, settings)
+    reached = np.ones(index.shape, bool)
     for where in frames.reach:
         if where is not None:
             reached &= where
-    return FusionResult(image, index, confidence, depth, reached)
+    return FusionResult(_blend(frames, index, settings), index, confidence, depth, reached)
+
+
+def _decided(frames: _Frames, settings: _Settings) -> tuple[blending.Index, Float, Float]:
+    """Frame of every pixel, how sure that is, and the order in depth."""
+    contest = _compared(frames, settings)
+    evidence = contest.evidence
+    index = _settled(frames, contest, evidence, settings)
+    confidence = np.where(index == contest.index, evidence, np.float32(0))
+    depth = guided_filter(
+        index.astype(np.float32), contest.grey, max(settings.radius, 1) * 4, blending.EPS,
+        weights=confidence + np.float32(1e-3),
+    )  # fmt: skip
+    depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
+    return index, confidence, depth
+
+
+def _compared(frames: _Frames, settings: _Settings) -> blending.Contest:
+    """Judge every frame against the composite of those with the most detail."""
+    composite, undecided = _composite(frames, settings)
+    trials = list(blending.blurred(composite))
+
+    def judged(image: Float, grey: Float) -> Float:
+        score = _score(grey, composite, trials, settings.noise)
+        score += np.float32(blending.DETAIL_SHARE) * blending.detail(grey, settings.noise)
+        if settings.sigma_weight > 0:
+            sigma = _sigma(image, settings.jobs)
+            score -= np.float32(settings.sigma_weight) * undecided * sigma
+        return score
+
+    return _contest(frames, judged)
+
+
+def _composite(frames: _Frames, settings: _Settings) -> tuple[Float, Float]:
+    """Grey picture of the frames with the most detail, and how unsure that choice is."""
+    contest = _contest(frames, lambda _, grey: blending.detail(grey, settings.noise))
+    evidence = contest.evidence
+    # Squared, as the smooth tails of defocused edges have some detail too.
+    index = _settled(frames, contest, evidence**2, settings)
+    composite = np.zeros(index.shape, np.float32)
+    for k, image in frames:
+        np.copyto(composite, to_grey(image), where=index == k)
+    return composite, 1 - evidence
+
+
+def _contest(frames: _Frames, score: Callable[[Float, Float], Float]) -> blending.Contest:
+    """Let all frames compete by their scores, made from a frame and its grey values."""
+    contest = blending.Contest((frames.shape[0], frames.shape[1]))
+    for k, image in frames:
+        grey = to_grey(image)
+        contest.offer(k, _within(score(image, grey), frames.reach[k]), grey)
+    return contest
+
+
+def _settled(
+    frames: _Frames, contest: blending.Contest, evidence: Float, settings: _Settings
+) -> blending.Index:
+    return blending.settle(
+        contest.index, evidence, contest.grey, settings.radius, settings.min_area, frames.reach
+    )
 
 
 def _score(grey: Float, composite: Float, trials: list[blending.Trial], noise: float) -> Float:
@@ -346,18 +427,21 @@ def _score(grey: Float, composite: Float, trials: list[blending.Trial], noise: f
     return score
 
 
-def _sigma(image: Float) -> Float:
+def _sigma(image: Float, jobs: int) -> Float:
     """Defocus map of a frame, made at half the size: where it counts there is little detail."""
+    mapper = make_defocus_pipeline().set_params(
+        levels__n_threads=threads_each(jobs), refine__n_jobs=jobs
+    )
     size = (image.shape[0], image.shape[1])
     if min(size) < SMALL:
-        return np.asarray(make_defocus_pipeline().transform([image])[0], np.float32)
-    half = make_defocus_pipeline().transform([registration.half(image)])[0]
+        return np.asarray(mapper.transform([image])[0], np.float32)
+    half = mapper.transform([registration.half(image)])[0]
     whole = 2 * np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
     rest = [(0, n - m) for n, m in zip(size, whole.shape, strict=True)]
     return np.asarray(np.pad(whole, rest, mode="edge"), np.float32)
 
 
-def _blend(frames: _Frames, index: NDArray[np.intp], fuser: FocusFuser) -> Float:
+def _blend(frames: _Frames, index: blending.Index, settings: _Settings) -> Float:
     """Take the chosen pixels, and near seams the mean of what may be the nearest to the truth.
 
     Where two frames meet, the choice is off by some pixels often, and no frame shows the truth.
@@ -373,14 +457,14 @@ def _blend(frames: _Frames, index: NDArray[np.intp], fuser: FocusFuser) -> Float
             blend.add(image, _within(weight(k, image), frames.reach[k], 0))
         return blend.image
 
-    if len(used) == 1 or fuser.feather == 0:
+    if len(used) == 1 or settings.feather == 0:
         return weighted(lambda k, _: (index == k).astype(np.float32))
     composite = to_grey(weighted(lambda k, _: blending.spread(index == k, blending.WIDE_SEAM)))
     trials = list(blending.blurred(composite))
 
     def likely(k: int, image: Float) -> Float:
-        score = _score(to_grey(image), composite, trials, fuser.noise)
-        return blending.spread(index == k, fuser.feather) * np.exp(score)
+        score = _score(to_grey(image), composite, trials, settings.noise)
+        return blending.spread(index == k, settings.feather) * np.exp(score)
 
     return weighted(likely)
 

@@ -119,6 +119,8 @@ def sigma_mae(
 
     Raises
     ------
+    TypeError
+        Maps, mask or weights of another type.
     ValueError
         Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
 
@@ -137,7 +139,26 @@ def sigma_rmse(
 ) -> float:
     """Root mean squared error of σ maps, pixels: the root per image, then the mean of the roots.
 
-    Parameters, errors and range are those of `sigma_mae`.
+    Parameters
+    ----------
+    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
+        True σ, pixels, and estimated σ, pixels; finite wherever they are counted.
+    mask : list of n boolean arrays of shape (H_i, W_i), optional
+        True where a pixel counts; the others are never looked at and may be NaN.
+    sample_weight : array_like of shape (n,), optional
+        Weight of each image, >= 0.
+
+    Returns
+    -------
+    float
+        From 0 (best) up, pixels; at least the `sigma_mae` of the same maps.
+
+    Raises
+    ------
+    TypeError
+        Maps, mask or weights of another type.
+    ValueError
+        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
 
     Examples
     --------
@@ -155,8 +176,32 @@ def spearman(
     """Spearman's rank correlation of σ maps: per image, then the mean over images.
 
     Blind to any monotone change of units. Ties get their average rank; an image where either
-    map is constant has no order to compare and counts as 0. Parameters and errors are those of
-    `sigma_mae`; the range is -1 to 1, 1 best. Cost: O(H W log(H W)) per image.
+    map is constant has no order to compare and counts as 0.
+
+    Parameters
+    ----------
+    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
+        True σ, pixels, and estimates of any unit; finite wherever they are counted.
+    mask : list of n boolean arrays of shape (H_i, W_i), optional
+        True where a pixel counts; the others are never looked at and may be NaN.
+    sample_weight : array_like of shape (n,), optional
+        Weight of each image, >= 0.
+
+    Returns
+    -------
+    float
+        From -1 to 1 (the same order), 0 if unrelated.
+
+    Raises
+    ------
+    TypeError
+        Maps, mask or weights of another type.
+    ValueError
+        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
+
+    Notes
+    -----
+    Cost: O(H W log(H W)) per image.
 
     Examples
     --------
@@ -174,7 +219,28 @@ def linear_fit_mae(
     """Mean absolute error, pixels, after the least-squares line a · pred + b of each image.
 
     For maps whose unit or zero is unknown: every image gets its own a and b, so that the value
-    says nothing of the scale. Parameters, errors and range are those of `sigma_mae`.
+    says nothing of the scale.
+
+    Parameters
+    ----------
+    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
+        True σ, pixels, and estimates of any unit; finite wherever they are counted.
+    mask : list of n boolean arrays of shape (H_i, W_i), optional
+        True where a pixel counts; the others are never looked at and may be NaN.
+    sample_weight : array_like of shape (n,), optional
+        Weight of each image, >= 0.
+
+    Returns
+    -------
+    float
+        From 0 (best) up, pixels.
+
+    Raises
+    ------
+    TypeError
+        Maps, mask or weights of another type.
+    ValueError
+        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
 
     Examples
     --------
@@ -225,7 +291,7 @@ def neg_sigma_mae(estimator: Any, X: Maps, y: Maps) -> float:
     Raises
     ------
     TypeError
-        An estimator with neither method.
+        An estimator with neither method, or maps that `sigma_mae` does not take.
     ValueError
         As `sigma_mae`.
 
@@ -242,14 +308,70 @@ def neg_sigma_mae(estimator: Any, X: Maps, y: Maps) -> float:
 
 
 def neg_sigma_rmse(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: minus `sigma_rmse`; otherwise as `neg_sigma_mae`."""
+    """Scorer: minus `sigma_rmse` of what the estimator makes of X, so that higher is better.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+        Its `transform` gives one σ map per image; `predict` is called where it has none.
+    X : list of n images, or array
+        As the estimator takes them.
+    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
+        True σ maps, pixels.
+
+    Returns
+    -------
+    float
+        At most 0, pixels.
+
+    Raises
+    ------
+    TypeError
+        An estimator with neither method, or maps that `sigma_rmse` does not take.
+    ValueError
+        As `sigma_rmse`.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> double = FunctionTransformer(lambda maps: [2 * m for m in maps])
+    >>> neg_sigma_rmse(double, [np.array([[0.0, 0.0]])], [np.array([[1.0, 7.0]])])
+    -5.0
+    """
     return -sigma_rmse(y, _maps_of(estimator, X))
 
 
 def focus_auc_scorer(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: mean `focus_auc` over images; y holds one focus mask (1 = in focus) per image.
+    """Scorer: mean over images of the `focus_auc` of what the estimator makes of X.
 
-    Estimator, X and errors as for `neg_sigma_mae`, the masks as for `focus_auc`.
+    Parameters
+    ----------
+    estimator : fitted estimator
+        Its `transform` gives one map per image that grows with blur; `predict` is called where it
+        has none.
+    X : list of n images, or array
+        As the estimator takes them.
+    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
+        Focus masks, 1 = in focus, as for `focus_auc`.
+
+    Returns
+    -------
+    float
+        From 0 to 1 (best), 0.5 by chance.
+
+    Raises
+    ------
+    TypeError
+        An estimator with neither method, or masks that are no numbers.
+    ValueError
+        As `focus_auc`, or another number of masks than of maps.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> as_it_is = FunctionTransformer()
+    >>> focus_auc_scorer(as_it_is, [np.array([[0.1, 0.9, 0.9]])], [[[1, 1, 0]]])
+    0.75
     """
     maps = _maps_of(estimator, X)
     if len(check_sequence(y, "y")) == 0 or len(maps) != len(y):

@@ -43,6 +43,12 @@ def make_defocus_pipeline(
         Steps ``"patches"``, ``"levels"`` and ``"refine"``; an ordinary one, to be cloned,
         searched over and taken apart. Nothing has to be fitted before ``transform``.
 
+    Raises
+    ------
+    TypeError
+        If one of `refine` is no parameter of :class:`WeightedGuidedRefiner`. Values are checked by
+        ``fit`` and ``transform``.
+
     Examples
     --------
     >>> from sklearn.datasets import load_sample_image

@@ -219,6 +219,11 @@ def noise_level(grey: ArrayLike, sigma: ArrayLike | None = None) -> float:
     float
         Median absolute value of the diagonal Haar detail over 0.6745 (Donoho and Johnstone 1994),
         at least 1 / 255. Noise that was blurred or compressed away is not found.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `grey` is no map of finite numbers, or `sigma` no map of its size of finite σ ≥ 0.
     """
     x = check_map(grey, "grey")
     if not np.isfinite(x).all():

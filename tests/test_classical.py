@@ -199,13 +199,17 @@ def test_without_calibration_y_is_not_looked_at():
         (None, "y must hold the true"),
         ([], "y must hold one map per image, 1, got 0"),
         ([np.zeros((3, 3))], r"y\[0\] must have shape \(96, 96\)"),
-        ([np.full((96, 96), np.nan)], r"y\[0\] must be a map"),
-        ([np.full((96, 96), -1.0)], r"y\[0\] must be a map"),
-        ([np.zeros(96)], r"y\[0\] must be a map"),
+        ([np.full((96, 96), np.nan)], r"y\[0\] must be finite"),
+        ([np.full((96, 96), -1.0)], r"y\[0\] must be >= 0, got -1"),
+        ([np.zeros(96)], r"y\[0\] must be one map"),
+        (3, "y must be a list or an array, got int"),
+        (["a"], r"y\[0\] must hold real numbers"),
+        ([[[1, 2], [3]]], r"y\[0\] must be an array .* rows of different lengths"),
+        ([np.ones((96, 96), complex)], r"y\[0\] must hold real numbers, got dtype complex"),
     ],
 )
 def test_wrong_truth(y, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         FocusMeasure(calibrate=True).fit([PHOTOGRAPHS[0]], y)
 
 
@@ -326,6 +330,8 @@ def test_images_are_left_alone(estimator):
         ([np.zeros((8, 8)), np.full((8, 8), 2.0)], ValueError, r"X\[1\] must be within"),
         ([np.zeros((8, 8), np.int32)], TypeError, r"X\[0\] must be bool"),
         (3, TypeError, "X must be an array"),
+        (np.array(None), ValueError, "X must have shape"),
+        (np.zeros((8, 8, 1)), ValueError, "X must be a batch .* one image"),
     ],
 )
 def test_wrong_images(estimator, wrong, error, message):

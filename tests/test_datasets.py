@@ -80,6 +80,22 @@ def test_wrong_arguments(arguments, error, message):
         make_scene(*arguments)
 
 
+@pytest.mark.parametrize("kind", get_args(SceneKind))
+def test_the_smallest_photographs(kind):
+    with pytest.raises(ValueError, match="photographs must have at least two pixels"):
+        make_scene([np.zeros((1, 1))] * 2, kind)
+    for size in ((1, 2), (2, 1)):
+        photographs = list(np.random.default_rng(0).random((2, *size)))
+        assert np.isfinite(make_scene(photographs, kind, random_state=0).photograph).all()
+
+
+def test_small_integers_of_numpy():
+    for one, other in zip(
+        load_sample_scenes(np.uint8(64), np.int8(125)), load_sample_scenes(64, 125), strict=True
+    ):
+        assert_array_equal(one.photograph, other.photograph)
+
+
 def test_wrong_numbers():
     with pytest.raises(ValueError, match="max_sigma"):
         make_scene(PHOTOS, "plane", max_sigma=0)

@@ -62,10 +62,6 @@ NOT_ASKED = {
 NO_RAISES = {
     "skdefocus.cli.main",
     "skdefocus.features.DefocusFeatures.get_feature_names_out",
-    "skdefocus.filters.guided_filter",
-    "skdefocus.filters.weighted_guided_filter",
-    "skdefocus.pipeline.make_defocus_pipeline",
-    "skdefocus.sharpen.noise_level",
 }
 
 

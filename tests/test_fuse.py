@@ -1,11 +1,13 @@
 """Fusing stacks: the mathematics, the contract, and that the right frame wins."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 from sklearn.base import clone
@@ -221,6 +223,25 @@ def test_alignment_recovers_a_shift(shift):
     assert quality["affine"] > quality["none"] + 4
 
 
+@pytest.mark.parametrize("align", ["translation", "affine"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (2, 9), (3, 200), (20, 3)])
+def test_alignment_of_small_frames(align, size):
+    """Below three pixels there is nothing to go by, and no motion leads out of the frame."""
+    rng = np.random.default_rng(0)
+    fuser = sd.FocusFuser(sigma_weight=0, align=align)
+    for _ in range(9):
+        result = fuser.fuse(rng.random((2, *size)))
+        assert result.reached.any()
+        if min(size) < 3:
+            assert result.reached.all()
+
+
+def test_alignment_of_even_frames():
+    result = sd.FocusFuser(sigma_weight=0, align="affine").fuse([np.zeros((40, 50))] * 2)
+    assert result.reached.all()
+    assert_array_equal(result.image, 0)
+
+
 def test_exposures_are_matched():
     one, two = halves()
     stack = [one, np.clip(two * 0.8, 0, 1)]
@@ -254,6 +275,44 @@ def test_frames_that_are_read_when_needed_are_held_one_at_a_time():
     found = PLAIN.transform([[reader(f) for f in stack * 4]])[0]
     assert_array_equal(found, PLAIN.transform([stack * 4])[0])
     assert max(most) <= 3
+
+
+@pytest.mark.parametrize(("align", "most"), [("none", 150), ("affine", 200)])
+def test_memory(align, most):
+    """In bytes per pixel, as documented."""
+    sharp = np.stack([sample_photographs(384)[1]] * 3, axis=-1)
+    left = np.arange(384)[:, None] < 192
+    stack = [np.where(left == k, sharp, blur(sharp, 2.5)) for k in (True, False)]
+    fuser = sd.FocusFuser(sigma_weight=0, align=align)
+    fuser.fuse(stack)  # leaves buffers behind that do not depend on the size
+    tracemalloc.start()
+    try:
+        fuser.fuse(stack)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / 384**2 < most
+
+
+def test_jobs_share_the_cores(monkeypatch):
+    monkeypatch.setattr("skdefocus._base.cpu_count", lambda: 8)
+    seen = []
+    for stage in (sd.BlurLevelClassifier, sd.WeightedGuidedRefiner):
+
+        def noted(self, X, transform=stage.transform):
+            seen.append((type(self).__name__, self.n_jobs, getattr(self, "n_threads", None)))
+            return transform(self, X)
+
+        monkeypatch.setattr(stage, "transform", noted)
+    small = [f[:40, :40] for f in halves()]
+    for fuser, jobs in ((sd.FocusFuser(n_jobs=2), 2), (sd.FocusFuser(), 1)):
+        seen.clear()
+        with parallel_config(backend="threading"):
+            fuser.transform([small, small])
+        assert set(seen) == {
+            ("BlurLevelClassifier", None, 8 // jobs),
+            ("WeightedGuidedRefiner", jobs, None),
+        }
 
 
 # --- the contract ------------------------------------------------------------------------------
@@ -298,6 +357,28 @@ def test_an_array_gives_an_array():
     assert_array_equal(found[1], PLAIN.transform([halves(GRASS)])[0])
 
 
+@pytest.mark.parametrize("channels", [(), (1,), (3,), (4,)])
+def test_one_stack_is_no_list_of_stacks(channels):
+    stack = np.random.default_rng(0).random((2, 20, 24, *channels))
+    for wrong in (list(stack), stack):
+        with pytest.raises(ValueError, match=r"pass \[stack\] or use fuse\(stack\)"):
+            PLAIN.transform(wrong)
+    expected = PLAIN.transform([list(stack)])[0]
+    for right in ([stack], stack[None]):
+        assert_array_equal(PLAIN.transform(right)[0], expected)
+    for width in (24, 3):
+        assert PLAIN.fuse(stack[:, :, :width]).index.shape == (20, width)
+
+
+def test_small_numbers_of_numpy():
+    stack, plain = halves(), sd.FocusFuser(1, 6.0, noise=5e-3, sigma_weight=0, slab=(0, 2))
+    small = sd.FocusFuser(
+        np.int8(1), np.int8(6), noise=np.float64(5e-3), sigma_weight=np.int8(0),
+        slab=(np.int8(0), np.int8(2)),
+    )  # fmt: skip
+    assert_array_equal(small.transform([stack])[0], plain.transform([stack])[0])
+
+
 def test_inputs_are_not_written_to():
     stack = [f.astype(np.float32) for f in halves()]
     for f in stack:
@@ -329,6 +410,8 @@ def test_repr_of_a_result():
         (3, TypeError, "X must be a list of stacks"),
         ([], ValueError, "X is empty"),
         ([3], TypeError, r"X\[0\] must be a stack"),
+        (np.array(None), TypeError, "X must be a list of stacks"),
+        ([np.array(None)], TypeError, r"X\[0\] must be a stack"),
         ([[GRAVEL]], ValueError, r"X\[0\] must hold at least 2"),
         ([[GRAVEL, GRAVEL[:50]]], ValueError, r"X\[0\]\[1\] must have the shape"),
         ([[GRAVEL, GRAVEL * np.nan]], ValueError, r"X\[0\]\[1\] must be finite"),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from skdefocus._validation import (
     LUMA,
@@ -110,6 +111,18 @@ def test_what_is_no_image(x, error, message):
         check_image(x, "im")
 
 
+def test_pictures_of_pillow(tmp_path):
+    for mode in ("1", "L", "F", "I;16", "I;16B", "RGB", "RGBA", "RGBX"):
+        image = Image.new(mode, (6, 5))
+        assert_array_equal(check_image(image), check_image(np.asarray(image)))
+    for mode in ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV"):
+        with pytest.raises(ValueError, match=f"im must be grey .* mode '{mode}'; convert it first"):
+            check_image(Image.new(mode, (6, 5)), "im")
+    mapped = np.memmap(tmp_path / "x", np.uint8, "w+", shape=(5, 6))
+    assert mapped.mode == "w+"  # that of a file
+    assert check_photograph(mapped).shape == (5, 6)
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f2", "f4", "f8"])
 def test_either_byte_order(dtype):
     values = np.linspace(0, 1, 60).reshape(3, 5, 4)
@@ -182,7 +195,9 @@ def test_batches():
         assert [s is b for s, b in zip(samples, batch, strict=True)] == [True, True]
 
 
-@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 3), (5, 6, 7, 1), (1, 1, 1), (4, 40, 3)])
+@pytest.mark.parametrize(
+    "shape", [(5, 6, 7), (5, 6, 7, 3), (5, 6, 7, 1), (1, 1, 1), (4, 40, 3), (4, 9, 1)]
+)
 def test_shapes_that_are_batches(shape):
     samples, stacked = check_images(np.zeros(shape))
     assert stacked
@@ -192,9 +207,11 @@ def test_shapes_that_are_batches(shape):
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        (np.zeros((6, 7)), ValueError, r"Y must be a batch .* one image of shape \(6, 7\)"),
+        (np.zeros((6, 7)), ValueError, r"Y must be a batch .* shape \(6, 7\); pass \[image\]$"),
         (np.zeros((6, 7, 3)), ValueError, "Y must be a batch"),
-        (np.zeros((6, 7, 4)), ValueError, "Y must be a batch"),
+        (np.zeros((6, 7, 4)), ValueError, r"\[image\], or list\(Y\) if these are 6 images$"),
+        (np.zeros((6, 7, 1)), ValueError, r"Y must be a batch .* one image of shape \(6, 7, 1\)"),
+        (np.array(None), ValueError, r"Y must have shape .* got \(\)"),
         (np.zeros(6), ValueError, "Y must have shape"),
         (np.zeros((1, 2, 3, 4, 5)), ValueError, "Y must have shape"),
         (np.zeros((0, 6, 7)), ValueError, "Y is empty"),
