@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -51,15 +51,16 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def each(
-    n_jobs: int | None, function: Callable[..., Any], samples: Collection[Any], *args: Any
+    n_jobs: int | None, function: Callable[..., Any], samples: Iterable[Any], *args: Any
 ) -> list[Any]:
     """Call ``function(sample, *args)`` for every sample, in order.
 
-    Names no backend, so that ``joblib.parallel_config`` decides where it runs. A single sample stays
-    here: workers would be started for nothing.
+    Names no backend, so that ``joblib.parallel_config`` decides where it runs. A single sample
+    stays here: workers would be started for nothing.
     """
+    samples = list(samples)
     if len(samples) == 1:
-        return [function(*samples, *args)]
+        return [function(samples[0], *args)]
     return list(Parallel(n_jobs=n_jobs)(delayed(function)(s, *args) for s in samples))
 
 
