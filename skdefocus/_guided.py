@@ -31,8 +31,9 @@ from skdefocus._box import (
 )
 from skdefocus._planes import level
 
-#: Values of one plane to solve for at a time.
-CHUNK = 1 << 14
+#: Values of one plane to solve for at a time: an eighth of it would stay in a faster cache, but two
+#: threads then wait for each other between calls (12 megapixels took 1.2 to 1.4 times as long).
+CHUNK = 1 << 17
 
 #: A strip's number, and rows of it.
 Chunk = tuple[int, slice]
@@ -161,7 +162,7 @@ class Fit:
         return self._planes, self.n_threads if planes <= self.channels + 2 else 0
 
     def _chunks(self, s: int) -> list[Chunk]:
-        """Cut strip `s` into rows whose planes together stay in a core's cache."""
+        """Cut strip `s` into rows to be worked on at once; most strips are one such piece."""
         return [
             (s, slice(*rows)) for rows in spans(self.shape[0], max(1, CHUNK // self.frame.strip))
         ]
