@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from skdefocus._box import PIECE, Crew, Floats, Scratch, spans
+from skdefocus._box import Crew, Floats, Scratch, spans
 from skdefocus._guided import Fit, combine, inverse
+
+#: Bytes of one plane to work on at once. Half of it would stay in a faster cache, but two threads
+#: then wait for each other between calls.
+PIECE = 1 << 21
 
 
 class CoarseFit(Fit):

@@ -21,7 +21,7 @@ __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"
 #: Larger ones give the same; sums over so many pixels stay within the range of float32.
 MAX_RADIUS = 10**6
 #: Below so many pixels one thread is as fast as two: handing over takes longer than it saves.
-SMALL = 10**6
+SMALL = 5 * 10**5
 #: Variances to a higher power leave the range of floats.
 MAX_ALPHA = 30.0
 #: How far a guide may go from its mean: the squares of float32 are summed over windows.
@@ -65,7 +65,7 @@ def box_mean(
         have no influence, whatever they hold, NaN included. Where a window has no weight at all
         the result is the weighted mean of the whole image, or 0 if that has none either.
     n_threads : int
-        Most threads for one image, at least 1; below a million pixels one is as fast.
+        Most threads for one image, at least 1; below half a million pixels one is as fast.
     out : ndarray of the shape of `image`, floating, optional
         Receives the result; may be `image` itself.
 
@@ -146,7 +146,7 @@ class GuidedFilter:
         Fit windows at every `subsample`-th pixel only, and interpolate the fits; 1 fits all [4]_.
     n_threads : int
         Most threads for one image, at least 1; NumPy releases the interpreter's lock meanwhile.
-        Below a million pixels one is as fast, and is taken.
+        Below half a million pixels one is as fast, and is taken.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):
         np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype is np.float32 else 1e-12)
 
 
-@pytest.mark.parametrize(("shape", "expected"), [((999, 1000), 1), ((1000, 1000), 2)])
+@pytest.mark.parametrize(("shape", "expected"), [((499, 1000), 1), ((500, 1000), 2)])
 def test_threads_are_for_large_images(shape, expected):
     assert filters.workers(2, np.zeros((*shape, 1))) == expected
     assert filters.workers(1, np.zeros((*shape, 1))) == 1

@@ -180,8 +180,8 @@ def main() -> None:
     body = f"""## Guided filters
 
 `python -m benchmarks.speed.filters`; {report.machine("opencv-contrib-python-headless")}. Radius
-{RADIUS}, ε = {EPS:g}, float32, two threads each, at 600×900 one for ours; medians of seconds and of
-ratios over rounds in which all take turns.
+{RADIUS}, ε = {EPS:g}, float32, two threads each; medians of seconds and of ratios over rounds
+in which all take turns. OpenCV's seconds at 600×900 depend on what ran before it, by up to 1.7.
 
 {report.table(["guide", "size", "", "seconds", "times OpenCV's"], times)}
 
