@@ -325,7 +325,7 @@ def main() -> None:
     for name, cases in (clean, middle, lytro) if networks else ():
         tried = with_networks(networks)
         rows, _ = run(cases, f"Other networks, {name}", tried, timed=False)
-        parts.append(f"## Other networks: {name}\n\n{table(rows)}\n")
+        parts.append(f"## Other networks, refined: {name}\n\n{table(rows)}\n")
         lines += as_lines(f"Other networks, {name}", rows)
     head = (
         "# Accuracy of defocus maps\n\n"
