@@ -33,6 +33,8 @@ LEAST_EPS = 1e-30
 ROUGH_EPS = 2e-3
 #: With a guide larger than that, products would soon leave float32's range.
 ROUGH_GUIDE = 1e4
+#: So would an `eps` larger than that, with which such a guide has no influence anyway.
+ROUGH_MOST_EPS = 1e30
 #: Largest value in an image of float64 that is filtered by a guide of float32.
 MAX_VALUE = 1e30
 
@@ -259,7 +261,7 @@ class GuidedFilter:
         described = (
             self._guide,
             self.radius,
-            self.eps,
+            min(self.eps, ROUGH_MOST_EPS) if rough else self.eps,
             check_weights(weights, shape, self._guide.dtype),
             self.alpha if self.variance_weighted else None,
             self.edge_aware,

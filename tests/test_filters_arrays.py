@@ -20,6 +20,15 @@ GOOD = np.zeros((6, 8))
 # Precision
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", [0, 3])
+def test_the_largest_eps_takes_the_guide_its_influence(dtype, channels):
+    rng = np.random.default_rng(0)
+    image, guide = rng.random((9, 12), dtype), rng.random((9, 12, 3)[: 2 + channels // 3], dtype)
+    expected = box_mean(box_mean(image, 2), 2)
+    np.testing.assert_allclose(guided_filter(image, guide, 2, 1e300), expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("channels", [0, 3])
 @pytest.mark.parametrize("eps", [1e-2, 1e-4, 1e-6])
 @pytest.mark.parametrize("kind", ["noise", "flat", "specks", "offset", "faint"])
