@@ -66,8 +66,8 @@ def ahead(lines: Sequence[Line]) -> str:
             "\n".join(found),
             *(why for data, why in REASONS.items() if any(data in line for line in found)),
             "Spearman's correlation hardly reaches 1: pixels of one layer have one true σ and no "
-            "order, so that errors of any size cost. The row of the truth with a little noise shows "
-            "what can be expected.",
+            "order, so that errors of any size cost. The row of the truth with a little noise "
+            "shows what can be expected.",
         ]
     )
 
