@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
-from skdefocus._base import ImageTransformer, each, restack, threads_each
+from skdefocus._base import ImageTransformer, each, restack
 from skdefocus._validation import check_images, check_map, check_photograph, check_sequence
-from skdefocus.pipeline import make_defocus_pipeline
+from skdefocus.pipeline import pipeline_of_worker
 
 Float = NDArray[np.float32]
 
@@ -72,32 +71,27 @@ def check_mapper(estimator: Any) -> None:
 
 def mapper_of(estimator: Any, n_jobs: int | None) -> Any:
     """What makes the maps in each of `n_jobs` workers: the estimator, or the pipeline for None."""
-    if estimator is not None:
-        return estimator
-    threads = threads_each(n_jobs)
-    # The refinement shares the cores among its `n_jobs`, however few photographs it gets.
-    return make_defocus_pipeline().set_params(
-        levels__n_threads=threads, refine__n_jobs=cpu_count() // threads
-    )
+    return pipeline_of_worker(n_jobs) if estimator is None else estimator
 
 
-def map_of(image: NDArray[Any], mapper: Any) -> Float:
-    """Map of one photograph, of its size."""
+def map_of(image: NDArray[Any], mapper: Any) -> Any:
+    """What a mapper makes of one photograph."""
     maps = check_sequence(mapper.transform([image]), "what estimator makes")
     if len(maps) != 1:
         raise ValueError(f"estimator must make one map per photograph, got {len(maps)} of one")
-    return _check_size(maps[0], image.shape[:2], MAP)
+    return maps[0]
 
 
 def check_sigma_map(sigma: ArrayLike, size: tuple[int, ...], name: str = "sigma") -> Float:
     """Check a map of σ that belongs to a photograph of `size`."""
-    values = _check_size(sigma, size, name)
+    values = check_size(sigma, size, name)
     if not (np.isfinite(values).all() and values.min() >= 0):
         raise ValueError(f"{name} must be finite and >= 0")
     return values
 
 
-def _check_size(sigma: ArrayLike, size: tuple[int, ...], name: str) -> Float:
+def check_size(sigma: ArrayLike, size: tuple[int, ...], name: str) -> Float:
+    """Check a map of any unit that belongs to a photograph of `size`."""
     values = check_map(sigma, name)
     if values.shape != size:
         raise ValueError(f"{name} must have the photograph's size {size}, got shape {values.shape}")

@@ -342,8 +342,9 @@ def _are_records(X: Any) -> bool:
 def _level_grid(
     grid: PatchGrid, infer: Any, facts: _onnx.ModelFacts, cached: bool, *settings: Any
 ) -> LevelGrid:
-    known = (ANSWERS, facts.digest, _digest(grid.image), grid.patch_size, grid.step)
-    key = known if cached else None
+    key = None
+    if cached:
+        key = (ANSWERS, facts.digest, _digest(grid.image), grid.patch_size, grid.step)
     proba = infer(grid, facts, key, *settings)
     return LevelGrid(grid.image, proba, np.array(facts.sigmas), grid.step, grid.stacked)
 

@@ -221,15 +221,12 @@ def _run_map(args: argparse.Namespace) -> int:
 
     from skdefocus import _batch
     from skdefocus.io import MAX_PIXELS
-    from skdefocus.pipeline import make_defocus_pipeline
+    from skdefocus.pipeline import pipeline_of_worker
 
     n_jobs = joblib.effective_n_jobs(args.jobs)
     refine = {key: v for key in ("radius", "eps") if (v := getattr(args, key)) is not None}
-    pipeline = make_defocus_pipeline(step=args.step, **refine).set_params(
-        levels__model=args.model,
-        levels__n_threads=max(1, joblib.cpu_count() // n_jobs),
-        refine__n_jobs=n_jobs,  # which shares the cores likewise
-    )
+    pipeline = pipeline_of_worker(n_jobs, step=args.step, **refine)
+    pipeline.set_params(levels__model=args.model)
     try:  # wrong options show before any work
         pipeline.transform([np.zeros((1, 1), np.float32)])
     except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skdefocus._base import ImageTransformer, each
-from skdefocus._effects import check_mapper, map_of, mapper_of
+from skdefocus._effects import MAP, check_mapper, check_size, map_of, mapper_of
 from skdefocus._validation import (
     check_images,
     check_map,
@@ -184,7 +184,8 @@ def describe(
     if mapper is None:
         return map_statistics(image, in_focus, quantiles)
     if not levels:
-        return map_statistics(map_of(image, mapper), in_focus, quantiles)
+        found = check_size(map_of(image, mapper), image.shape[:2], MAP)
+        return map_statistics(found, in_focus, quantiles)
     grids = mapper[:-1].transform([image])
     confidence = grids[0].confidence
     sure = [confidence.mean(), np.median(confidence), (confidence >= SURE).mean()]

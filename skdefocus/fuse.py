@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
 
 from skdefocus import _blending as blending
 from skdefocus import _registration as registration
-from skdefocus._base import ImageTransformer, each, restack, threads_each
+from skdefocus._base import ImageTransformer, each, restack
 from skdefocus._blur import MAX_SIGMA
 from skdefocus._validation import (
     check_choice,
@@ -25,7 +25,7 @@ from skdefocus._validation import (
     to_grey,
 )
 from skdefocus.filters import guided_filter
-from skdefocus.pipeline import make_defocus_pipeline
+from skdefocus.pipeline import pipeline_of_worker
 from skdefocus.synthesis import MAX_NOISE
 
 __all__ = ["FocusFuser", "FusionResult"]
@@ -185,9 +185,9 @@ class FocusFuser(ImageTransformer):
         self.n_jobs = n_jobs
 
     def _check_params(self) -> None:
-        self._settings(1)
+        self._settings()
 
-    def _settings(self, jobs: int) -> _Settings:
+    def _settings(self) -> _Settings:
         slab = None
         if self.slab is not None:
             if not isinstance(self.slab, Sequence) or len(self.slab) != 2:
@@ -203,7 +203,7 @@ class FocusFuser(ImageTransformer):
             align=check_choice(self.align, "align", ("none", "translation", "affine")),
             match_exposure=bool(self.match_exposure),
             slab=slab,
-            jobs=jobs,
+            mapper=pipeline_of_worker(self.n_jobs),
         )
 
     def transform(self, X: Any) -> Any:
@@ -230,9 +230,9 @@ class FocusFuser(ImageTransformer):
             If a stack is an array of the shape of a single photograph, has fewer than two frames
             or they differ in size; if a frame is no photograph or a parameter out of range.
         """
-        self._check_params()
+        settings = self._settings()
         _check_stacks(X)
-        images = [result.image for result in self._results(X)]
+        images = [result.image for result in self._results(X, settings)]
         return restack(images, isinstance(X, np.ndarray) and X.dtype != object)
 
     def fuse(self, stack: Sequence[Frame] | NDArray[Any]) -> FusionResult:
@@ -255,16 +255,15 @@ class FocusFuser(ImageTransformer):
             If there are fewer than two frames or they differ in size; if a frame is no photograph
             or a parameter out of range.
         """
-        return self._results([stack])[0]
+        return self._results([stack], self._settings())[0]
 
-    def _results(self, X: Sequence[Any]) -> list[FusionResult]:
-        settings = self._settings(int(effective_n_jobs(self.n_jobs)))
+    def _results(self, X: Sequence[Any], settings: _Settings) -> list[FusionResult]:
         names = [f"X[{i}]" for i in range(len(X))]
         return each(self.n_jobs, _fuse_named, zip(X, names, strict=True), settings)
 
 
 class _Settings(NamedTuple):
-    """Parameters of a fuser, checked and as plain numbers, and how many stacks share the cores."""
+    """Parameters of a fuser, checked and as plain numbers, and what makes the maps of frames."""
 
     radius: int
     feather: float
@@ -274,7 +273,7 @@ class _Settings(NamedTuple):
     align: str
     match_exposure: bool
     slab: tuple[int, int] | None
-    jobs: int
+    mapper: Pipeline
 
 
 def _check_stacks(X: Any) -> None:
@@ -382,7 +381,7 @@ def _compared(frames: _Frames, settings: _Settings) -> blending.Contest:
         score = _score(grey, composite, trials, settings.noise)
         score += np.float32(blending.DETAIL_SHARE) * blending.detail(grey, settings.noise)
         if settings.sigma_weight > 0:
-            sigma = _sigma(image, settings.jobs)
+            sigma = _sigma(image, settings.mapper)
             score -= np.float32(settings.sigma_weight) * undecided * sigma
         return score
 
@@ -427,11 +426,8 @@ def _score(grey: Float, composite: Float, trials: list[blending.Trial], noise: f
     return score
 
 
-def _sigma(image: Float, jobs: int) -> Float:
+def _sigma(image: Float, mapper: Pipeline) -> Float:
     """Defocus map of a frame, made at half the size: where it counts there is little detail."""
-    mapper = make_defocus_pipeline().set_params(
-        levels__n_threads=threads_each(jobs), refine__n_jobs=jobs
-    )
     size = (image.shape[0], image.shape[1])
     if min(size) < SMALL:
         return np.asarray(mapper.transform([image])[0], np.float32)

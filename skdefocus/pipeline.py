@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
+from skdefocus._base import threads_each
 from skdefocus._validation import check_photograph
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.patches import PatchExtractor
@@ -64,6 +66,18 @@ def make_defocus_pipeline(
             ("levels", BlurLevelClassifier(memory=memory, n_jobs=n_jobs)),
             ("refine", WeightedGuidedRefiner(n_jobs=n_jobs, **refine)),
         ]
+    )
+
+
+def pipeline_of_worker(n_jobs: int | None, **parameters: Any) -> Pipeline:
+    """Build the pipeline for each of `n_jobs` workers, with its share of the cores.
+
+    To be called where the workers are started: only there it is known how many there are.
+    """
+    jobs = int(effective_n_jobs(n_jobs))
+    # The refinement shares the cores among its `n_jobs`, however few photographs it gets.
+    return make_defocus_pipeline(**parameters).set_params(
+        levels__n_threads=threads_each(jobs), refine__n_jobs=jobs
     )
 
 

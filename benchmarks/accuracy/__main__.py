@@ -23,7 +23,7 @@ import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.methods import Method, ablations, levels_of, methods, with_networks
 from benchmarks.accuracy.scenes import DATA, STRENGTHS, scenes
-from benchmarks.accuracy.summary import IN_PIXELS, ahead, highlights
+from benchmarks.accuracy.summary import IN_PIXELS, Line, ahead, highlights
 from skdefocus import metrics
 from skdefocus.refine import enlarge, whole
 from skdefocus.training.crops import BLOCK
@@ -257,9 +257,9 @@ def run(
     return rows, maps
 
 
-def as_lines(data: str, rows: dict[str, dict[str, float]]) -> list[list[object]]:
+def as_lines(data: str, rows: dict[str, dict[str, float]]) -> list[Line]:
     """Lines of the CSV file."""
-    return [[data, method, key, x] for method, row in rows.items() for key, x in row.items()]
+    return [(data, method, key, x) for method, row in rows.items() for key, x in row.items()]
 
 
 def main() -> None:

@@ -40,17 +40,13 @@ REASONS = {
 
 
 #: Data set, method, measure and value.
-Line = Sequence[object]
-
-
-def by_name(lines: Sequence[Line]) -> dict[tuple[str, str, str], float]:
-    return {(str(d), str(m), str(what)): float(str(x)) for d, m, what, x in lines}
+Line = tuple[str, str, str, float]
 
 
 def ahead(lines: Sequence[Line]) -> str:
     """Name every data set and measure in which something is ahead of the refined map."""
     ours = "skdefocus, refined"
-    values, found = by_name(lines), []
+    values, found = {(d, m, what): x for d, m, what, x in lines}, []
     for (data, method, measure), other in values.items():
         mine = values.get((data, ours, measure))
         if mine is None or method == ours or measure == "s/MP":
@@ -74,7 +70,7 @@ def ahead(lines: Sequence[Line]) -> str:
 
 def highlights(lines: Sequence[Line]) -> str:
     """The README's table."""
-    values, rows = by_name(lines), []
+    values, rows = {(d, m, what): x for d, m, what, x in lines}, []
     for method, title in METHODS.items():
         row: list[object] = [title]
         for data, measure in COLUMNS:
