@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, signal
 
+from skdefocus._typing import FloatArray, PSFShape
 from skdefocus._validation import as_array, check_choice, check_int, check_real
-
-FloatArray = NDArray[np.floating]
-PSFShape = Literal["gaussian", "disc"]
 
 #: Gaussian kernels are cut at this many σ.
 TRUNCATE = 4.0

@@ -20,10 +20,11 @@ from functools import cache
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-Floats = NDArray[np.floating[Any]]
-Fill = Callable[[Floats, int, int], None]
+from skdefocus._typing import FloatArray
+
+Fill = Callable[[FloatArray, int, int], None]
 
 #: Bytes of one buffer to add up; three are in use at a time. Smaller ones would stay in faster
 #: caches, but Python's own time per piece then shows: a quarter of this takes twice as long.
@@ -34,9 +35,9 @@ class Scratch:
     """One worker's buffers, kept from piece to piece."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[str, np.dtype[Any]], Floats] = {}
+        self._held: dict[tuple[str, np.dtype[Any]], FloatArray] = {}
 
-    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Floats:
+    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
         """Give an array with any content; the same memory for the same name and dtype."""
         size, key = math.prod(shape), (name, np.dtype(dtype))
         held = self._held.get(key)
@@ -82,7 +83,7 @@ def borrowed(spare: list[Scratch], most: int) -> Iterator[Scratch]:
         spare.append(scratch)
 
 
-def window_sums(x: Floats, length: int, step: int, out: Floats, scratch: Scratch) -> None:
+def window_sums(x: FloatArray, length: int, step: int, out: FloatArray, scratch: Scratch) -> None:
     """Write sums of `length` values of the flat `x` that lie `step` apart into the flat `out`.
 
     `out` has room for the ``x.size - (length - 1) * step`` places where a sum can start.
@@ -122,14 +123,14 @@ class Axis:
         self.radius = (rest - 1) // 2
         self.length = n + 2 * self.radius
 
-    def mirror(self, x: Floats) -> None:
+    def mirror(self, x: FloatArray) -> None:
         """Fill what lies before and behind the `n` values on the first axis of `x`."""
         r, n = self.radius, self.n
         if r:
             x[:r] = x[2 * r - 1 : r - 1 : -1]
             x[r + n : n + 2 * r] = x[r + n - 1 : n - 1 : -1]
 
-    def complete(self, sums: Floats, x: Floats) -> None:
+    def complete(self, sums: FloatArray, x: FloatArray) -> None:
         """Add whole repetitions to `sums` of mirrored `x`, both with the axis first."""
         if self.repeats:
             # What is left of a window lies half a repetition aside for each one taken out.
@@ -206,8 +207,8 @@ class Frame:
         self,
         planes: int,
         dtype: DTypeLike,
-        source: Fill | Floats,
-        done: Fill | Floats,
+        source: Fill | FloatArray,
+        done: Fill | FloatArray,
         crew: Crew,
     ) -> None:
         """Sum along the rows.
@@ -255,7 +256,7 @@ class Frame:
         rows = max(1, PIECE // (planes * length * np.dtype(dtype).itemsize))
         crew.share(work, spans(self.shape[0], rows))
 
-    def sum_columns(self, x: Floats, out: Floats, scratch: Scratch) -> None:
+    def sum_columns(self, x: FloatArray, out: FloatArray, scratch: Scratch) -> None:
         """Sum one strip's planes, (planes, H with borders, width), into `out`, (planes, H, width).
 
         Fills the borders of `x`.
@@ -269,14 +270,14 @@ class Frame:
 
 
 def box_sums(
-    plane: Floats, radius: int, *, weights: Floats | None = None, n_threads: int = 1
-) -> Floats:
+    plane: FloatArray, radius: int, *, weights: FloatArray | None = None, n_threads: int = 1
+) -> FloatArray:
     """Sum `plane` (H, W), times `weights` if given, over square windows; in its dtype."""
     frame = Frame((plane.shape[0], plane.shape[1]), radius)
     rows = np.empty(frame.strips(1, mirrored=True), plane.dtype)
     both = np.empty(frame.strips(1), plane.dtype)
 
-    def fill(band: Floats, y0: int, y1: int) -> None:
+    def fill(band: FloatArray, y0: int, y1: int) -> None:
         if weights is None:
             band[0] = plane[y0:y1]
         else:
@@ -288,12 +289,12 @@ def box_sums(
     with Crew(n_threads) as crew:
         frame.sum_rows(1, plane.dtype, fill, rows, crew)
         crew.share(work, range(frame.count))
-    total: Floats = from_strips(both, frame.shape[1])[0]
+    total: FloatArray = from_strips(both, frame.shape[1])[0]
     return total
 
 
-def from_strips(strips: Floats, width: int) -> Floats:
+def from_strips(strips: FloatArray, width: int) -> FloatArray:
     """Lay strips (strips, planes, H, width) side by side: (planes, H, W)."""
     count, planes, height, strip = strips.shape
-    side: Floats = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)
+    side: FloatArray = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)
     return side[..., :width]

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skdefocus._box import Crew, Floats, Scratch, spans
+from skdefocus._box import Crew, Scratch, spans
 from skdefocus._guided import Fit, combine, inverse
+from skdefocus._typing import FloatArray
 
 #: Bytes of one plane to work on at once. Half of it would stay in a faster cache, but two threads
 #: then wait for each other between calls.
@@ -29,10 +30,10 @@ class CoarseFit(Fit):
 
     def __init__(
         self,
-        guide: Floats,
+        guide: FloatArray,
         radius: int,
         eps: float,
-        weights: Floats | None,
+        weights: FloatArray | None,
         alpha: float | None,
         edge_aware: bool,
         summed: np.dtype[Any],
@@ -52,20 +53,20 @@ class CoarseFit(Fit):
         )
         self.image_weights = weights
 
-    def apply(self, image: Floats, out: Floats) -> None:
+    def apply(self, image: FloatArray, out: FloatArray) -> None:
         """Filter `image` (H, W) into `out`, which may be `image`."""
         small = block_means(image[None], self.step, self.n_threads, self.image_weights)[0]
         if self.weights is not None:
             small *= inverse(self.weights)
         super().apply(small, out)
 
-    def _predict(self, fits: Floats, middle: float, out: Floats, crew: Crew) -> None:
+    def _predict(self, fits: FloatArray, middle: float, out: FloatArray, crew: Crew) -> None:
         height, width = self.frame.shape
         full_height, full_width = self.fine.shape[1:]
         # With a border, to interpolate to the image's.
         wide = np.empty((fits.shape[1], height + 2, full_width), self.dtype)
 
-        def widen(fits: Floats, y0: int, y1: int) -> None:
+        def widen(fits: FloatArray, y0: int, y1: int) -> None:
             narrow = np.empty((*fits.shape[:2], width + 2), self.dtype)
             np.multiply(fits, self._per(y0, y1), out=narrow[..., 1:-1])
             narrow[0, :, 1:-1] += middle
@@ -85,7 +86,9 @@ class CoarseFit(Fit):
         crew.share(predict, spans(height, rows))
 
 
-def block_means(planes: Floats, step: int, n_threads: int, weights: Floats | None = None) -> Floats:
+def block_means(
+    planes: FloatArray, step: int, n_threads: int, weights: FloatArray | None = None
+) -> FloatArray:
     """Means of (K, H, W), times `weights` if given, over blocks of `step` by `step`.
 
     The last blocks hold what is left.
@@ -107,7 +110,7 @@ def block_means(planes: Floats, step: int, n_threads: int, weights: Floats | Non
     return means
 
 
-def shrink(x: Floats, step: int, out: Floats) -> None:
+def shrink(x: FloatArray, step: int, out: FloatArray) -> None:
     """Mean over every `step` of `x` on the first axis, the last maybe of fewer."""
     out[...] = x[::step]
     for j in range(1, step):
@@ -119,7 +122,7 @@ def shrink(x: Floats, step: int, out: Floats) -> None:
         out[-1] *= step / left
 
 
-def stretch(x: Floats, step: int, out: Floats, axis: int) -> None:
+def stretch(x: FloatArray, step: int, out: FloatArray, axis: int) -> None:
     """Interpolate linearly between blocks' centres.
 
     `x` has one value per block on `axis`, and one more on either side; `out` has `step`, the last

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import to_grey
 from skdefocus.filters import box_mean, guided_filter, weighted_guided_filter
 from skdefocus.refine import cell_means, enlarge, whole
 from skdefocus.synthesis import blur, psf
-
-Float = NDArray[np.float32]
-Array = NDArray[Any]
 
 #: Scales that the gradient is taken at, in units of σ₀; each is compared with the next one.
 SCALES = (0.5, 1.0, 2.0, 4.0)
@@ -48,30 +45,30 @@ class Gradient(NamedTuple):
     """
 
     variance: float
-    y: Float
-    x: Float
-    energy: Float
+    y: Float32Array
+    x: Float32Array
+    energy: Float32Array
     noise: float
 
 
 class Edges(NamedTuple):
     """Pixels that lie on edges, the squares of their σ and the variances of log σ."""
 
-    rows: Array
-    columns: Array
-    variance: Array
-    doubt: Array
+    rows: AnyArray
+    columns: AnyArray
+    variance: AnyArray
+    doubt: AnyArray
 
 
 def reblur_map(
-    image: Float,
+    image: Float32Array,
     sigma0: float,
     threshold: float,
     radius: int,
     eps: float,
     max_sigma: float,
     n_threads: int = 1,
-) -> Float:
+) -> Float32Array:
     """σ per pixel of a checked image; see :class:`skdefocus.EdgeReblurEstimator`."""
     grey = to_grey(image)
     level, evidence = edge_evidence(grey, sigma0, threshold, max_sigma)
@@ -83,7 +80,9 @@ def reblur_map(
     return np.sqrt(np.clip(np.exp(2 * dense) - SOFT**2, 0, max_sigma**2)).astype(np.float32)
 
 
-def fill(level: Float, evidence: Float, guide: Float, eps: float, smallest: int) -> Float:
+def fill(
+    level: Float32Array, evidence: Float32Array, guide: Float32Array, eps: float, smallest: int
+) -> Float32Array:
     """Carry the level of cells with evidence to those without, along the guide.
 
     In windows from the image's size down to a radius of `smallest` cells, each size taking what
@@ -103,8 +102,8 @@ def fill(level: Float, evidence: Float, guide: Float, eps: float, smallest: int)
 
 
 def edge_evidence(
-    grey: Float, sigma0: float, threshold: float, max_sigma: float
-) -> tuple[Float, Float]:
+    grey: Float32Array, sigma0: float, threshold: float, max_sigma: float
+) -> tuple[Float32Array, Float32Array]:
     """Mean log σ of the edges in each cell, and their evidence: inverse variances of log σ.
 
     Averages are of log √(σ² + SOFT²), for a blur is known to so many per cent and not pixels.
@@ -126,7 +125,7 @@ def edge_evidence(
     return np.divide(sums, weights, out=middle, where=weights > 0), weights
 
 
-def gradients(grey: Float, sigma0: float) -> list[Gradient]:
+def gradients(grey: Float32Array, sigma0: float) -> list[Gradient]:
     """Gradients at all scales, from fine to coarse."""
     found = []
     smooth, before = grey, 0.0
@@ -158,7 +157,7 @@ def measure(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float
     t1, t2 = fine.variance, coarse.variance
     rows, columns, down, right = ridges(fine, coarse, threshold)
 
-    def logs(energy: Float) -> list[Array]:
+    def logs(energy: Float32Array) -> list[AnyArray]:
         return [np.log(energy[rows + k * down, columns + k * right] + 1e-20) for k in (-1, 0, 1)]
 
     # The edge lies between pixels: at the top of the parabola through the coarse log energies.
@@ -166,7 +165,7 @@ def measure(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float
     bend = np.maximum(2 * here - before - after, 1e-6)
     shift = np.clip((after - before) / (2 * bend), -0.5, 0.5)
 
-    def at_edge(energy: Float) -> Array:
+    def at_edge(energy: Float32Array) -> AnyArray:
         before, here, after = logs(energy)
         return here + shift * (after - before) / 2 - shift**2 * (2 * here - before - after) / 2
 
@@ -181,7 +180,9 @@ def measure(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float
     return Edges(rows, columns, variance, 4 * relative * slope**2)
 
 
-def ridges(fine: Gradient, coarse: Gradient, threshold: float) -> tuple[Array, Array, Array, Array]:
+def ridges(
+    fine: Gradient, coarse: Gradient, threshold: float
+) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
     """Places of strong gradients that are maxima across the edge, and the steps across it.
 
     Maxima are those of the coarse scale: noise moves the fine one to where it exaggerates.

@@ -10,10 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from skdefocus._base import ImageTransformer, each, restack
+from skdefocus._typing import Float32Array
 from skdefocus._validation import check_images, check_map, check_photograph, check_sequence
 from skdefocus.pipeline import pipeline_of_worker
-
-Float = NDArray[np.float32]
 
 #: How messages call what an effect's `estimator` makes.
 MAP = "estimator's map"
@@ -25,7 +24,7 @@ class MapEffect(ImageTransformer):
     estimator: Any
     n_jobs: int | None
 
-    def _effect(self) -> Callable[[Any, ArrayLike], Float]:
+    def _effect(self) -> Callable[[Any, ArrayLike], Float32Array]:
         """What is done with a photograph and its map."""
         raise NotImplementedError
 
@@ -55,7 +54,9 @@ class MapEffect(ImageTransformer):
         return restack(each(self.n_jobs, _apply, images, mapper, self._effect()), stacked)
 
 
-def _apply(image: NDArray[Any], mapper: Any, effect: Callable[[Any, ArrayLike], Float]) -> Float:
+def _apply(
+    image: NDArray[Any], mapper: Any, effect: Callable[[Any, ArrayLike], Float32Array]
+) -> Float32Array:
     return effect(image, check_sigma_map(map_of(image, mapper), image.shape[:2], MAP))
 
 
@@ -82,7 +83,7 @@ def map_of(image: NDArray[Any], mapper: Any) -> Any:
     return maps[0]
 
 
-def check_sigma_map(sigma: ArrayLike, size: tuple[int, ...], name: str = "sigma") -> Float:
+def check_sigma_map(sigma: ArrayLike, size: tuple[int, ...], name: str = "sigma") -> Float32Array:
     """Check a map of σ that belongs to a photograph of `size`."""
     values = check_size(sigma, size, name)
     if not (np.isfinite(values).all() and values.min() >= 0):
@@ -90,7 +91,7 @@ def check_sigma_map(sigma: ArrayLike, size: tuple[int, ...], name: str = "sigma"
     return values
 
 
-def check_size(sigma: ArrayLike, size: tuple[int, ...], name: str) -> Float:
+def check_size(sigma: ArrayLike, size: tuple[int, ...], name: str) -> Float32Array:
     """Check a map of any unit that belongs to a photograph of `size`."""
     values = check_map(sigma, name)
     if values.shape != size:
@@ -98,7 +99,7 @@ def check_size(sigma: ArrayLike, size: tuple[int, ...], name: str) -> Float:
     return values
 
 
-def between(values: Float, knots: NDArray[np.float64], k: int) -> Float:
+def between(values: Float32Array, knots: NDArray[np.float64], k: int) -> Float32Array:
     """Share of knot `k` in the linear interpolation of `values` between ascending knots."""
     return np.interp(values, knots, np.eye(len(knots))[k]).astype(np.float32)
 
@@ -106,7 +107,7 @@ def between(values: Float, knots: NDArray[np.float64], k: int) -> Float:
 class Mirrored:
     """Planes (..., H, W) that go on mirrored, to be convolved with one kernel after another."""
 
-    def __init__(self, planes: Float, reach: int) -> None:
+    def __init__(self, planes: Float32Array, reach: int) -> None:
         height, width = planes.shape[-2:]
         self._cut = (..., slice(reach, reach + height), slice(reach, reach + width))
         self.shape = tuple(fft.next_fast_len(n + 2 * reach, real=True) for n in (height, width))
@@ -114,12 +115,12 @@ class Mirrored:
         padded = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + ends, mode="symmetric")
         self._spectrum = fft.rfft2(padded)
 
-    def times(self, transfer: NDArray[Any]) -> Float:
+    def times(self, transfer: NDArray[Any]) -> Float32Array:
         """Convolve by multiplying with a transfer function on the padded planes."""
         out = fft.irfft2(self._spectrum * transfer, s=self.shape)
         return np.asarray(out[self._cut], np.float32)
 
-    def convolved(self, kernel: NDArray[Any]) -> Float:
+    def convolved(self, kernel: NDArray[Any]) -> Float32Array:
         """Convolve with a small centred kernel that is no larger than `reach` allows."""
         if kernel.size == 1:
             return self.times(kernel.ravel()[0])

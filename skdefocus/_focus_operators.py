@@ -14,17 +14,15 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from skdefocus._typing import FloatArray
 from skdefocus.filters import box_mean
 
 __all__ = ["OPERATORS"]
 
-Float = NDArray[np.floating[Any]]
 
 #: Differences of neighbours below this are not counted as gradients (of a range of 1).
 GRADIENT_THRESHOLD = 0.02
@@ -38,12 +36,12 @@ HAAR_LEVELS = 3
 DARK = 1e-6
 
 
-def mean(values: Float, radius: int) -> Float:
+def mean(values: FloatArray, radius: int) -> FloatArray:
     """Mean over the window; images are what is worked on in parallel, not their rows."""
     return np.asarray(box_mean(values, radius, n_threads=1), np.float32)
 
 
-def variance(values: Float, radius: int) -> Float:
+def variance(values: FloatArray, radius: int) -> FloatArray:
     """Variance over the window."""
     # A small difference of large squares: float32 would leave noise where there is none.
     x = values - values.mean(dtype=np.float64)
@@ -52,7 +50,7 @@ def variance(values: Float, radius: int) -> Float:
     return np.maximum(second - first * first, 0).astype(np.float32)
 
 
-def differences(grey: Float, lag: int, axis: int) -> tuple[Float, Float]:
+def differences(grey: FloatArray, lag: int, axis: int) -> tuple[FloatArray, FloatArray]:
     """What lies `lag` pixels ahead less the pixel, and the pixel less what lies behind."""
     n = grey.shape[axis]
     pads = [(0, 0), (0, 0)]
@@ -62,7 +60,7 @@ def differences(grey: Float, lag: int, axis: int) -> tuple[Float, Float]:
     return np.take(d, range(lag, lag + n), axis), np.take(d, range(n), axis)
 
 
-def squares(grey: Float, lag: int) -> Float:
+def squares(grey: FloatArray, lag: int) -> FloatArray:
     """Squared differences over `lag` pixels: mean of ahead and behind, sum of both axes."""
     total = np.zeros_like(grey)
     for axis in (0, 1):
@@ -71,12 +69,12 @@ def squares(grey: Float, lag: int) -> Float:
     return total / 2
 
 
-def squared_gradient(grey: Float, radius: int) -> Float:
+def squared_gradient(grey: FloatArray, radius: int) -> FloatArray:
     """Energy of the differences of neighbours (GRA2)."""
     return mean(squares(grey, 1), radius)
 
 
-def thresholded_gradient(grey: Float, radius: int) -> Float:
+def thresholded_gradient(grey: FloatArray, radius: int) -> FloatArray:
     """Absolute differences of neighbours that exceed a threshold (GRA5)."""
     total = np.zeros_like(grey)
     for axis in (0, 1):
@@ -86,12 +84,12 @@ def thresholded_gradient(grey: Float, radius: int) -> Float:
     return mean(total / 2, radius)
 
 
-def brenner(grey: Float, radius: int) -> Float:
+def brenner(grey: FloatArray, radius: int) -> FloatArray:
     """Energy of the differences over two pixels (MIS2)."""
     return mean(squares(grey, 2), radius)
 
 
-def vollath(grey: Float, radius: int) -> Float:
+def vollath(grey: FloatArray, radius: int) -> FloatArray:
     """Autocorrelation at one pixel less that at two (MIS6), of the deviation from the mean."""
     # Without its mean a window's brightness would leak in through its border.
     x = grey - mean(grey, radius)
@@ -102,39 +100,39 @@ def vollath(grey: Float, radius: int) -> Float:
     return np.maximum(mean(total, radius), 0)
 
 
-def sobel_energy(grey: Float) -> Float:
+def sobel_energy(grey: FloatArray) -> FloatArray:
     """Squared Sobel gradient, scaled to that of a ramp."""
     y, x = (ndimage.sobel(grey, axis=axis, mode="reflect") / 8 for axis in (0, 1))
-    energy: Float = y * y + x * x
+    energy: FloatArray = y * y + x * x
     return energy
 
 
-def tenengrad(grey: Float, radius: int) -> Float:
+def tenengrad(grey: FloatArray, radius: int) -> FloatArray:
     """Energy of the Sobel gradient (GRA6)."""
     return mean(sobel_energy(grey), radius)
 
 
-def tenengrad_variance(grey: Float, radius: int) -> Float:
+def tenengrad_variance(grey: FloatArray, radius: int) -> FloatArray:
     """Variance of the Sobel gradient's length (GRA7)."""
     return variance(np.sqrt(sobel_energy(grey)), radius)
 
 
-def laplacian(grey: Float) -> Float:
+def laplacian(grey: FloatArray) -> FloatArray:
     """Sum of the four neighbours less four times the pixel."""
     return np.asarray(ndimage.laplace(grey, mode="reflect"), np.float32)
 
 
-def laplacian_energy(grey: Float, radius: int) -> Float:
+def laplacian_energy(grey: FloatArray, radius: int) -> FloatArray:
     """Energy of the Laplacian (LAP1)."""
     return mean(laplacian(grey) ** 2, radius)
 
 
-def laplacian_variance(grey: Float, radius: int) -> Float:
+def laplacian_variance(grey: FloatArray, radius: int) -> FloatArray:
     """Variance of the Laplacian (LAP4)."""
     return variance(laplacian(grey), radius)
 
 
-def second_differences(grey: Float) -> Float:
+def second_differences(grey: FloatArray) -> FloatArray:
     """Sum of the absolute second differences along both axes."""
     total = np.zeros_like(grey)
     for axis in (0, 1):
@@ -142,12 +140,12 @@ def second_differences(grey: Float) -> Float:
     return total
 
 
-def modified_laplacian(grey: Float, radius: int) -> Float:
+def modified_laplacian(grey: FloatArray, radius: int) -> FloatArray:
     """Sum of the absolute second differences along both axes, SML (LAP2)."""
     return mean(second_differences(grey), radius)
 
 
-def diagonal_laplacian(grey: Float, radius: int) -> Float:
+def diagonal_laplacian(grey: FloatArray, radius: int) -> FloatArray:
     """The same with both diagonals, divided by √2 (LAP3)."""
     total = second_differences(grey)
     down = np.diag([1.0, -2.0, 1.0]) / np.sqrt(2)
@@ -156,17 +154,17 @@ def diagonal_laplacian(grey: Float, radius: int) -> Float:
     return mean(total, radius)
 
 
-def grey_variance(grey: Float, radius: int) -> Float:
+def grey_variance(grey: FloatArray, radius: int) -> FloatArray:
     """Variance of the grey values (STA3)."""
     return variance(grey, radius)
 
 
-def normalized_variance(grey: Float, radius: int) -> Float:
+def normalized_variance(grey: FloatArray, radius: int) -> FloatArray:
     """Variance of the grey values by their mean (STA5)."""
     return variance(grey, radius) / (mean(grey, radius) + np.float32(DARK))
 
 
-def centred(energy: Float, start: int, shape: tuple[int, ...]) -> Float:
+def centred(energy: FloatArray, start: int, shape: tuple[int, ...]) -> FloatArray:
     """Mean over the two blocks per axis that have a pixel in the middle, for each pixel.
 
     Element (i, j) of `energy` belongs to the block of even side that begins there; the first of
@@ -178,7 +176,7 @@ def centred(energy: Float, start: int, shape: tuple[int, ...]) -> Float:
     return np.ascontiguousarray(energy)
 
 
-def cosines(padded: Float, row: int, column: int) -> Float:
+def cosines(padded: FloatArray, row: int, column: int) -> FloatArray:
     """Orthonormal cosine coefficient of the block that begins at each pixel (and fits in)."""
     n = np.arange(BLOCK)
     for axis, k in enumerate((row, column)):
@@ -187,7 +185,7 @@ def cosines(padded: Float, row: int, column: int) -> Float:
     return padded[: 1 - BLOCK, : 1 - BLOCK]
 
 
-def dct_energy_ratio(grey: Float, radius: int) -> Float:
+def dct_energy_ratio(grey: FloatArray, radius: int) -> FloatArray:
     """Energy of all cosines but the constant, by that of the constant one, 8 × 8 (DCT1)."""
     padded = np.pad(grey, BLOCK // 2, mode="symmetric")
     constant = cosines(padded, 0, 0) ** 2
@@ -196,14 +194,14 @@ def dct_energy_ratio(grey: Float, radius: int) -> Float:
     return _ratio(np.maximum(whole - constant, 0), constant, 0, grey.shape, radius)
 
 
-def dct_reduced_ratio(grey: Float, radius: int) -> Float:
+def dct_reduced_ratio(grey: FloatArray, radius: int) -> FloatArray:
     """The same of the five lowest cosines only (DCT2)."""
     padded = np.pad(grey, BLOCK // 2, mode="symmetric")
     low = sum(cosines(padded, i, j) ** 2 for i, j in ((0, 1), (1, 0), (0, 2), (2, 0), (1, 1)))
     return _ratio(np.asarray(low), cosines(padded, 0, 0) ** 2, 0, grey.shape, radius)
 
 
-def wavelet_ratio(grey: Float, radius: int) -> Float:
+def wavelet_ratio(grey: FloatArray, radius: int) -> FloatArray:
     """Energy of the Haar wavelet's details by that of what is left after three scales (WAV3).
 
     The transform is not decimated: each pixel has its coefficients at every scale.
@@ -222,12 +220,14 @@ def wavelet_ratio(grey: Float, radius: int) -> Float:
     return mean(details, radius) / (mean(left, radius) + np.float32(DARK))
 
 
-def _ratio(high: Float, low: Float, start: int, shape: tuple[int, ...], radius: int) -> Float:
+def _ratio(
+    high: FloatArray, low: FloatArray, start: int, shape: tuple[int, ...], radius: int
+) -> FloatArray:
     above = mean(centred(high, start, shape), radius)
     return above / (mean(centred(low, start, shape), radius) + np.float32(DARK))
 
 
-def local_binary_patterns(grey: Float, radius: int) -> Float:
+def local_binary_patterns(grey: FloatArray, radius: int) -> FloatArray:
     """Share of binary patterns that are no edge or flat area, from 0 to 1.
 
     Of the rotation-invariant patterns of eight neighbours at a distance of 1, those with six or
@@ -237,7 +237,7 @@ def local_binary_patterns(grey: Float, radius: int) -> Float:
     height, width = grey.shape
     x = np.pad(grey, 1, mode="symmetric")
 
-    def at(down: int, right: int) -> Float:
+    def at(down: int, right: int) -> FloatArray:
         return x[1 + down : 1 + down + height, 1 + right : 1 + right + width]
 
     part = np.float32(np.sqrt(0.5))
@@ -256,7 +256,7 @@ def local_binary_patterns(grey: Float, radius: int) -> Float:
     return mean(((changes > 2) | (count >= 6)).astype(np.float32), radius)
 
 
-OPERATORS: dict[str, Callable[[Float, int], Float]] = {
+OPERATORS: dict[str, Callable[[FloatArray, int], FloatArray]] = {
     operator.__name__: operator
     for operator in (
         laplacian_energy,

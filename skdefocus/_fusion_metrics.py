@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 from skimage.metrics import structural_similarity
 
+from skdefocus._typing import Float64Array
 from skdefocus._validation import check_choice, check_image, check_sequence
 
 __all__ = ["psnr", "q_cb", "q_g", "q_mi", "q_y", "ssim"]
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 #: Side of the square window of `q_y`, pixels.
@@ -51,18 +51,18 @@ def _check(fused: ArrayLike, sources: Sequence[ArrayLike]) -> tuple[IntArray, li
     return levels, others
 
 
-def _ratio(a: FloatArray, b: FloatArray) -> FloatArray:
+def _ratio(a: Float64Array, b: Float64Array) -> Float64Array:
     """Divide min by max of two non-negative arrays; two zeros agree: 1."""
     high = np.maximum(a, b)
-    result: FloatArray = np.divide(np.minimum(a, b), high, out=np.ones_like(high), where=high > 0)
+    result: Float64Array = np.divide(np.minimum(a, b), high, out=np.ones_like(high), where=high > 0)
     return result
 
 
-def _weighted(values: Sequence[FloatArray], weights: Sequence[FloatArray]) -> FloatArray:
+def _weighted(values: Sequence[Float64Array], weights: Sequence[Float64Array]) -> Float64Array:
     """Mean over the sources at every pixel; a plain one where no source has any weight."""
     total = np.sum(weights, axis=0)
     weighted = np.sum([w * v for w, v in zip(weights, values, strict=True)], axis=0)
-    result: FloatArray = np.mean(values, axis=0)
+    result: Float64Array = np.mean(values, axis=0)
     np.divide(weighted, total, out=result, where=total > 0)
     return result
 
@@ -140,7 +140,7 @@ def q_g(
     return float(sum(np.vdot(w, q) for w, q in zip(weights, quality, strict=True)) / total)
 
 
-def _gradient(levels: IntArray) -> tuple[FloatArray, FloatArray]:
+def _gradient(levels: IntArray) -> tuple[Float64Array, Float64Array]:
     """Strength and direction of the Sobel gradient, zeros assumed outside."""
     image = levels.astype(np.float64)
     gx = ndimage.sobel(image, axis=1, mode="constant")
@@ -253,7 +253,7 @@ def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     return float(_weighted([_ratio(c, ours) for c in theirs], [c**2 for c in theirs]).mean())
 
 
-def _masked_contrast(levels: IntArray, sensitivity: FloatArray) -> FloatArray:
+def _masked_contrast(levels: IntArray, sensitivity: Float64Array) -> Float64Array:
     """Local contrast of a grey photograph as seen through the eye's sensitivity, masked."""
     low, high = levels.min(), levels.max()
     image = np.rint(255.0 * (levels - low) / max(high - low, 1))
@@ -263,7 +263,7 @@ def _masked_contrast(levels: IntArray, sensitivity: FloatArray) -> FloatArray:
     # In a black image (and there alone) both are 0: no contrast.
     ratio = np.divide(fine, coarse, out=np.ones_like(fine), where=coarse != 0)
     contrast = np.abs(ratio - 1)
-    masked: FloatArray = contrast**3 / (contrast**2 + 1e-4)
+    masked: Float64Array = contrast**3 / (contrast**2 + 1e-4)
     return masked
 
 
@@ -319,12 +319,12 @@ def q_y(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
         (n * _window_sums(image**2) - s**2) / n**2 for image, s in zip(images, sums, strict=True)
     ]
 
-    def similarity(i: int, j: int) -> FloatArray:
+    def similarity(i: int, j: int) -> Float64Array:
         mi, mj = sums[i] / n, sums[j] / n
         covariance = (n * _window_sums(images[i] * images[j]) - sums[i] * sums[j]) / n**2
         light = (2 * mi * mj + tiny) / (mi**2 + mj**2 + tiny)
         structure = (2 * covariance + tiny) / (variances[i] + variances[j] + tiny)
-        similar: FloatArray = light * structure
+        similar: Float64Array = light * structure
         return similar
 
     numbers = range(1, len(images))
@@ -342,7 +342,7 @@ def _window_sums(values: IntArray) -> IntArray:
     return result
 
 
-def _pair(image: ArrayLike, reference: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def _pair(image: ArrayLike, reference: ArrayLike) -> tuple[Float64Array, Float64Array]:
     """Two photographs of one shape, in [0, 1]."""
     ours, theirs = check_image(image, "image"), check_image(reference, "reference")
     if ours.shape != theirs.shape:

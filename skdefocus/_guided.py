@@ -19,17 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from skdefocus._box import (
-    SPARE_BYTES,
-    Crew,
-    Floats,
-    Frame,
-    Scratch,
-    borrowed,
-    spans,
-    spare_planes,
-)
+from skdefocus._box import SPARE_BYTES, Crew, Frame, Scratch, borrowed, spans, spare_planes
 from skdefocus._planes import level
+from skdefocus._typing import FloatArray
 
 #: Values of one plane to solve for at a time: an eighth of it would stay in a faster cache, but two
 #: threads then wait for each other between calls (12 megapixels took 1.2 to 1.4 times as long).
@@ -69,10 +61,10 @@ class Fit:
 
     def __init__(
         self,
-        guide: Floats,
+        guide: FloatArray,
         radius: int,
         eps: float,
-        weights: Floats | None,
+        weights: FloatArray | None,
         alpha: float | None,
         edge_aware: bool,
         summed: np.dtype[Any],
@@ -100,7 +92,7 @@ class Fit:
 
     def _describe(
         self, eps: float, alpha: float | None, edge_aware: bool, crew: Crew
-    ) -> Floats | None:
+    ) -> FloatArray | None:
         """Set means, factors and votes by variance; return the windows' evidence."""
         channels, frame, weights = self.channels, self.frame, self.weights
         first = int(weights is not None)
@@ -109,7 +101,7 @@ class Fit:
         # Regularisation that depends on all variances has to wait for them.
         kept = np.empty(self.factors.shape) if edge_aware else None
 
-        def fill(band: Floats, y0: int, y1: int) -> None:
+        def fill(band: FloatArray, y0: int, y1: int) -> None:
             level, products = np.split(band[first:], [channels])
             guide = self.guide[:, y0:y1].astype(self.summed, copy=False)
             if weights is None:  # sums of these are means
@@ -168,7 +160,12 @@ class Fit:
         ]
 
     def _factor(
-        self, at: Chunk, cov: Floats, reg: Floats | float, alpha: float | None, scratch: Scratch
+        self,
+        at: Chunk,
+        cov: FloatArray,
+        reg: FloatArray | float,
+        alpha: float | None,
+        scratch: Scratch,
     ) -> None:
         s, rows = at
         if self.votes is not None and alpha is not None:
@@ -178,7 +175,7 @@ class Fit:
         factor(cov, reg, self.channels, scratch)
         self.factors[s, :, rows] = cov
 
-    def _mean_inverse(self, cov: Floats, evidence: Floats | None, crew: Crew) -> float:
+    def _mean_inverse(self, cov: FloatArray, evidence: FloatArray | None, crew: Crew) -> float:
         """Mean of 1 / variance over all windows, by evidence."""
         found = np.zeros((self.frame.count, 2))
 
@@ -193,7 +190,7 @@ class Fit:
         total, count = found.sum(0)
         return float(total / count) if count else 1.0
 
-    def _tally(self, evidence: Floats | None, crew: Crew) -> Floats | float:
+    def _tally(self, evidence: FloatArray | None, crew: Crew) -> FloatArray | float:
         """One over the votes that each pixel gets; 0 where it gets none."""
         votes, frame = self.votes, self.frame
         if evidence is None and votes is None:
@@ -209,18 +206,18 @@ class Fit:
                 x[:, top:bottom] *= votes[s]
             frame.sum_columns(x, columns[s], scratch)
 
-        def done(sums: Floats, y0: int, y1: int) -> None:
+        def done(sums: FloatArray, y0: int, y1: int) -> None:
             per_vote[y0:y1] = inverse(sums[0])
 
         crew.share(work, range(frame.count))
         frame.sum_rows(1, self.dtype, columns, done, crew)
         return per_vote
 
-    def apply(self, image: Floats, out: Floats) -> None:
+    def apply(self, image: FloatArray, out: FloatArray) -> None:
         """Filter `image` (H, W) into `out`, which may be `image`."""
         channels, weights, frame = self.channels, self.weights, self.frame
 
-        def fill(band: Floats, y0: int, y1: int) -> None:
+        def fill(band: FloatArray, y0: int, y1: int) -> None:
             np.subtract(image[y0:y1], middle, out=band[0], casting="same_kind")
             if weights is not None:
                 band[0] *= weights[y0:y1]
@@ -253,7 +250,7 @@ class Fit:
             crew.share(work, range(frame.count))
             self._predict(fits, middle, out, crew)
 
-    def _solve(self, at: Chunk, sums: Floats, fits: Floats, scratch: Scratch) -> None:
+    def _solve(self, at: Chunk, sums: FloatArray, fits: FloatArray, scratch: Scratch) -> None:
         """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are lost."""
         s, rows = at
         mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
@@ -285,17 +282,17 @@ class Fit:
         if self.votes is not None:
             fits *= self.votes[s, :, rows]
 
-    def _predict(self, fits: Floats, middle: float, out: Floats, crew: Crew) -> None:
+    def _predict(self, fits: FloatArray, middle: float, out: FloatArray, crew: Crew) -> None:
         """Average the fits along the rows too, and apply them; `middle` was taken off the image."""
 
-        def finish(fits: Floats, y0: int, y1: int) -> None:
+        def finish(fits: FloatArray, y0: int, y1: int) -> None:
             combine(fits, self.guide[:, y0:y1], fits[0])
             fits[0] *= self._per(y0, y1)
             np.add(fits[0], middle, out=out[y0:y1], casting="same_kind")
 
         self.frame.sum_rows(fits.shape[1], self.dtype, fits, finish, crew)
 
-    def _per(self, y0: int, y1: int) -> Floats | float:
+    def _per(self, y0: int, y1: int) -> FloatArray | float:
         """What turns sums of votes in these rows into means."""
         return self.per_vote[y0:y1] if isinstance(self.per_vote, np.ndarray) else self.per_vote
 
@@ -310,7 +307,7 @@ def _at(i: int, j: int) -> int:
     return i * (i + 1) // 2 + j
 
 
-def variances(cov: Floats, channels: int) -> Floats:
+def variances(cov: FloatArray, channels: int) -> FloatArray:
     """Mean over the channels of their variances."""
     total = cov[0].copy()
     for i in range(1, channels):
@@ -319,7 +316,7 @@ def variances(cov: Floats, channels: int) -> Floats:
     return total
 
 
-def centre(moments: Floats, mean: Floats, scratch: Scratch) -> None:
+def centre(moments: FloatArray, mean: FloatArray, scratch: Scratch) -> None:
     """Turn mean products, (pairs, ...), into covariances, in place."""
     part = scratch("part", mean.shape[1:], mean.dtype)
     precise = mean.dtype.itemsize >= 8  # otherwise rounding is small beside the regularisation
@@ -330,7 +327,7 @@ def centre(moments: Floats, mean: Floats, scratch: Scratch) -> None:
             moments[k] *= moments[k] > least
 
 
-def factor(cov: Floats, reg: Floats | float, channels: int, scratch: Scratch) -> None:
+def factor(cov: FloatArray, reg: FloatArray | float, channels: int, scratch: Scratch) -> None:
     """Turn symmetric matrices, plus `reg` on the diagonal, into L and 1/D of L D Lᵀ, in place.
 
     Parameters
@@ -356,13 +353,13 @@ def factor(cov: Floats, reg: Floats | float, channels: int, scratch: Scratch) ->
             entry[...] = ratio
 
 
-def inverse(x: Floats) -> Floats:
+def inverse(x: FloatArray) -> FloatArray:
     """One over `x`, and 0 for 0."""
-    result: Floats = np.divide(1, x, out=np.zeros_like(x), where=x > 0)
+    result: FloatArray = np.divide(1, x, out=np.zeros_like(x), where=x > 0)
     return result
 
 
-def weighted_mean(image: Floats, weights: Floats | None) -> float:
+def weighted_mean(image: FloatArray, weights: FloatArray | None) -> float:
     """Mean over all pixels, 0 if none has weight."""
     if weights is None:
         return float(image.mean(dtype=np.float64))
@@ -370,7 +367,7 @@ def weighted_mean(image: Floats, weights: Floats | None) -> float:
     return float((image * weights).sum(dtype=np.float64) / total) if total else 0.0
 
 
-def combine(fits: Floats, guide: Floats, out: Floats) -> None:
+def combine(fits: FloatArray, guide: FloatArray, out: FloatArray) -> None:
     """Write ``a . guide + b`` for `fits` of (b, a...), which are lost."""
     for a, g in zip(fits[1:], guide, strict=True):
         a *= g

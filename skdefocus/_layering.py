@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from skdefocus._blur import from_linear, to_linear
-from skdefocus._effects import Float, Mirrored
+from skdefocus._effects import Mirrored
+from skdefocus._typing import Float32Array
 from skdefocus.refine import tiles
 
 #: Layers that a photograph is cut into, beside the one in focus.
@@ -25,7 +26,7 @@ ROWS = 128
 MakePSF = Callable[[float], NDArray[np.float64]]
 
 
-def settled(sigma: ArrayLike, radius: int) -> Float:
+def settled(sigma: ArrayLike, radius: int) -> Float32Array:
     """Give the pixels on a map's slopes to one side.
 
     Estimated maps change over some pixels where scenes change from one pixel to the next, and
@@ -68,13 +69,13 @@ def bands(height: int) -> Iterator[slice]:
     return (slice(start, start + ROWS) for start in range(0, height, ROWS))
 
 
-def smoothstep(x: Float) -> Float:
+def smoothstep(x: Float32Array) -> Float32Array:
     """From 0 at 0 and below to 1 at 1 and above, without corners."""
     t = np.clip(x, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def blurred_behind(pixels: Float, extra: Float, make_psf: MakePSF) -> Float:
+def blurred_behind(pixels: Float32Array, extra: Float32Array, make_psf: MakePSF) -> Float32Array:
     """Blur what lies behind the subject, the farther the more.
 
     Every layer is blurred by itself, with what nearer ones hide of it filled in from around, and
@@ -115,9 +116,12 @@ def blurred_behind(pixels: Float, extra: Float, make_psf: MakePSF) -> Float:
 
 
 def _tile(
-    light: Float, extra: Float, knots: NDArray[np.float64], kernels: list[NDArray[np.float64]]
-) -> Float:
-    out: Float | None = None
+    light: Float32Array,
+    extra: Float32Array,
+    knots: NDArray[np.float64],
+    kernels: list[NDArray[np.float64]],
+) -> Float32Array:
+    out: Float32Array | None = None
     for k in range(LAYERS, -1, -1):
         here_or_behind = _above(extra, knots, k)
         here_or_nearer = 1 - _above(extra, knots, k + 1)
@@ -134,7 +138,7 @@ def _tile(
     return light if out is None else out
 
 
-def _above(extra: Float, knots: NDArray[np.float64], k: int) -> Float:
+def _above(extra: Float32Array, knots: NDArray[np.float64], k: int) -> Float32Array:
     """From 0 at the knot before `k` to 1 at knot `k`; every pixel reaches knot 0, none the end."""
     if k == 0 or k > LAYERS:
         return np.full_like(extra, k == 0)

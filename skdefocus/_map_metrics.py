@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skdefocus._typing import Float64Array
 from skdefocus._validation import as_array, check_int, check_numbers, check_real
 
 __all__ = [
@@ -15,17 +16,15 @@ __all__ = [
     "focus_auc",
 ]
 
-FloatArray = NDArray[np.float64]
 
-
-def finite(values: FloatArray, name: str) -> FloatArray:
+def finite(values: Float64Array, name: str) -> Float64Array:
     """Return the values, or raise where one is NaN or infinite."""
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")
     return values
 
 
-def as_map(values: ArrayLike, name: str) -> FloatArray:
+def as_map(values: ArrayLike, name: str) -> Float64Array:
     """One non-empty map, (H, W) float64; a list of maps is a likely mistake, so say so."""
     array = check_numbers(values, name)
     if array.ndim != 2 or array.size == 0:
@@ -33,7 +32,7 @@ def as_map(values: ArrayLike, name: str) -> FloatArray:
     return array
 
 
-def as_sigma(values: ArrayLike, name: str) -> FloatArray:
+def as_sigma(values: ArrayLike, name: str) -> Float64Array:
     """One map of finite σ ≥ 0, (H, W) float64."""
     sigma = finite(as_map(values, name), name)
     if sigma.min() < 0:
@@ -41,16 +40,16 @@ def as_sigma(values: ArrayLike, name: str) -> FloatArray:
     return sigma
 
 
-def ranks(values: FloatArray) -> FloatArray:
+def ranks(values: Float64Array) -> Float64Array:
     """Ranks from 1, ties averaged."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    result: FloatArray = (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
+    result: Float64Array = (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
     return result
 
 
 def _decided(
     mask: ArrayLike, values: ArrayLike, names: tuple[str, str]
-) -> tuple[NDArray[np.bool_], FloatArray]:
+) -> tuple[NDArray[np.bool_], Float64Array]:
     """Labels and map values of the pixels where a mask is sure, both kinds present."""
     label, scores = as_array(mask, names[0]), as_map(values, names[1])
     if label.shape != scores.shape:
@@ -279,7 +278,7 @@ def expected_calibration_error(proba: ArrayLike, y: ArrayLike, n_bins: int = 15)
 
 def error_against_kept_share(
     error: ArrayLike, confidence: ArrayLike, shares: ArrayLike = (0.1, 0.25, 0.5, 0.75, 1.0)
-) -> FloatArray:
+) -> Float64Array:
     """Mean error over the most confident share of pixels or samples, for each share.
 
     A useful confidence gives a curve that rises with the share.
@@ -327,5 +326,5 @@ def error_against_kept_share(
     running = np.cumsum(fair[np.argsort(group)])
     # 1e-9: 0.1 * 30 is a little more than 3.
     count = np.maximum(np.ceil(kept * errors.size - 1e-9).astype(int), 1)
-    result: FloatArray = running[count - 1] / count
+    result: Float64Array = running[count - 1] / count
     return result

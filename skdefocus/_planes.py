@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from skdefocus._box import PIECE, Crew, Floats, Scratch, spans
+from skdefocus._box import PIECE, Crew, Scratch, spans
+from skdefocus._typing import FloatArray
 from skdefocus._validation import as_array
 
 #: Weights below this part of the largest count as 0: their products would leave float32's range.
@@ -27,7 +28,7 @@ def check_planes(
     name: str = "image",
     *,
     shape: tuple[int, int] | None = None,
-) -> Floats:
+) -> FloatArray:
     """Give an image as (H, W, C) in the precision to work in."""
     x = as_array(image, name)
     if not np.issubdtype(x.dtype, np.floating):
@@ -43,7 +44,9 @@ def check_planes(
     return x.reshape(*x.shape[:2], -1).astype(working(x.dtype), copy=False)
 
 
-def finite(planes: Floats, name: str = "image", weights: Floats | None = None) -> Floats:
+def finite(
+    planes: FloatArray, name: str = "image", weights: FloatArray | None = None
+) -> FloatArray:
     """Give (H, W, C) if it is finite; pixels of weight 0 that are not become 0."""
     with np.errstate(all="ignore"):
         suspicious = not np.isfinite(planes.sum())
@@ -56,12 +59,12 @@ def finite(planes: Floats, name: str = "image", weights: Floats | None = None) -
     return planes
 
 
-def level(image: Floats) -> float:
+def level(image: FloatArray) -> float:
     """Give a value amid those of (H, W): differences from it need fewer digits."""
     return float(image[::LEVEL_STEP, ::LEVEL_STEP].mean(dtype=np.float64))
 
 
-def centred(planes: Floats, n_threads: int) -> tuple[Floats, float]:
+def centred(planes: FloatArray, n_threads: int) -> tuple[FloatArray, float]:
     """Give (H, W, C) as (C, H, W) less each plane's level, and the largest of its magnitudes.
 
     That is not finite if `planes` is not.
@@ -86,7 +89,7 @@ def centred(planes: Floats, n_threads: int) -> tuple[Floats, float]:
 
 def check_weights(
     weights: ArrayLike | None, shape: tuple[int, ...], dtype: DTypeLike
-) -> Floats | None:
+) -> FloatArray | None:
     """Give weights as parts of the largest, in the working precision of `dtype`."""
     if weights is None:
         return None
@@ -102,7 +105,9 @@ def check_weights(
         )
     # Divided at their own precision, if that is higher: float32 may hold the parts but not them.
     precise = np.result_type(w.dtype, working(dtype))
-    parts: Floats = np.divide(w, largest or 1.0, dtype=precise).astype(working(dtype), copy=False)
+    parts: FloatArray = np.divide(w, largest or 1.0, dtype=precise).astype(
+        working(dtype), copy=False
+    )
     parts[parts < NO_WEIGHT] = 0
     return parts
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatImage = NDArray[np.float32]
+from skdefocus._typing import Float32Array
 
 #: Rec. 601 luma, what "L" means in Pillow and grey in OpenCV.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -23,7 +23,7 @@ OTHER_MODES = ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV")
 _ACCEPTED = "bool, uint8, uint16 or float"
 
 
-def check_image(image: Any, name: str = "image") -> FloatImage:
+def check_image(image: Any, name: str = "image") -> Float32Array:
     """Turn one photograph into float32 in [0, 1]; see :func:`check_photograph`.
 
     Returns
@@ -131,7 +131,7 @@ def check_seed(value: Any, name: str = "random_state") -> np.random.Generator:
     return np.random.default_rng(None if value is None else check_int(value, name, 0))
 
 
-def check_map(sigma: Any, name: str = "sigma") -> FloatImage:
+def check_map(sigma: Any, name: str = "sigma") -> Float32Array:
     """Check one map and turn it into C-contiguous float32; values are not looked at."""
     x = as_array(sigma, name)
     if x.ndim != 2 or 0 in x.shape:
@@ -142,7 +142,7 @@ def check_map(sigma: Any, name: str = "sigma") -> FloatImage:
         return np.ascontiguousarray(x, np.float32)
 
 
-def scaled(image: NDArray[Any]) -> FloatImage:
+def scaled(image: NDArray[Any]) -> Float32Array:
     """Values of a checked photograph, or of a part of one, as C-contiguous float32 in [0, 1]."""
     if np.issubdtype(image.dtype, np.unsignedinteger):
         factor = np.float32(1 / np.iinfo(image.dtype).max)
@@ -150,7 +150,7 @@ def scaled(image: NDArray[Any]) -> FloatImage:
     return np.ascontiguousarray(image, np.float32)
 
 
-def to_grey(image: NDArray[Any]) -> FloatImage:
+def to_grey(image: NDArray[Any]) -> Float32Array:
     """Grey values of a checked photograph, by the luma of Rec. 601 on the values as encoded."""
     if image.ndim == 2:
         return scaled(image)

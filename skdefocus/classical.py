@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +14,7 @@ from skdefocus._blur import MAX_SIGMA
 from skdefocus._edge_reblur import reblur_map
 from skdefocus._focus_operators import OPERATORS
 from skdefocus._map_metrics import as_sigma
+from skdefocus._typing import Float32Array
 from skdefocus._validation import (
     check_choice,
     check_image,
@@ -27,7 +27,6 @@ from skdefocus._validation import (
 
 __all__ = ["EdgeReblurEstimator", "FocusMeasure"]
 
-Float = NDArray[np.float32]
 
 #: Smallest unit of the scales in pixels; below it, blurs of half of it and less change nothing.
 MIN_SIGMA0 = 0.1
@@ -221,7 +220,7 @@ class FocusMeasure(ImageTransformer):
             maps = [np.interp(m, *self.calibration_).astype(np.float32) for m in maps]
         return restack(maps, stacked)
 
-    def _measures(self, images: list[Any]) -> list[Float]:
+    def _measures(self, images: list[Any]) -> list[Float32Array]:
         named = [(image, f"X[{i}]") for i, image in enumerate(images)]
         return each(
             self.n_jobs, focus_measure, named, self.method, int(self.radius), float(self.smoothing)
@@ -348,7 +347,9 @@ class EdgeReblurEstimator(ImageTransformer):
         return restack(maps, stacked)
 
 
-def focus_measure(named: tuple[Any, str], method: str, radius: int, smoothing: float) -> Float:
+def focus_measure(
+    named: tuple[Any, str], method: str, radius: int, smoothing: float
+) -> Float32Array:
     """Uncalibrated map of one image, which comes with its name."""
     grey = to_grey(check_image(*named))
     if smoothing:
@@ -356,6 +357,6 @@ def focus_measure(named: tuple[Any, str], method: str, radius: int, smoothing: f
     return -np.log(OPERATORS[method](grey, radius) + np.float32(FLOOR))
 
 
-def edge_reblur(named: tuple[Any, str], *settings: Any) -> Float:
+def edge_reblur(named: tuple[Any, str], *settings: Any) -> Float32Array:
     """σ map of one image, which comes with its name."""
     return reblur_map(check_image(*named), *settings)

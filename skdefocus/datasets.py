@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skdefocus import synthesis
-from skdefocus._blur import MAX_SIGMA, PSFShape
+from skdefocus._blur import MAX_SIGMA
+from skdefocus._typing import Float32Array, PSFShape
 from skdefocus._validation import check_image, check_int, check_real, check_seed, check_sequence
 from skdefocus.synthesis import Layer, Scene
 
@@ -19,7 +20,6 @@ __all__ = ["SceneKind", "load_sample_scenes", "make_scene", "sample_photographs"
 
 SceneKind = Literal["plane", "layers", "soft", "thin", "flat"]
 Rng = np.random.Generator
-Float = NDArray[np.float32]
 
 
 def make_scene(
@@ -107,7 +107,7 @@ def make_scene(
     return Scene(seen.astype(np.float32), scene.sigma, scene.sharp.astype(np.float32), scene.index)
 
 
-def _plane(images: list[Float], rng: Rng, max_sigma: float) -> list[Layer]:
+def _plane(images: list[Float32Array], rng: Rng, max_sigma: float) -> list[Layer]:
     """A surface through the focal plane: σ falls to 0 somewhere and rises to both sides."""
     ramp = _ramp(images[0].shape[:2], rng)
     focus = rng.uniform(0.0, 0.6)
@@ -115,7 +115,7 @@ def _plane(images: list[Float], rng: Rng, max_sigma: float) -> list[Layer]:
     return [Layer(images[0], (max_sigma * distance / distance.max()).astype(np.float32))]
 
 
-def _stack(images: list[Float], kind: str, rng: Rng, max_sigma: float) -> list[Layer]:
+def _stack(images: list[Float32Array], kind: str, rng: Rng, max_sigma: float) -> list[Layer]:
     """Layers from back to front; their σ spread over the range, one of them in focus."""
     count = len(images)
     sigmas = max_sigma * rng.permutation(np.linspace(0, 1, count))
@@ -135,7 +135,7 @@ def _ramp(shape: tuple[int, int], rng: Rng) -> NDArray[np.float64]:
     return np.asarray((ramp - ramp.min()) / np.ptp(ramp))
 
 
-def _wall(image: Float, rng: Rng) -> Float:
+def _wall(image: Float32Array, rng: Rng) -> Float32Array:
     """A surface of one tone with a soft shade and hardly a structure."""
     level = image.mean(axis=(0, 1)) + np.float32(rng.uniform(-0.1, 0.1))
     shade = (_ramp(image.shape[:2], rng) - 0.5) * rng.uniform(0.02, 0.2)
@@ -143,7 +143,7 @@ def _wall(image: Float, rng: Rng) -> Float:
     return np.clip(level + shade + 0.01 * (image - image.mean()), 0, 1).astype(np.float32)
 
 
-def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float:
+def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float32Array:
     """Coverage of one foreground, between a tenth and six tenths of the picture."""
     if kind == "thin":
         return _lettering(size, rng) if rng.random() < 0.5 else _branches(size, rng)
@@ -159,7 +159,7 @@ def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float:
     return np.clip(distance / width + 0.5, 0, 1).astype(np.float32)
 
 
-def _branches(size: tuple[int, int], rng: Rng) -> Float:
+def _branches(size: tuple[int, int], rng: Rng) -> Float32Array:
     """A twig that forks, 2 to 8 pixels thick."""
     over = 4  # drawn larger and shrunk, for smooth edges
     canvas = Image.new("L", (size[1] * over, size[0] * over))
@@ -186,7 +186,7 @@ def _branches(size: tuple[int, int], rng: Rng) -> Float:
     return _shrink(canvas, size)
 
 
-def _lettering(size: tuple[int, int], rng: Rng) -> Float:
+def _lettering(size: tuple[int, int], rng: Rng) -> Float32Array:
     """Lines of large type."""
     over = 2
     canvas = Image.new("L", (size[1] * over, size[0] * over))
@@ -200,12 +200,12 @@ def _lettering(size: tuple[int, int], rng: Rng) -> Float:
     return _shrink(canvas, size)
 
 
-def _shrink(canvas: Image.Image, size: tuple[int, int]) -> Float:
+def _shrink(canvas: Image.Image, size: tuple[int, int]) -> Float32Array:
     small = canvas.resize((size[1], size[0]), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / np.float32(255)
 
 
-def sample_photographs(size: int | None = None) -> list[Float]:
+def sample_photographs(size: int | None = None) -> list[Float32Array]:
     """In-focus grey photographs that come with scikit-image and scikit-learn.
 
     Parameters

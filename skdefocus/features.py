@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from skdefocus._base import ImageTransformer, each
 from skdefocus._effects import MAP, check_mapper, check_size, map_of, mapper_of
+from skdefocus._typing import FloatArray
 from skdefocus._validation import (
     check_images,
     check_map,
@@ -23,7 +24,6 @@ from skdefocus.refine import WeightedGuidedRefiner
 
 __all__ = ["DefocusFeatures"]
 
-Floats = NDArray[np.floating]
 
 #: Confidence from which a cell counts as sure.
 SURE = 0.5
@@ -193,7 +193,7 @@ def describe(
     return [*row, *map(float, sure)]
 
 
-def map_statistics(sigma: Floats, in_focus: float, quantiles: tuple[float, ...]) -> list[float]:
+def map_statistics(sigma: FloatArray, in_focus: float, quantiles: tuple[float, ...]) -> list[float]:
     """Columns of a map, without those of the confidence; see :class:`DefocusFeatures`."""
     s = np.asarray(sigma, np.float64)
     height, width = s.shape
@@ -223,14 +223,14 @@ def map_statistics(sigma: Floats, in_focus: float, quantiles: tuple[float, ...])
     ]
 
 
-def _slope(x: Floats, y: Floats) -> float:
+def _slope(x: FloatArray, y: FloatArray) -> float:
     """Rise of the straight line that fits best from x = 0 to 1; 0 for a single value."""
     x = x - x.mean()
     spread = float(x @ x)
     return float(x @ y) / spread if spread else 0.0
 
 
-def _mean_gradient(s: Floats) -> float:
+def _mean_gradient(s: FloatArray) -> float:
     """Mean length of the gradient by central differences; an axis of one pixel has none."""
     parts = [np.gradient(s, axis=axis) for axis in (0, 1) if s.shape[axis] > 1]
     squared = sum(p**2 for p in parts) if parts else np.zeros_like(s)

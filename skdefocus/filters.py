@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdefocus._box import Floats, box_sums
+from skdefocus._box import box_sums
 from skdefocus._coarse import CoarseFit
 from skdefocus._guided import Fit, inverse, weighted_mean
 from skdefocus._planes import centred, check_out, check_planes, check_weights, finite, promoted
+from skdefocus._typing import FloatArray
 from skdefocus._validation import as_array, check_int, check_real
 
 __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"]
@@ -39,7 +40,7 @@ ROUGH_MOST_EPS = 1e30
 MAX_VALUE = 1e30
 
 
-def workers(n_threads: int, planes: Floats) -> int:
+def workers(n_threads: int, planes: FloatArray) -> int:
     """How many threads to use for (H, W, C)."""
     n_threads = check_int(n_threads, "n_threads", 1)
     return n_threads if planes.shape[0] * planes.shape[1] >= SMALL else 1
@@ -51,8 +52,8 @@ def box_mean(
     *,
     weights: ArrayLike | None = None,
     n_threads: int = 2,
-    out: Floats | None = None,
-) -> Floats:
+    out: FloatArray | None = None,
+) -> FloatArray:
     """Mean over the square window around each pixel.
 
     Parameters
@@ -103,7 +104,7 @@ def box_mean(
     x = finite(check_planes(image), weights=w)
     n_threads = workers(n_threads, x)
     out = check_out(out, image)
-    per: Floats | float = 1 / (2 * radius + 1) ** 2
+    per: FloatArray | float = 1 / (2 * radius + 1) ** 2
     if w is not None:
         per = inverse(box_sums(w, radius, n_threads=n_threads))
     for c in range(x.shape[2]):
@@ -215,8 +216,8 @@ class GuidedFilter:
         self._fit = self._fitted(weights)
 
     def filter(
-        self, image: ArrayLike, weights: ArrayLike | None = None, out: Floats | None = None
-    ) -> Floats:
+        self, image: ArrayLike, weights: ArrayLike | None = None, out: FloatArray | None = None
+    ) -> FloatArray:
         """Filter an image of the guide's height and width.
 
         Parameters
@@ -280,8 +281,8 @@ def guided_filter(
     weights: ArrayLike | None = None,
     subsample: int = 1,
     n_threads: int = 2,
-    out: Floats | None = None,
-) -> Floats:
+    out: FloatArray | None = None,
+) -> FloatArray:
     """Smooth an image where its guide is smooth, and keep edges where the guide has them.
 
     Parameters
@@ -341,8 +342,8 @@ def weighted_guided_filter(
     subsample: int = 1,
     n_iter: int = 1,
     n_threads: int = 2,
-    out: Floats | None = None,
-) -> Floats:
+    out: FloatArray | None = None,
+) -> FloatArray:
     """Guided filter that spares edges, repeated.
 
     Parameters

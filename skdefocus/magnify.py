@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skdefocus._blur import MAX_SIGMA, check_sigma
-from skdefocus._effects import Float, MapEffect, check_mapper, check_sigma_map
+from skdefocus._effects import MapEffect, check_mapper, check_sigma_map
 from skdefocus._layering import EDGE_RADIUS, UNSEEN, bands, blurred_behind, settled, smoothstep
+from skdefocus._typing import Float32Array
 from skdefocus._validation import (
     check_choice,
     check_image,
@@ -103,7 +104,7 @@ class DefocusMagnifier(MapEffect):
         check_choice(self.method, "method", ("layers", "paper"))
         _check(self.strength, self.aperture, self.blades, self.in_focus, self.edge_radius)
 
-    def _effect(self) -> Callable[[Any, ArrayLike], Float]:
+    def _effect(self) -> Callable[[Any, ArrayLike], Float32Array]:
         if self.method == "paper":
             return partial(paper_magnify, strength=self.strength)
         return partial(
@@ -142,7 +143,7 @@ def magnify(
     blades: int = 6,
     in_focus: float = 0.8,
     edge_radius: int = EDGE_RADIUS,
-) -> Float:
+) -> Float32Array:
     """Multiply a photograph's defocus blur.
 
     Parameters
@@ -302,7 +303,7 @@ def paper_magnify(
     strength: float = 2.0,
     *,
     anchors: tuple[float, float] = (0.5, 1.75),
-) -> Float:
+) -> Float32Array:
     """Magnify defocus by the formula of the paper: one sharp and one blurred version, mixed.
 
     ``W S + (1 - W) B``, with B the photograph without its subject, strongly blurred, S = J + 0.2 (J

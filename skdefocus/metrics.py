@@ -24,6 +24,7 @@ from skdefocus._map_metrics import (
     named_focus_auc,
     ranks,
 )
+from skdefocus._typing import Float64Array
 from skdefocus._validation import as_array, check_numbers, check_sequence
 
 __all__ = [
@@ -47,12 +48,11 @@ __all__ = [
     "ssim",
 ]
 
-FloatArray = NDArray[np.float64]
 Maps = Sequence[ArrayLike] | NDArray[Any]
 
 
 def _mean_over_images(
-    score: Callable[[FloatArray, FloatArray], float],
+    score: Callable[[Float64Array, Float64Array], float],
     true: Maps,
     pred: Maps,
     mask: Maps | None,
@@ -250,14 +250,14 @@ def linear_fit_mae(
     return _mean_over_images(_fitted_mae, true, pred, mask, sample_weight)
 
 
-def _fitted_mae(true: FloatArray, pred: FloatArray) -> float:
+def _fitted_mae(true: Float64Array, pred: Float64Array) -> float:
     t, p = true - true.mean(), pred - pred.mean()
     spread = float(p @ p)
     slope = float(p @ t) / spread if spread > 0 else 0.0
     return float(np.abs(t - slope * p).mean())
 
 
-def _correlation(a: FloatArray, b: FloatArray) -> float:
+def _correlation(a: Float64Array, b: Float64Array) -> float:
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 0 else 0.0

@@ -15,10 +15,11 @@ import os
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from PIL import ExifTags
 
 from skdefocus._exif import exif_block, exif_distance, positive
+from skdefocus._typing import Float64Array
 from skdefocus._validation import check_numbers, check_real
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
     "sigma_to_coc",
 ]
 
-Floats = NDArray[np.float64]
 
 #: A uniform disc of diameter c has the second moment c² / 16 along each axis.
 COC_PER_SIGMA = 4.0
@@ -79,7 +79,7 @@ class LensFacts(NamedTuple):
     pixel_pitch: float | None = None
 
 
-def sigma_to_coc(sigma: ArrayLike) -> Floats:
+def sigma_to_coc(sigma: ArrayLike) -> Float64Array:
     """Diameter of the uniform disc with the second moment of a Gaussian.
 
     Parameters
@@ -111,7 +111,7 @@ def sigma_to_coc(sigma: ArrayLike) -> Floats:
     return COC_PER_SIGMA * _not_negative(sigma, "sigma")
 
 
-def coc_to_sigma(coc: ArrayLike) -> Floats:
+def coc_to_sigma(coc: ArrayLike) -> Float64Array:
     """Standard deviation along one axis of a uniform disc.
 
     Parameters
@@ -144,7 +144,7 @@ def coc_at_distance(
     f_number: float,
     focus_distance: float,
     pixel_pitch: float,
-) -> Floats:
+) -> Float64Array:
     """Circle of confusion of a point at a distance.
 
     Parameters
@@ -376,12 +376,12 @@ def _lens(
     return pixels, 1 / s
 
 
-def _not_negative(values: ArrayLike, name: str) -> Floats:
+def _not_negative(values: ArrayLike, name: str) -> Float64Array:
     x = check_numbers(values, name)
     if not (x >= 0).all():  # NaN too
         raise ValueError(f"{name} must be >= 0, got {_worst(x)}")
     return x
 
 
-def _worst(x: Floats) -> float:
+def _worst(x: Float64Array) -> float:
     return float(np.min(x))  # NaN if there is one

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skdefocus._typing import Float32Array
 from skdefocus._validation import check_map, check_photograph, check_real, scaled, to_grey
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["overview", "show_map"]
 
-Float = NDArray[np.float32]
 
 #: Perceptually uniform and safe for colour-blind readers; dark is in focus.
 CMAP = "inferno"
@@ -150,7 +150,7 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
     shrink = _factor(values.shape)
     small = _shrink(values, shrink)
     top = _upper_end(small)
-    panels: list[tuple[str, Float, dict[str, Any], str | None]] = [
+    panels: list[tuple[str, Float32Array, dict[str, Any], str | None]] = [
         ("Photograph", scaled(_shrink(photograph, shrink)), {"cmap": "gray", "vmax": 1}, None),
         (
             "Blur σ (pixels, 0 is in focus)",
@@ -204,7 +204,7 @@ def _panel(shape: tuple[int, ...]) -> tuple[float, float]:
     return max(width * scale, 1.6), max(height * scale, 1.2)
 
 
-def _extent(pixels: Any, sigma: Float) -> tuple[float, float, float, float]:
+def _extent(pixels: Any, sigma: Float32Array) -> tuple[float, float, float, float]:
     """Left, right, bottom and top in pixels of the map; cells may reach over its border."""
     rows, columns = pixels.shape[:2]
     height, width = sigma.shape
@@ -222,17 +222,17 @@ def _shrink(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
     return pixels if factor == 1 else pixels[::factor, ::factor]
 
 
-def _upper_end(sigma: Float) -> float:
+def _upper_end(sigma: Float32Array) -> float:
     finite = sigma[np.isfinite(sigma)]
     high = float(np.percentile(finite, 99.5)) if finite.size else 0.0
     return max(1.0, math.ceil(2 * high - 1e-6) / 2)
 
 
-def _extend(sigma: Float, top: float) -> str:
+def _extend(sigma: Float32Array, top: float) -> str:
     return "max" if float(np.nanmax(sigma, initial=0)) > top * 1.001 else "neither"
 
 
-def _check_photograph(image: ArrayLike, sigma: Float) -> NDArray[Any]:
+def _check_photograph(image: ArrayLike, sigma: Float32Array) -> NDArray[Any]:
     photograph = check_photograph(image)
     if photograph.shape[:2] != sigma.shape:
         raise ValueError(

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from skdefocus._base import ImageTransformer, each, restack, threads_each
+from skdefocus._typing import Float32Array
 from skdefocus._validation import check_choice, check_int, check_real, scaled, to_grey
 from skdefocus.filters import MAX_ALPHA, guided_filter, weighted_guided_filter
 from skdefocus.records import LevelGrid
 
 __all__ = ["WeightedGuidedRefiner"]
 
-Float = NDArray[np.float32]
 #: Rows and columns, with start and stop.
 Area = tuple[slice, slice]
 
@@ -172,7 +172,7 @@ def refine(
     guide: str,
     subsample: int = 1,
     n_threads: int = 1,
-) -> Float:
+) -> Float32Array:
     """σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
     _, evidence = belief(grid)
     weights = evidence + np.float32(prior)
@@ -216,7 +216,7 @@ def tiles(shape: tuple[int, ...], step: int, halo: int) -> Iterator[tuple[Area, 
         yield (rows[0], columns[0]), (rows[1], columns[1])
 
 
-def belief(grid: LevelGrid) -> tuple[Float, Float]:
+def belief(grid: LevelGrid) -> tuple[Float32Array, Float32Array]:
     """Mean level of every cell, and its evidence: how much it narrows the level down.
 
     The evidence is the precision (inverse variance) of the level beyond that of a uniform
@@ -230,7 +230,9 @@ def belief(grid: LevelGrid) -> tuple[Float, Float]:
     return mean, evidence.astype(np.float32)
 
 
-def fill(proba: Float, weights: Float, guide: Float, eps: float, smallest: int) -> Float:
+def fill(
+    proba: Float32Array, weights: Float32Array, guide: Float32Array, eps: float, smallest: int
+) -> Float32Array:
     """Mean level of every cell, given what it shows and what is around it.
 
     By Bayes' rule: the probabilities of the levels by themselves, times how common the levels are
@@ -271,12 +273,12 @@ def fill(proba: Float, weights: Float, guide: Float, eps: float, smallest: int) 
         common = near
 
 
-def totals(proba: Float) -> Float:
+def totals(proba: Float32Array) -> Float32Array:
     """Sums over the last axis, which stays; as a product, several times as fast as NumPy's sum."""
     return np.asarray((proba @ np.ones(proba.shape[-1], np.float32))[..., None])
 
 
-def cell_means(image: NDArray[Any], step: int) -> Float:
+def cell_means(image: NDArray[Any], step: int) -> Float32Array:
     """Mean of the image over each cell; those cut off by the border repeat its last pixels."""
     height, width = image.shape[:2]
     out = np.empty((-(-height // step), -(-width // step), *image.shape[2:]), np.float32)
@@ -294,7 +296,7 @@ def cell_means(image: NDArray[Any], step: int) -> Float:
     return out
 
 
-def enlarge(cells: Float, step: int, area: Area) -> Float:
+def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
     """Interpolate values at the cells' centres linearly to pixels.
 
     Parameters

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
-from skdefocus._effects import Float, MapEffect, Mirrored, between, check_mapper, check_sigma_map
+from skdefocus._effects import MapEffect, Mirrored, between, check_mapper, check_sigma_map
 from skdefocus._layering import EDGE_RADIUS, settled
+from skdefocus._typing import Float32Array
 from skdefocus._validation import check_choice, check_image, check_map, check_real, to_grey
 
 __all__ = ["AdaptiveSharpener", "noise_level", "sharpen"]
@@ -97,7 +98,7 @@ class AdaptiveSharpener(MapEffect):
         check_mapper(self.estimator)
         _check(self.amount, self.method, self.limit, self.overshoot, self.noise)
 
-    def _effect(self) -> Callable[[Any, ArrayLike], Float]:
+    def _effect(self) -> Callable[[Any, ArrayLike], Float32Array]:
         return partial(
             sharpen, amount=self.amount, method=self.method, limit=self.limit,
             overshoot=self.overshoot, noise=self.noise,
@@ -125,7 +126,7 @@ def sharpen(
     limit: float = 1.0,
     overshoot: float = 0.1,
     noise: float | None = None,
-) -> Float:
+) -> Float32Array:
     """Sharpen a photograph as its defocus map says.
 
     Parameters
@@ -197,7 +198,7 @@ def sharpen(
     return np.clip(pixels + change, 0, 1)
 
 
-def _beyond_noise(difference: Float, expected: float) -> Float:
+def _beyond_noise(difference: Float32Array, expected: float) -> Float32Array:
     """Shrink a correction where it is no larger than what noise of that variance would give."""
     energy = ndimage.gaussian_filter(difference**2, LOCAL)
     share = np.clip(1 - CAUTION * expected / np.maximum(energy, 1e-12), 0, 1)
@@ -245,7 +246,7 @@ def _frequencies(shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def _signal_to_noise(
-    grey: Float, noise: float, frequency: NDArray[np.float64]
+    grey: Float32Array, noise: float, frequency: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """P / N: a spectrum that falls with the squared frequency, from the photograph's variance."""
     shape = 1 / (frequency + 1 / 256**2)

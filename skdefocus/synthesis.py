@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skdefocus._blur import (
-    FloatArray,
-    PSFShape,
     as_float,
     blur,
     blur_varying,
@@ -28,6 +26,7 @@ from skdefocus._blur import (
     to_linear,
     unit,
 )
+from skdefocus._typing import FloatArray, PSFShape
 from skdefocus._validation import as_array, check_int, check_real, check_seed, check_sequence
 
 #: Largest noise, full scale being 1.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from skdefocus import _onnx, synthesis
-from skdefocus._blur import PSFShape
+from skdefocus._typing import PSFShape
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.patches import PatchExtractor

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import fft, ndimage
 
 from skdefocus import synthesis
-from skdefocus._blur import PSFShape
+from skdefocus._typing import PSFShape
 from skdefocus.training.levels import N_LEVELS, sigma_of_level
 
 PATCH = 32
