@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.report import machine, table
 from skdefocus import defocus_map
-from skdefocus._validation import check_image
+from skdefocus._images import check_image
 from skdefocus.io import read_image
 from skdefocus.synthesis import blur
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage, optimize, signal
 
+from skdefocus._images import check_sigma_map
 from skdefocus._typing import FloatArray, PSFShape
-from skdefocus._validation import as_array, check_choice, check_int, check_real
+from skdefocus._validation import (
+    MAX_SIGMA,
+    as_array,
+    check_choice,
+    check_int,
+    check_sigma,
+)
 
 #: Gaussian kernels are cut at this many σ.
 TRUNCATE = 4.0
-#: Largest σ in pixels; the kernel of a disc has 16 σ² values.
-MAX_SIGMA = 1000.0
 #: How far rounding may lead out of [0, 1] before it is taken for a wrong scale.
 SLACK = 1e-4
 
@@ -263,7 +268,7 @@ def blur_varying(
     x = unit(image, "image") if linear_light else as_float(image)
     if x.ndim not in (2, 3) or x.size == 0:
         raise ValueError(f"image must have shape (H, W) or (H, W, C), none 0, got {x.shape}")
-    s = check_map(sigma, "sigma", x.shape[:2])
+    s = check_sigma_map(sigma, "sigma", x.shape[:2], most=MAX_SIGMA, dtype=np.float64)
     n_steps = check_int(n_steps, "n_steps", 2)
     if linear_light:
         return from_linear(blur_varying(to_linear(x), s, shape=shape, n_steps=n_steps))
@@ -304,12 +309,6 @@ def unit(values: ArrayLike, name: str) -> FloatArray:
     if low < -SLACK or high > 1 + SLACK:
         raise ValueError(f"{name} must be within [0, 1], but spans [{low:.6g}, {high:.6g}]")
     return x
-
-
-def check_sigma(sigma: Any, name: str = "sigma") -> float:
-    # A row of an array of σ is a 0-d array to NumPy, and a number to everyone else.
-    scalar = isinstance(sigma, np.ndarray) and sigma.ndim == 0
-    return check_real(sigma.item() if scalar else sigma, name, 0, MAX_SIGMA)
 
 
 def _matched(
@@ -369,15 +368,3 @@ def _disc(radius: float, distance: FloatArray) -> NDArray[np.float64]:
     np.clip(k, 0, 1, out=k)
     k /= k.sum()
     return np.asarray(k, np.float64)
-
-
-def check_map(sigma: Any, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    s = as_float(sigma, name).astype(np.float64)
-    if s.shape != shape:
-        raise ValueError(f"{name} must have the image's shape {shape}, got {s.shape}")
-    low, high = finite_range(s, name)
-    if low < 0:
-        raise ValueError(f"{name} must be >= 0 everywhere, got {low:.6g}")
-    if high > MAX_SIGMA:
-        raise ValueError(f"{name} must be at most {MAX_SIGMA:g} everywhere, got {high:.6g}")
-    return s

@@ -207,7 +207,7 @@ def _bar(total: int) -> Any:
 
 
 def _unit(pixels: Any) -> Any:
-    from skdefocus._validation import check_image
+    from skdefocus._images import check_image
 
     return check_image(pixels)
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from skdefocus._grids import cell_means, enlarge, whole
+from skdefocus._images import to_gray
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus._validation import to_grey
 from skdefocus.filters import box_mean, guided_filter, weighted_guided_filter
-from skdefocus.refine import cell_means, enlarge, whole
 from skdefocus.synthesis import blur, psf
 
 #: Scales that the gradient is taken at, in units of σ₀; each is compared with the next one.
@@ -70,7 +70,7 @@ def reblur_map(
     n_threads: int = 1,
 ) -> Float32Array:
     """σ per pixel of a checked image; see :class:`skdefocus.EdgeReblurEstimator`."""
-    grey = to_grey(image)
+    grey = to_gray(image)
     level, evidence = edge_evidence(grey, sigma0, threshold, max_sigma)
     cells = fill(level, evidence, cell_means(grey, CELL), eps, max(1, radius // CELL))
     dense = weighted_guided_filter(

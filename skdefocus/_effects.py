@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
-from skdefocus._base import ImageTransformer, each, restack
+from skdefocus._estimators import ImageTransformer, each, restack
+from skdefocus._images import check_images, check_photograph, check_sigma_map
 from skdefocus._typing import Float32Array
-from skdefocus._validation import check_images, check_map, check_photograph, check_sequence
+from skdefocus._validation import check_sequence
 from skdefocus.pipeline import pipeline_of_worker
 
 #: How messages call what an effect's `estimator` makes.
@@ -57,7 +58,7 @@ class MapEffect(ImageTransformer):
 def _apply(
     image: NDArray[Any], mapper: Any, effect: Callable[[Any, ArrayLike], Float32Array]
 ) -> Float32Array:
-    return effect(image, check_sigma_map(map_of(image, mapper), image.shape[:2], MAP))
+    return effect(image, check_sigma_map(map_of(image, mapper), MAP, image.shape[:2]))
 
 
 def check_mapper(estimator: Any) -> None:
@@ -81,22 +82,6 @@ def map_of(image: NDArray[Any], mapper: Any) -> Any:
     if len(maps) != 1:
         raise ValueError(f"estimator must make one map per photograph, got {len(maps)} of one")
     return maps[0]
-
-
-def check_sigma_map(sigma: ArrayLike, size: tuple[int, ...], name: str = "sigma") -> Float32Array:
-    """Check a map of σ that belongs to a photograph of `size`."""
-    values = check_size(sigma, size, name)
-    if not (np.isfinite(values).all() and values.min() >= 0):
-        raise ValueError(f"{name} must be finite and >= 0")
-    return values
-
-
-def check_size(sigma: ArrayLike, size: tuple[int, ...], name: str) -> Float32Array:
-    """Check a map of any unit that belongs to a photograph of `size`."""
-    values = check_map(sigma, name)
-    if values.shape != size:
-        raise ValueError(f"{name} must have the photograph's size {size}, got shape {values.shape}")
-    return values
 
 
 def between(values: Float32Array, knots: NDArray[np.float64], k: int) -> Float32Array:

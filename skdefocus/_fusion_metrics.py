@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 from skimage.metrics import structural_similarity
 
+from skdefocus._images import check_image
 from skdefocus._typing import Float64Array
-from skdefocus._validation import check_choice, check_image, check_sequence
+from skdefocus._validation import check_choice, check_sequence
 
 __all__ = ["psnr", "q_cb", "q_g", "q_mi", "q_y", "ssim"]
 

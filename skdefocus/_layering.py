@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from skdefocus._blur import from_linear, to_linear
 from skdefocus._effects import Mirrored
+from skdefocus._grids import tiles
 from skdefocus._typing import Float32Array
-from skdefocus.refine import tiles
 
 #: Layers that a photograph is cut into, beside the one in focus.
 LAYERS = 10

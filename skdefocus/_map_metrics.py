@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skdefocus._images import check_sigma_map
 from skdefocus._typing import Float64Array
 from skdefocus._validation import as_array, check_int, check_numbers, check_real
 
@@ -30,14 +31,6 @@ def as_map(values: ArrayLike, name: str) -> Float64Array:
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} must be one map of shape (H, W), got shape {array.shape}")
     return array
-
-
-def as_sigma(values: ArrayLike, name: str) -> Float64Array:
-    """One map of finite σ ≥ 0, (H, W) float64."""
-    sigma = finite(as_map(values, name), name)
-    if sigma.min() < 0:
-        raise ValueError(f"{name} must be >= 0, got {sigma.min()}")
-    return sigma
 
 
 def ranks(values: Float64Array) -> Float64Array:
@@ -208,7 +201,7 @@ def blur_score(
     """
     scale = check_real(scale, "scale", 0, above=True)
     quantile = check_real(quantile, "quantile", 0, 1)
-    sigma = as_sigma(sigma_map, "sigma_map")
+    sigma = check_sigma_map(sigma_map, "sigma_map", dtype=np.float64)
     weight = np.ones_like(sigma) if confidence is None else as_map(confidence, "confidence")
     if weight.shape != sigma.shape:
         raise ValueError(

@@ -9,21 +9,12 @@ from scipy import ndimage
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
 
-from skdefocus._base import ImageTransformer, each, restack, threads_each
-from skdefocus._blur import MAX_SIGMA
 from skdefocus._edge_reblur import reblur_map
+from skdefocus._estimators import ImageTransformer, each, restack, threads_each
 from skdefocus._focus_operators import OPERATORS
-from skdefocus._map_metrics import as_sigma
+from skdefocus._images import check_image, check_images, check_sigma_map, to_gray
 from skdefocus._typing import Float32Array
-from skdefocus._validation import (
-    check_choice,
-    check_image,
-    check_images,
-    check_int,
-    check_real,
-    check_sequence,
-    to_grey,
-)
+from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_real, check_sequence
 
 __all__ = ["EdgeReblurEstimator", "FocusMeasure"]
 
@@ -175,7 +166,7 @@ class FocusMeasure(ImageTransformer):
         images, _ = check_images(X)
         if len(check_sequence(y, "y")) != len(images):
             raise ValueError(f"y must hold one map per image, {len(images)}, got {len(y)}")
-        truth = [as_sigma(t, f"y[{i}]") for i, t in enumerate(y)]
+        truth = [check_sigma_map(t, f"y[{i}]", dtype=np.float64) for i, t in enumerate(y)]
         rng = np.random.default_rng(0)
         values, sigmas = [], []
         for i, (found, true) in enumerate(zip(self._measures(images), truth, strict=True)):
@@ -351,7 +342,7 @@ def focus_measure(
     named: tuple[Any, str], method: str, radius: int, smoothing: float
 ) -> Float32Array:
     """Uncalibrated map of one image, which comes with its name."""
-    grey = to_grey(check_image(*named))
+    grey = to_gray(check_image(*named))
     if smoothing:
         grey = ndimage.gaussian_filter(grey, smoothing, mode="reflect")
     return -np.log(OPERATORS[method](grey, radius) + np.float32(FLOOR))

@@ -14,9 +14,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_memory
 
 from skdefocus import _onnx
-from skdefocus._base import ImageTransformer, each, threads_each
 from skdefocus._dense import dense
-from skdefocus._validation import as_array, check_choice, check_image, check_int, check_sequence
+from skdefocus._estimators import ImageTransformer, each, threads_each
+from skdefocus._images import check_image
+from skdefocus._validation import as_array, check_choice, check_int, check_sequence
 from skdefocus.records import LevelGrid, PatchGrid
 
 __all__ = ["BlurLevelClassifier"]

@@ -11,9 +11,16 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skdefocus import synthesis
-from skdefocus._blur import MAX_SIGMA
+from skdefocus._images import check_image
 from skdefocus._typing import Float32Array, PSFShape
-from skdefocus._validation import check_image, check_int, check_real, check_seed, check_sequence
+from skdefocus._validation import (
+    MAX_NOISE,
+    MAX_SIGMA,
+    check_int,
+    check_real,
+    check_seed,
+    check_sequence,
+)
 from skdefocus.synthesis import Layer, Scene
 
 __all__ = ["SceneKind", "load_sample_scenes", "make_scene", "sample_photographs"]
@@ -79,7 +86,7 @@ def make_scene(
     if kind not in get_args(SceneKind):
         raise ValueError(f"kind must be one of {get_args(SceneKind)}, got {kind!r}")
     max_sigma = check_real(max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
-    noise = check_real(noise, "noise", 0, synthesis.MAX_NOISE)
+    noise = check_real(noise, "noise", 0, MAX_NOISE)
     images = [
         check_image(p, f"photographs[{i}]")
         for i, p in enumerate(check_sequence(photographs, "photographs"))

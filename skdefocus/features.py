@@ -9,16 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from skdefocus._base import ImageTransformer, each
-from skdefocus._effects import MAP, check_mapper, check_size, map_of, mapper_of
+from skdefocus._effects import MAP, check_mapper, map_of, mapper_of
+from skdefocus._estimators import ImageTransformer, each
+from skdefocus._images import check_images, check_map, check_photograph, check_sigma_map
 from skdefocus._typing import FloatArray
-from skdefocus._validation import (
-    check_images,
-    check_map,
-    check_photograph,
-    check_real,
-    check_sequence,
-)
+from skdefocus._validation import check_real, check_sequence
 from skdefocus.metrics import blur_score
 from skdefocus.refine import WeightedGuidedRefiner
 
@@ -165,7 +160,7 @@ class DefocusFeatures(ImageTransformer):
         self._check_params()
         samples, _ = check_images(X)
         if self.estimator == "passthrough":
-            named = [(check_sigma(x, f"X[{i}]"), None) for i, x in enumerate(samples)]
+            named = [(check_sigma_map(x, f"X[{i}]"), None) for i, x in enumerate(samples)]
         else:
             mapper = mapper_of(self.estimator, self.n_jobs)
             named = [(check_photograph(x, f"X[{i}]"), mapper) for i, x in enumerate(samples)]
@@ -184,7 +179,7 @@ def describe(
     if mapper is None:
         return map_statistics(image, in_focus, quantiles)
     if not levels:
-        found = check_size(map_of(image, mapper), image.shape[:2], MAP)
+        found = check_map(map_of(image, mapper), MAP, image.shape[:2])
         return map_statistics(found, in_focus, quantiles)
     grids = mapper[:-1].transform([image])
     confidence = grids[0].confidence
@@ -235,11 +230,3 @@ def _mean_gradient(s: FloatArray) -> float:
     parts = [np.gradient(s, axis=axis) for axis in (0, 1) if s.shape[axis] > 1]
     squared = sum(p**2 for p in parts) if parts else np.zeros_like(s)
     return float(np.sqrt(squared).mean())
-
-
-def check_sigma(sigma: Any, name: str) -> NDArray[np.float32]:
-    """Check a map of finite σ ≥ 0."""
-    x = check_map(sigma, name)
-    if not (np.isfinite(x).all() and x.min() >= 0):
-        raise ValueError(f"{name} must be a map of finite σ >= 0, got values that are not")
-    return x

@@ -15,7 +15,7 @@ from skdefocus._coarse import CoarseFit
 from skdefocus._guided import Fit, inverse, weighted_mean
 from skdefocus._planes import centred, check_out, check_planes, check_weights, finite, promoted
 from skdefocus._typing import FloatArray
-from skdefocus._validation import as_array, check_int, check_real
+from skdefocus._validation import MAX_ALPHA, as_array, check_int, check_real
 
 __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"]
 
@@ -23,8 +23,6 @@ __all__ = ["GuidedFilter", "box_mean", "guided_filter", "weighted_guided_filter"
 MAX_RADIUS = 10**6
 #: Below so many pixels one thread is as fast as two: handing over takes longer than it saves.
 SMALL = 5 * 10**5
-#: Variances to a higher power leave the range of floats.
-MAX_ALPHA = 30.0
 #: How far a guide may go from its mean: the squares of float32 are summed over windows.
 MAX_GUIDE = 1e15
 #: Its inverse is a float32 still; on flat parts, less gives the same.

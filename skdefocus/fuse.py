@@ -13,20 +13,18 @@ from sklearn.pipeline import Pipeline
 
 from skdefocus import _blending as blending
 from skdefocus import _registration as registration
-from skdefocus._base import ImageTransformer, each, restack
-from skdefocus._blur import MAX_SIGMA
+from skdefocus._estimators import ImageTransformer, each, restack
+from skdefocus._images import check_image, looks_like_one, to_gray
 from skdefocus._validation import (
+    MAX_NOISE,
+    MAX_SIGMA,
     check_choice,
-    check_image,
     check_int,
     check_real,
     is_sequence,
-    looks_like_one,
-    to_grey,
 )
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline import pipeline_of_worker
-from skdefocus.synthesis import MAX_NOISE
 
 __all__ = ["FocusFuser", "FusionResult"]
 
@@ -331,7 +329,7 @@ class _Frames:
 
     def _aligned(self, kind: str) -> list[NDArray[np.float64]]:
         matrices = [np.eye(3)]
-        greys = (to_grey(self._read(k)) for k in self.numbers)
+        greys = (to_gray(self._read(k)) for k in self.numbers)
         for before, after in pairwise(greys):
             matrices.append(registration.register(before, after, kind) @ matrices[-1])
         return matrices
@@ -396,7 +394,7 @@ def _composite(frames: _Frames, settings: _Settings) -> tuple[Float, Float]:
     index = _settled(frames, contest, evidence**2, settings)
     composite = np.zeros(index.shape, np.float32)
     for k, image in frames:
-        np.copyto(composite, to_grey(image), where=index == k)
+        np.copyto(composite, to_gray(image), where=index == k)
     return composite, 1 - evidence
 
 
@@ -404,7 +402,7 @@ def _contest(frames: _Frames, score: Callable[[Float, Float], Float]) -> blendin
     """Let all frames compete by their scores, made from a frame and its grey values."""
     contest = blending.Contest((frames.shape[0], frames.shape[1]))
     for k, image in frames:
-        grey = to_grey(image)
+        grey = to_gray(image)
         contest.offer(k, _within(score(image, grey), frames.reach[k]), grey)
     return contest
 
@@ -455,11 +453,11 @@ def _blend(frames: _Frames, index: blending.Index, settings: _Settings) -> Float
 
     if len(used) == 1 or settings.feather == 0:
         return weighted(lambda k, _: (index == k).astype(np.float32))
-    composite = to_grey(weighted(lambda k, _: blending.spread(index == k, blending.WIDE_SEAM)))
+    composite = to_gray(weighted(lambda k, _: blending.spread(index == k, blending.WIDE_SEAM)))
     trials = list(blending.blurred(composite))
 
     def likely(k: int, image: Float) -> Float:
-        score = _score(to_grey(image), composite, trials, settings.noise)
+        score = _score(to_gray(image), composite, trials, settings.noise)
         return blending.spread(index == k, settings.feather) * np.exp(score)
 
     return weighted(likely)

@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from skdefocus._images import check_map
 from skdefocus._reading import MAX_PIXELS, ROWS, ReadError, read
-from skdefocus._validation import check_int, check_map, check_real
+from skdefocus._validation import check_int, check_real
 
 __all__ = ["MAX_PIXELS", "ReadError", "atomic_path", "read_image", "write_map", "write_scaled_png"]
 

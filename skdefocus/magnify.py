@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._blur import MAX_SIGMA, check_sigma
-from skdefocus._effects import MapEffect, check_mapper, check_sigma_map
+from skdefocus._effects import MapEffect, check_mapper
+from skdefocus._images import check_image, check_sigma_map
 from skdefocus._layering import EDGE_RADIUS, UNSEEN, bands, blurred_behind, settled, smoothstep
 from skdefocus._typing import Float32Array
 from skdefocus._validation import (
+    MAX_SIGMA,
     check_choice,
-    check_image,
     check_int,
     check_numbers,
     check_real,
     check_sequence,
+    check_sigma,
 )
 from skdefocus.synthesis import blur, psf
 
@@ -182,7 +183,7 @@ def magnify(
         strength, aperture, blades, in_focus, edge_radius
     )
     pixels = check_image(image)
-    values = check_sigma_map(sigma, (pixels.shape[0], pixels.shape[1]))
+    values = check_sigma_map(sigma, size=pixels.shape[:2])
     values = settled(values, edge_radius)
     extra = np.empty_like(values)
     for rows in bands(len(values)):
@@ -335,7 +336,7 @@ def paper_magnify(
     """
     strength = check_real(strength, "strength", 1, MAX_STRENGTH)
     pixels = check_image(image)
-    values = check_sigma_map(sigma, (pixels.shape[0], pixels.shape[1]))
+    values = check_sigma_map(sigma, size=pixels.shape[:2])
     span = float(np.ptp(values))
     scaled = (values - values.min()) / span if span else np.zeros_like(values)
     weight = paper_weight(scaled, anchors).astype(np.float32)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from skdefocus._base import ImageTransformer
-from skdefocus._validation import check_images, check_int, check_photograph
+from skdefocus._estimators import ImageTransformer
+from skdefocus._images import check_images, check_photograph
+from skdefocus._validation import check_int
 from skdefocus.records import PatchGrid
 
 __all__ = ["PatchExtractor"]

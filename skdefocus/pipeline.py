@@ -9,8 +9,8 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
-from skdefocus._base import threads_each
-from skdefocus._validation import check_photograph
+from skdefocus._estimators import threads_each
+from skdefocus._images import check_photograph
 from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.patches import PatchExtractor
 from skdefocus.refine import WeightedGuidedRefiner

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skdefocus._images import check_map, check_photograph, scaled, to_gray
 from skdefocus._typing import Float32Array
-from skdefocus._validation import check_map, check_photograph, check_real, scaled, to_grey
+from skdefocus._validation import check_real
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +104,7 @@ def show_map(
     top = _upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
     ax.set_axis_off()
     if photograph is not None:
-        ax.imshow(to_grey(photograph), cmap="gray", vmin=0, vmax=1, extent=extent)
+        ax.imshow(to_gray(photograph), cmap="gray", vmin=0, vmax=1, extent=extent)
     drawn = ax.imshow(values, cmap=cmap, vmin=0, vmax=top, alpha=alpha, extent=extent)
     if colorbar:
         bar = ax.figure.colorbar(drawn, ax=ax, extend=_extend(values, top), pad=0.02)

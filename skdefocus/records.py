@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skdefocus._validation import to_grey
+from skdefocus._grids import mirrored
 
 __all__ = ["LevelGrid", "PatchGrid"]
 
@@ -138,36 +138,6 @@ class LevelGrid:
             f"LevelGrid({rows}x{columns} cells of {self.step} px, {len(self.sigmas)} levels, "
             f"image {'x'.join(map(str, self.image.shape))})"
         )
-
-
-def mirrored(image: NDArray[Any], rows: slice, columns: slice) -> NDArray[np.float32]:
-    """Grey values of a part of an image that goes on, mirrored, beyond its borders.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W) or (H, W, 3)
-        Checked.
-    rows, columns : slice
-        With start and stop, which may lie beyond the image. The part that lies within must be
-        the whole image's or at least as long as what lies beyond.
-
-    Returns
-    -------
-    ndarray, float32
-        Shares memory with `image` only if that is grey float32 and nothing lies beyond.
-    """
-    within, indices = [], []
-    for span, length in zip((rows, columns), image.shape, strict=False):
-        low, high = max(span.start, 0), min(span.stop, length)
-        within.append(slice(low, high))
-        # np.pad has done this wrong before NumPy 2, where more lies beyond than within.
-        there = np.arange(span.start, span.stop) % (2 * length)
-        indices.append(np.minimum(there, 2 * length - 1 - there) - low)
-    grey = to_grey(image[within[0], within[1]])
-    for axis, index in enumerate(indices):
-        if len(index) != grey.shape[axis]:
-            grey = grey.take(index, axis)
-    return grey
 
 
 def windows(

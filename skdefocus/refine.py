@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise, product
+from collections.abc import Sequence
 from math import lcm
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from skdefocus._base import ImageTransformer, each, restack, threads_each
+from skdefocus._estimators import ImageTransformer, each, restack, threads_each
+from skdefocus._grids import cell_means, enlarge, tiles
+from skdefocus._images import scaled, to_gray
 from skdefocus._typing import Float32Array
-from skdefocus._validation import check_choice, check_int, check_real, scaled, to_grey
-from skdefocus.filters import MAX_ALPHA, guided_filter, weighted_guided_filter
+from skdefocus._validation import MAX_ALPHA, check_choice, check_int, check_real
+from skdefocus.filters import guided_filter, weighted_guided_filter
 from skdefocus.records import LevelGrid
 
 __all__ = ["WeightedGuidedRefiner"]
 
-#: Rows and columns, with start and stop.
-Area = tuple[slice, slice]
 
 #: Variance of a level that no patch falls below, in squared levels: what a patch says is never
 #: exact, and a few patches must not outvote all others.
@@ -30,9 +27,6 @@ RARE = 0.005
 #: How much smaller the windows of the filling get, and what the smaller ones count against the
 #: larger ones.
 SHRINK, NEAR = 4, 0.9
-#: Side in pixels of the tiles that are refined one by one, so that memory does not grow with the
-#: image.
-TILE = 1024
 
 
 class WeightedGuidedRefiner(ImageTransformer):
@@ -187,7 +181,7 @@ def refine(
         if n_iter:
             part = grid.image[outer]
             dense = weighted_guided_filter(
-                dense, to_grey(part) if guide == "grey" else scaled(part), radius, eps,
+                dense, to_gray(part) if guide == "grey" else scaled(part), radius, eps,
                 alpha=alpha, edge_aware=False, n_iter=n_iter, subsample=subsample,
                 n_threads=n_threads, weights=enlarge(weights, grid.step, outer),
             )  # fmt: skip
@@ -196,24 +190,6 @@ def refine(
         )
         out[inner] = np.interp(dense[kept], levels, grid.sigmas)
     return out
-
-
-def tiles(shape: tuple[int, ...], step: int, halo: int) -> Iterator[tuple[Area, Area]]:
-    """Parts of an image to make one by one, and with up to `halo` pixels more on every side.
-
-    Both begin at multiples of `step`.
-    """
-
-    def spans(length: int) -> list[tuple[slice, slice]]:
-        cells, count = -(-length // step), -(-length // TILE)
-        edges = [min(cells * i // count * step, length) for i in range(count)] + [length]
-        return [
-            (slice(a, b), slice(max(a - halo, 0) // step * step, min(b + halo, length)))
-            for a, b in pairwise(edges)
-        ]
-
-    for rows, columns in product(spans(shape[0]), spans(shape[1])):
-        yield (rows[0], columns[0]), (rows[1], columns[1])
 
 
 def belief(grid: LevelGrid) -> tuple[Float32Array, Float32Array]:
@@ -276,57 +252,3 @@ def fill(
 def totals(proba: Float32Array) -> Float32Array:
     """Sums over the last axis, which stays; as a product, several times as fast as NumPy's sum."""
     return np.asarray((proba @ np.ones(proba.shape[-1], np.float32))[..., None])
-
-
-def cell_means(image: NDArray[Any], step: int) -> Float32Array:
-    """Mean of the image over each cell; those cut off by the border repeat its last pixels."""
-    height, width = image.shape[:2]
-    out = np.empty((-(-height // step), -(-width // step), *image.shape[2:]), np.float32)
-    for inner, _ in tiles(image.shape, step, 0):
-        part = scaled(image[inner])
-        short = [(0, -part.shape[0] % step), (0, -part.shape[1] % step), (0, 0)][: image.ndim]
-        if any(end for _, end in short):
-            part = np.pad(part, short, mode="edge")
-        rows, columns = part.shape[0] // step, part.shape[1] // step
-        # Whole rows first: along both axes at once it takes NumPy six times as long.
-        sums = part.reshape(rows, step, -1).sum(axis=1)
-        sums = sums.reshape(rows, columns, step, *image.shape[2:]).sum(axis=2)
-        top, left = inner[0].start // step, inner[1].start // step
-        out[top : top + rows, left : left + columns] = sums / np.float32(step * step)
-    return out
-
-
-def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
-    """Interpolate values at the cells' centres linearly to pixels.
-
-    Parameters
-    ----------
-    cells : ndarray of shape (rows, columns), float32
-    step : int
-        Side of a cell in pixels.
-    area : tuple of two slice
-        Rows and columns of the image that are wanted.
-
-    Returns
-    -------
-    ndarray of the shape of `area`, float32
-    """
-    # One cell more on every side, as far as there are any: what lies there counts too.
-    around = [
-        slice(max(span.start // step - 1, 0), min(-(-span.stop // step) + 1, n))
-        for span, n in zip(area, cells.shape, strict=True)
-    ]
-    part = np.ascontiguousarray(cells[tuple(around)], np.float32)
-    size = part.shape[1] * step, part.shape[0] * step
-    whole = np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR), np.float32)
-    return whole[
-        tuple(
-            slice(span.start - cell.start * step, span.stop - cell.start * step)
-            for span, cell in zip(area, around, strict=True)
-        )
-    ]
-
-
-def whole(shape: tuple[int, ...]) -> Area:
-    """The area of a whole image."""
-    return slice(0, shape[0]), slice(0, shape[1])

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
-from skdefocus._effects import MapEffect, Mirrored, between, check_mapper, check_sigma_map
+from skdefocus._effects import MapEffect, Mirrored, between, check_mapper
+from skdefocus._images import check_image, check_map, check_sigma_map, to_gray
 from skdefocus._layering import EDGE_RADIUS, settled
 from skdefocus._typing import Float32Array
-from skdefocus._validation import check_choice, check_image, check_map, check_real, to_grey
+from skdefocus._validation import check_choice, check_real
 
 __all__ = ["AdaptiveSharpener", "noise_level", "sharpen"]
 
@@ -162,12 +163,12 @@ def sharpen(
     """
     amount, method, limit, overshoot, noise = _check(amount, method, limit, overshoot, noise)
     pixels = check_image(image)
-    values = check_sigma_map(sigma, (pixels.shape[0], pixels.shape[1]))
+    values = check_sigma_map(sigma, size=pixels.shape[:2])
     place = settled(values, EDGE_RADIUS)
     share = np.clip(2 - np.maximum(values, place) / np.float32(limit), 0, 1) * np.float32(amount)
     if not share.any():
         return pixels.copy()
-    grey = to_grey(pixels)
+    grey = to_gray(pixels)
     level = noise_level(grey, values) if noise is None else noise
     knots = np.linspace(0, 2 * limit, max(2, round(2 * limit / BAND) + 1))
     planes = Mirrored(grey, 32)
@@ -233,7 +234,7 @@ def noise_level(grey: ArrayLike, sigma: ArrayLike | None = None) -> float:
         return LEAST_NOISE
     detail = (x[1:, 1:] - x[:-1, 1:] - x[1:, :-1] + x[:-1, :-1]) / 2
     if sigma is not None:
-        smooth = check_sigma_map(sigma, (x.shape[0], x.shape[1]))[1:, 1:] >= SMOOTH
+        smooth = check_sigma_map(sigma, size=x.shape)[1:, 1:] >= SMOOTH
         if smooth.mean() >= 0.05:
             detail = detail[smooth]
     return max(float(np.median(np.abs(detail))) / 0.6745, LEAST_NOISE)

@@ -19,18 +19,23 @@ from skdefocus._blur import (
     as_float,
     blur,
     blur_varying,
-    check_map,
-    check_sigma,
     from_linear,
     psf,
     to_linear,
     unit,
 )
+from skdefocus._images import check_sigma_map
 from skdefocus._typing import FloatArray, PSFShape
-from skdefocus._validation import as_array, check_int, check_real, check_seed, check_sequence
-
-#: Largest noise, full scale being 1.
-MAX_NOISE = 1e6
+from skdefocus._validation import (
+    MAX_NOISE,
+    MAX_SIGMA,
+    as_array,
+    check_int,
+    check_real,
+    check_seed,
+    check_sequence,
+    check_sigma,
+)
 
 __all__ = [
     "Layer",
@@ -273,4 +278,7 @@ def _check_layer(layer: Any, name: str, rearmost: bool) -> Layer:
         raise ValueError(f"{name}.alpha must have the image's shape {size}, got {alpha.shape}")
     where = f"{name}.sigma"
     flat = as_array(sigma, where).ndim == 0
-    return Layer(image, check_sigma(sigma, where) if flat else check_map(sigma, where, size), alpha)
+    if flat:
+        return Layer(image, check_sigma(sigma, where), alpha)
+    sigma = check_sigma_map(sigma, where, size, most=MAX_SIGMA, dtype=np.float64)
+    return Layer(image, sigma, alpha)

@@ -160,7 +160,7 @@ def test_wrong_parameters(params, error, text):
 def test_wrong_samples():
     with pytest.raises(ValueError, match=r"X\[1\] must be finite"):
         DefocusFeatures().transform([PHOTOGRAPHS[0], np.full((4, 4), np.nan)])
-    with pytest.raises(ValueError, match=r"X\[0\] must be a map of finite σ"):
+    with pytest.raises(ValueError, match=r"X\[0\] must be >= 0"):
         FROM_MAPS.transform([np.full((4, 4), -1.0)])
     with pytest.raises(ValueError, match=r"X\[0\] must have shape \(H, W\)"):
         FROM_MAPS.transform([np.zeros((4, 4, 3))])

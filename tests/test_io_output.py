@@ -43,7 +43,7 @@ def test_scaled_png_states_its_scale(tmp_path):
         (0 * SIGMA, {"scale": 1e300}, "scale must be at most"),
         (np.zeros((2, 2, 3)), {}, "sigma must have shape"),
         (np.zeros((0, 2)), {}, "sigma must have shape"),
-        (np.full((2, 2), "a"), {}, "sigma must hold numbers"),
+        (np.full((2, 2), "a"), {}, "sigma must hold real numbers"),
     ],
 )
 def test_maps_that_do_not_fit(tmp_path, sigma, options, message):

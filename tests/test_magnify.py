@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 import skdefocus as sd
-from skdefocus import refine
+from skdefocus import _grids
 from skdefocus._layering import settled
 from skdefocus.datasets import sample_photographs
 from skdefocus.magnify import aperture_psf, magnify, paper_magnify, paper_weight
@@ -92,13 +92,13 @@ def test_tiles_do_not_show(monkeypatch):
     seen = scene(1)
     photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
     whole = magnify(photo, seen.sigma, 2)
-    monkeypatch.setattr(refine, "TILE", 50)
+    monkeypatch.setattr(_grids, "TILE", 50)
     assert_allclose(magnify(photo, seen.sigma, 2), whole, atol=2e-3)
     assert np.abs(magnify(photo, seen.sigma, 2) - whole).mean() < 1e-5
 
 
 def test_memory_beside_the_tiles(monkeypatch):
-    monkeypatch.setattr(refine, "TILE", 64)
+    monkeypatch.setattr(_grids, "TILE", 64)
     sigma = np.where(np.arange(768) < 384, 0.3, 2.0) * np.ones((768, 1), np.float32)
     photo = np.zeros((768, 768, 3), np.float32)
     magnify(photo[:99, :99], sigma[:99, :99])

@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 pytest.importorskip("matplotlib")
 
-from skdefocus._validation import to_grey
+from skdefocus._images import to_gray
 from skdefocus.plotting import overview, show_map
 
 SIGMA = np.linspace(0, 3.2, 40 * 60).reshape(40, 60)
@@ -32,7 +32,7 @@ def test_map_over_its_photograph():
     ax = show_map(SIGMA, PHOTO, ax=mine, vmax=2, colorbar=False, alpha=0.4)
     assert ax is mine
     below, above = ax.images
-    assert_array_equal(below.get_array(), to_grey(PHOTO))
+    assert_array_equal(below.get_array(), to_gray(PHOTO))
     assert above.get_alpha() == 0.4
     assert above.get_clim() == (0, 2)
     assert len(ax.figure.axes) == 1
@@ -86,7 +86,7 @@ def test_pyplot_is_not_imported():
     ("arguments", "options", "message"),
     [
         ((np.zeros((2, 2, 3)),), {}, "sigma must have shape"),
-        ((np.full((2, 2), "a"),), {}, "sigma must hold numbers"),
+        ((np.full((2, 2), "a"),), {}, "sigma must hold real numbers"),
         ((SIGMA, PHOTO[:10]), {}, "image must have the map's size"),
         ((SIGMA,), {"vmax": 0}, "vmax must be"),
         ((SIGMA,), {"alpha": 2}, "alpha must be"),

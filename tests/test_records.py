@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdefocus import LevelGrid, PatchGrid
-from skdefocus.records import mirrored, windows
+from skdefocus._grids import mirrored
+from skdefocus.records import windows
 
 SIGMAS = np.concatenate([[0], np.geomspace(0.3, 8, 19)])
 

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import skdefocus as sd
+from skdefocus._grids import cell_means, enlarge, tiles, whole
 from skdefocus.datasets import sample_photographs
 from skdefocus.records import LevelGrid
-from skdefocus.refine import RARE, belief, cell_means, enlarge, fill, tiles, whole
+from skdefocus.refine import RARE, belief, fill
 from skdefocus.synthesis import Layer, render_layers
 
 SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
@@ -106,7 +107,7 @@ def test_tiles_equal_the_whole(monkeypatch, n_iter, guide, subsample):
     image = rng.integers(0, 256, (27 * 8 - 3, 16 * 8 - 1, 3), np.uint8)
     refiner = sd.WeightedGuidedRefiner(radius=4, n_iter=n_iter, guide=guide, subsample=subsample)
     at_once = refiner.transform([grid_of(proba, image=image)])[0]
-    monkeypatch.setattr("skdefocus.refine.TILE", 48)
+    monkeypatch.setattr("skdefocus._grids.TILE", 48)
     assert len(list(tiles(image.shape, 8, 8))) == 5 * 3
     parts = refiner.transform([grid_of(proba, image=image)])[0]
     assert_allclose(parts, at_once, atol=1e-4)
@@ -115,7 +116,7 @@ def test_tiles_equal_the_whole(monkeypatch, n_iter, guide, subsample):
 @given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(1, 9), st.integers(0, 40))
 def test_tiles_cover_every_pixel_once(shape, step, halo):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skdefocus.refine.TILE", 24)
+        patch.setattr("skdefocus._grids.TILE", 24)
         seen = np.zeros(shape, int)
         for inner, outer in tiles(shape, step, halo):
             seen[inner] += 1

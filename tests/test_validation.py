@@ -10,17 +10,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from skdefocus._validation import (
-    LUMA,
-    check_choice,
-    check_image,
-    check_images,
-    check_int,
-    check_map,
-    check_photograph,
-    check_real,
-    to_grey,
-)
+from skdefocus._images import LUMA, check_image, check_images, check_map, check_photograph, to_gray
+from skdefocus._validation import check_choice, check_int, check_real
 
 sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
 shapes = st.builds(lambda s, c: s + c, sizes, st.sampled_from([(), (1,), (3,), (4,)]))
@@ -70,7 +61,7 @@ def test_integers_keep_every_value_apart_and_the_ends_exact(dtype):
 @given(images)
 def test_grey_is_luma_and_within_the_colours(x):
     image = check_image(x)
-    grey = to_grey(image)
+    grey = to_gray(image)
     assert grey.dtype == np.float32
     assert grey.shape == image.shape[:2]
     if image.ndim == 2:
@@ -166,9 +157,9 @@ def test_maps():
         ([[1, 2], [3]], ValueError, "level must be an array .* rows of different lengths"),
         (np.zeros((2, 2, 1)), ValueError, r"level must have shape \(H, W\), got \(2, 2, 1\)"),
         (np.zeros((0, 2)), ValueError, r"level must have shape \(H, W\)"),
-        ([["a"]], TypeError, "level must hold numbers"),
-        ([[True]], TypeError, "level must hold numbers, got dtype bool"),
-        ([[1j]], TypeError, "level must hold numbers"),
+        ([["a"]], TypeError, "level must hold real numbers"),
+        ([[True]], TypeError, "level must hold real numbers, got dtype bool"),
+        ([[1j]], TypeError, "level must hold real numbers"),
     ],
 )
 def test_what_is_no_map(x, error, message):

@@ -25,7 +25,7 @@ from benchmarks.accuracy.methods import Method, ablations, levels_of, methods, w
 from benchmarks.accuracy.scenes import DATA, STRENGTHS, scenes
 from benchmarks.accuracy.summary import IN_PIXELS, Line, ahead, highlights
 from skdefocus import metrics
-from skdefocus.refine import enlarge, whole
+from skdefocus._grids import enlarge, whole
 from skdefocus.training.crops import BLOCK
 from skdefocus.training.patches import edge_blur_blocks
 

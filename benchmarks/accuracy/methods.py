@@ -10,8 +10,9 @@ import numpy as np
 from scipy import ndimage
 
 import skdefocus as sd
-from skdefocus._validation import check_image, to_grey
-from skdefocus.refine import belief, enlarge, whole
+from skdefocus._grids import enlarge, whole
+from skdefocus._images import check_image, to_gray
+from skdefocus.refine import belief
 
 Map = np.ndarray
 Method = Callable[[np.ndarray], Map]
@@ -31,7 +32,7 @@ def laplacian_opencv(image: np.ndarray) -> Map:
     """Local energy of OpenCV's Laplacian in windows of 15 pixels, as -log."""
     import cv2
 
-    edges = cv2.Laplacian(to_grey(check_image(image)), cv2.CV_32F)
+    edges = cv2.Laplacian(to_gray(check_image(image)), cv2.CV_32F)
     return -np.log(cv2.blur(edges**2, (15, 15), borderType=cv2.BORDER_REFLECT) + 1e-8)
 
 
@@ -39,7 +40,7 @@ def blur_detector(image: np.ndarray) -> Map:
     """The package blur-detector with the settings of its own example."""
     import blur_detector as peer
 
-    grey = np.round(to_grey(check_image(image)) * 255).astype(np.uint8)
+    grey = np.round(to_gray(check_image(image)) * 255).astype(np.uint8)
     found = np.asarray(
         peer.detectBlur(
             grey, downsampling_factor=4, num_scales=4, scale_start=2, num_iterations_RF_filter=3

@@ -19,7 +19,8 @@ import torch
 import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.__main__ import lytro_cases
-from skdefocus.refine import belief, enlarge, whole
+from skdefocus._grids import enlarge, whole
+from skdefocus.refine import belief
 from skdefocus.training.export import export, load
 from skdefocus.training.train import split, train
 
