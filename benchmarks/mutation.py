@@ -29,15 +29,18 @@ def prepare(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, folder)
-    box = folder / "skdefocus" / "_box.py"
-    box.write_text(box.read_text(encoding="utf-8").replace("@cache\n", ""), encoding="utf-8")
+    sums = folder / "skdefocus" / "filters" / "_window_sums.py"
+    sums.write_text(sums.read_text(encoding="utf-8").replace("@cache\n", ""), encoding="utf-8")
 
 
 def results(folder: Path) -> dict[str, dict[str, int | None]]:
     """Exit codes of the mutants' tests, by file and mutant."""
+    made = folder / "mutants" / "skdefocus"
     return {
-        path.name.removesuffix(".meta"): json.loads(path.read_text())["exit_code_by_key"]
-        for path in sorted((folder / "mutants" / "skdefocus").glob("*.meta"))
+        path.relative_to(made).as_posix().removesuffix(".meta"): json.loads(path.read_text())[
+            "exit_code_by_key"
+        ]
+        for path in sorted(made.rglob("*.meta"))
     }
 
 

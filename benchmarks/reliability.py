@@ -24,7 +24,8 @@ import tifffile
 from PIL import Image
 
 from benchmarks.report import machine, table
-from skdefocus import _batch, defocus_map, make_defocus_pipeline
+from skdefocus import defocus_map, make_defocus_pipeline
+from skdefocus.cli import _batch
 from skdefocus.datasets import sample_photographs
 from skdefocus.io import read_image
 

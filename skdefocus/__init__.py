@@ -2,15 +2,18 @@
 
 from skdefocus import datasets, filters, metrics, optics, synthesis
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
-from skdefocus.classifier import BlurLevelClassifier
+from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier
 from skdefocus.features import DefocusFeatures
-from skdefocus.fuse import FocusFuser, FusionResult
-from skdefocus.magnify import DefocusMagnifier
-from skdefocus.patches import PatchExtractor
-from skdefocus.pipeline import defocus_map, make_defocus_pipeline
-from skdefocus.records import LevelGrid, PatchGrid
-from skdefocus.refine import WeightedGuidedRefiner
-from skdefocus.sharpen import AdaptiveSharpener
+from skdefocus.fusion import FocusFuser, FusionResult
+from skdefocus.pipeline import (
+    BlurLevelClassifier,
+    LevelGrid,
+    PatchExtractor,
+    PatchGrid,
+    WeightedGuidedRefiner,
+    defocus_map,
+    make_defocus_pipeline,
+)
 
 __version__ = "0.1.0"
 

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from skdefocus._effects import MAP, check_mapper, map_of, mapper_of
 from skdefocus._estimators import ImageTransformer, each
 from skdefocus._images import check_images, check_map, check_photograph, check_sigma_map
 from skdefocus._typing import FloatArray
 from skdefocus._validation import check_real, check_sequence
 from skdefocus.metrics import blur_score
-from skdefocus.refine import WeightedGuidedRefiner
+from skdefocus.pipeline import MAP, WeightedGuidedRefiner, check_mapper, map_of, mapper_of
 
 __all__ = ["DefocusFeatures"]
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import ExifTags
 
-from skdefocus._exif import exif_block, exif_distance, positive
 from skdefocus._typing import Float64Array
 from skdefocus._validation import check_numbers, check_real
+from skdefocus.io import exif_block, exif_distance, positive
 
 __all__ = [
     "Distances",

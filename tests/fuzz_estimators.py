@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from strategies import floats, maps, photograph_shapes, photographs, shapes
 
 import skdefocus as sd
-from skdefocus import magnify, sharpen
+from skdefocus import effects
 
 # --- effects -------------------------------------------------------------------------------------
 
@@ -27,7 +27,7 @@ def mapped(draw, **more):
     return more | {"image": draw(photographs(shape)), "sigma": draw(maps(shape[:2]))}
 
 
-@case("magnify.magnify", magnify.magnify, photograph_of)
+@case("effects.magnify", effects.magnify, photograph_of)
 def magnified(draw):
     return mapped(
         draw, strength=pick(draw, 1, 2.0, 4), aperture=pick(draw, "disc", "polygon", "gaussian"),
@@ -38,21 +38,21 @@ def magnified(draw):
 ANCHORS = [(0.5, 1.75), (0, 9)]
 
 
-@case("magnify.paper_magnify", magnify.paper_magnify, photograph_of)
+@case("effects.paper_magnify", effects.paper_magnify, photograph_of)
 def paper(draw):
     return mapped(draw, strength=pick(draw, 1, 2.0, 4), anchors=pick(draw, *ANCHORS))
 
 
 @case(
-    "magnify.paper_weight",
-    magnify.paper_weight,
+    "effects.paper_weight",
+    effects.paper_weight,
     lambda result, given: finite(result, 0, 1),
 )
 def paper_weight(draw):
     return {"blurriness": draw(floats(draw(shapes))), "anchors": pick(draw, *ANCHORS)}
 
 
-@case("magnify.aperture_psf", magnify.aperture_psf, kernel)
+@case("effects.aperture_psf", effects.aperture_psf, kernel)
 def aperture(draw):
     return {
         "sigma": pick(draw, 0, 0.3, 4.0), "aperture": pick(draw, "disc", "polygon", "gaussian"),
@@ -60,7 +60,7 @@ def aperture(draw):
     }  # fmt: skip
 
 
-@case("sharpen.sharpen", sharpen.sharpen, photograph_of)
+@case("effects.sharpen", effects.sharpen, photograph_of)
 def sharpened(draw):
     return mapped(
         draw, amount=pick(draw, 0, 1.0), method=pick(draw, "deconvolution", "unsharp"),
@@ -68,7 +68,7 @@ def sharpened(draw):
     )  # fmt: skip
 
 
-@case("sharpen.noise_level", sharpen.noise_level, number())
+@case("effects.noise_level", effects.noise_level, number())
 def noise_level(draw):
     shape = draw(shapes)
     return {"grey": draw(floats(shape)), "sigma": optional(draw, maps(shape))}
@@ -152,7 +152,7 @@ def measure_of(result, given):
 
 @case("FocusMeasure", transformed(sd.FocusMeasure), one_per_sample(measure_of), JOBLIB)
 def measured(draw):
-    from skdefocus._focus_operators import OPERATORS
+    from skdefocus.classical._operators import OPERATORS
 
     return {
         "X": batch(draw), "method": pick(draw, *OPERATORS), "radius": pick(draw, 1, 16),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skdefocus import _onnx, defocus_map
+from skdefocus import defocus_map, network
 from skdefocus.datasets import load_sample_scenes, sample_photographs
 from skdefocus.synthesis import blur
 
@@ -44,7 +44,7 @@ def measure() -> dict[str, Any]:
     """Map them; some of σ's pixels and its mean, in pixels, and the network's digest."""
     maps = {name: defocus_map(image) for name, image in images().items()}
     return {
-        "model": _onnx.load_facts(_onnx.model_path(None)).digest,
+        "model": network.load_facts(network.model_path(None)).digest,
         "mean": {name: round(float(sigma.mean()), 4) for name, sigma in maps.items()},
         "sigma": {
             name: np.round(sigma[4::EVERY, 4::EVERY].astype(float), 3).tolist()

@@ -9,8 +9,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
-from skdefocus._focus_operators import OPERATORS
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
+from skdefocus.classical._operators import OPERATORS
 from skdefocus.datasets import load_sample_scenes, sample_photographs
 from skdefocus.metrics import neg_sigma_mae, sigma_mae, spearman
 from skdefocus.synthesis import add_noise, blur

@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import skdefocus as sd
-from skdefocus import _dense, _onnx
+from skdefocus import network
 from skdefocus.datasets import sample_photographs
+from skdefocus.pipeline import _dense
 from skdefocus.synthesis import blur
 
 PHOTO = sample_photographs(256)[2]  # grass: texture everywhere
@@ -23,7 +24,7 @@ def shipped():
 
 
 def test_levels_come_from_the_model_file(shipped):
-    facts = _onnx.load_facts(_onnx.model_path(None))
+    facts = network.load_facts(network.model_path(None))
     assert_array_equal(shipped.sigmas_, facts.sigmas)
     assert len(shipped.classes_) == 20
     assert shipped.sigmas_[0] == 0
@@ -107,8 +108,8 @@ def test_records_carry_the_image_and_the_step(shipped):
 
 def test_memory_runs_the_network_once_per_image(tmp_path, monkeypatch):
     calls = []
-    run = _onnx.run
-    monkeypatch.setattr(_onnx, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    run = network.run
+    monkeypatch.setattr(network, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
     grids = sd.PatchExtractor().transform([PHOTO[:64, :64], PHOTO[64:128, :64]])
     cached = sd.BlurLevelClassifier(memory=str(tmp_path), n_threads=1)
     first = cached.transform(grids)
@@ -195,7 +196,7 @@ def test_a_stranger_is_not_taken_for_a_model(tmp_path):
 
 def test_a_copy_of_the_model_by_path(tmp_path, shipped):
     copy = tmp_path / "größer model.onnx"
-    with open(_onnx.model_path(None), "rb") as stream:
+    with open(network.model_path(None), "rb") as stream:
         copy.write_bytes(stream.read())
     X = patches_of(PHOTO)[:5]
     assert_array_equal(sd.BlurLevelClassifier(copy).predict_proba(X), shipped.predict_proba(X))

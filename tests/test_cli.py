@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import skdefocus as sd
-from skdefocus import _batch
+from skdefocus.cli import _batch
 
 pytest.importorskip("matplotlib")
 

@@ -6,9 +6,9 @@ import tifffile
 from PIL import Image, ImageCms
 
 import skdefocus as sd
-from skdefocus._pictures import read_picture
 from skdefocus.cli import main
 from skdefocus.datasets import sample_photographs
+from skdefocus.io import read_picture
 from skdefocus.synthesis import blur
 
 SHARP = sample_photographs(96)[1]

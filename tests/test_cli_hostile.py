@@ -195,7 +195,7 @@ def test_errors_that_nobody_thought_of_stop_no_batch(tmp_path, capsys, monkeypat
     def fails(*_):
         raise RuntimeError("out of cheese")
 
-    monkeypatch.setattr("skdefocus._pictures.read_picture", fails)
+    monkeypatch.setattr("skdefocus.io.read_picture", fails)
     for command in ("magnify", "sharpen"):
         code, out, err = run(command, "a.png", "-o", "o", capsys=capsys)
         assert code == 1

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdefocus.datasets import (
-    SceneKind,
-    load_sample_scenes,
-    make_scene,
-    sample_photographs,
-)
+from skdefocus.datasets import SceneKind, load_sample_scenes, make_scene, sample_photographs
 
 PHOTOS = sample_photographs(128)
 

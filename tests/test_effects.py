@@ -6,8 +6,9 @@ from joblib import parallel_config
 from sklearn.base import BaseEstimator, TransformerMixin
 
 import skdefocus as sd
-from skdefocus import _estimators, _onnx, refine
+from skdefocus import _estimators, network
 from skdefocus.datasets import sample_photographs
+from skdefocus.pipeline import _refiner
 
 GREY = sample_photographs(64)[0]
 ONE = np.ones(GREY.shape)
@@ -53,8 +54,8 @@ def test_workers_share_the_cores(effect, monkeypatch):
 
         monkeypatch.setattr(module, name, called)
 
-    spy(_onnx, "run", lambda args, more: args[3])
-    spy(refine, "weighted_guided_filter", lambda args, more: more["n_threads"])
+    spy(network, "run", lambda args, more: args[3])
+    spy(_refiner, "weighted_guided_filter", lambda args, more: more["n_threads"])
     monkeypatch.setattr(_estimators, "cpu_count", lambda: 8)
     with parallel_config(backend="threading"):
         effect(n_jobs=4).transform([GREY] * 2)

@@ -30,8 +30,9 @@ from PIL import Image
 from sklearn.preprocessing import FunctionTransformer
 
 import skdefocus as sd
-from skdefocus import _batch, _onnx, _reading
-from skdefocus.io import read_image
+from skdefocus import network
+from skdefocus.cli import _batch
+from skdefocus.io import _read, read_image
 
 # --- processes that die ------------------------------------------------------------------------
 
@@ -187,8 +188,8 @@ def test_two_processes_write_to_one_folder(tmp_path, option):
 
 def test_threads_share_one_estimator():
     pipeline = sd.make_defocus_pipeline()
-    _onnx._session.cache_clear()  # the first use is shared as well
-    _onnx._load_facts.cache_clear()
+    network._runtime._session.cache_clear()  # the first use is shared as well
+    network._runtime._load_facts.cache_clear()
     numbers = [i % len(PHOTOS) for i in range(24)]
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda i: pipeline.transform([PHOTOS[i]])[0], numbers))
@@ -223,7 +224,7 @@ def test_fork_after_use(tmp_path, reading):
     queue = context.SimpleQueue()
     child = context.Process(target=map_into, args=(queue, path))
     if reading:
-        with _reading._limit_lock:
+        with _read._limit_lock:
             child.start()
     else:
         child.start()
@@ -239,7 +240,8 @@ def test_fork_after_use(tmp_path, reading):
 MANY = """
 import os, sys
 import numpy as np
-from skdefocus import _batch, make_defocus_pipeline
+from skdefocus import make_defocus_pipeline
+from skdefocus.cli import _batch
 from pathlib import Path
 
 def used():

@@ -12,7 +12,7 @@ from fault_cases import HANG, PHOTOS, save
 from PIL import Image
 
 import skdefocus as sd
-from skdefocus import _onnx
+from skdefocus import network
 from skdefocus.io import write_map
 
 OUT_OF_MEMORY = """
@@ -22,7 +22,7 @@ import skdefocus as sd
 from skdefocus.cli import main
 
 sd.defocus_map(np.zeros((40, 40)))
-import joblib, tqdm, skdefocus._batch
+import joblib, tqdm, skdefocus.cli._batch
 tqdm.tqdm.monitor_interval = 0
 pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + int(sys.argv[1]) * 2**20
@@ -56,7 +56,7 @@ def test_a_network_that_needs_too_much_memory_says_so(monkeypatch):
         def run(self, *_):
             raise RuntimeError("... BFCArena::AllocateRawInternal ... Failed to allocate memory")
 
-    monkeypatch.setattr(_onnx, "_session", lambda *_: Session())
+    monkeypatch.setattr(network._runtime, "_session", lambda *_: Session())
     with pytest.raises(MemoryError, match="network"):
         sd.defocus_map(PHOTOS[0])
 

@@ -11,8 +11,15 @@ from filter_cases import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skdefocus import _box, _coarse, filters
-from skdefocus.filters import GuidedFilter, box_mean, guided_filter, weighted_guided_filter
+from skdefocus.filters import (
+    GuidedFilter,
+    _subsampled_fits,
+    _window_sums,
+    _workers,
+    box_mean,
+    guided_filter,
+    weighted_guided_filter,
+)
 
 GOOD = np.zeros((6, 8))
 
@@ -127,9 +134,9 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, subsample):
     image, guide, weights = rng.random((41, 113)), rng.random((41, 113, 3)), rng.random((41, 113))
     options = {"weights": weights, "subsample": subsample, "n_iter": 2}
     expected = weighted_guided_filter(image, guide, 6, 1e-3, n_threads=1, **options)
-    monkeypatch.setattr(filters, "SMALL", 0)  # threads even here
-    monkeypatch.setattr(_box, "PIECE", piece)
-    monkeypatch.setattr(_coarse, "PIECE", piece)
+    monkeypatch.setattr(_workers, "SMALL", 0)  # threads even here
+    monkeypatch.setattr(_window_sums, "PIECE", piece)
+    monkeypatch.setattr(_subsampled_fits, "PIECE", piece)
     for n_threads in (1, 2, 5):
         found = weighted_guided_filter(image, guide, 6, 1e-3, n_threads=n_threads, **options)
         np.testing.assert_allclose(found, expected, rtol=1e-9)

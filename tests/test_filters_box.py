@@ -5,8 +5,7 @@ import pytest
 from filter_cases import cases, windows
 from hypothesis import given
 
-from skdefocus import _box, filters
-from skdefocus.filters import box_mean
+from skdefocus.filters import _window_sums, _workers, box_mean
 
 
 @given(cases())
@@ -58,8 +57,8 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):
     rng = np.random.default_rng(0)
     image, weights = rng.random((41, 113), dtype), rng.random((41, 113), dtype)
     expected = [box_mean(image, 6), box_mean(image, 6, weights=weights)]
-    monkeypatch.setattr(filters, "SMALL", 0)  # threads even here
-    monkeypatch.setattr(_box, "PIECE", piece)
+    monkeypatch.setattr(_workers, "SMALL", 0)  # threads even here
+    monkeypatch.setattr(_window_sums, "PIECE", piece)
     for n_threads in (1, 2, 5):
         found = [box_mean(image, 6, weights=w, n_threads=n_threads) for w in (None, weights)]
         np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype is np.float32 else 1e-12)
@@ -67,8 +66,8 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):
 
 @pytest.mark.parametrize(("shape", "expected"), [((499, 1000), 1), ((500, 1000), 2)])
 def test_threads_are_for_large_images(shape, expected):
-    assert filters.workers(2, np.zeros((*shape, 1))) == expected
-    assert filters.workers(1, np.zeros((*shape, 1))) == 1
+    assert _workers.workers(2, np.zeros((*shape, 1))) == expected
+    assert _workers.workers(1, np.zeros((*shape, 1))) == 1
 
 
 def test_float32_is_summed_without_loss():

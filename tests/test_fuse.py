@@ -295,7 +295,7 @@ def test_memory(align, most):
 
 
 def test_jobs_share_the_cores(monkeypatch):
-    monkeypatch.setattr("skdefocus._base.cpu_count", lambda: 8)
+    monkeypatch.setattr("skdefocus._estimators.cpu_count", lambda: 8)
     seen = []
     for stage in (sd.BlurLevelClassifier, sd.WeightedGuidedRefiner):
 

@@ -49,7 +49,8 @@ def elsewhere(tmp_path, monkeypatch):
 def public_names():
     """Names as they are imported, the shortest for each object."""
     found = {}
-    modules = [m.name for m in pkgutil.iter_modules(skdefocus.__path__) if m.name[0] != "_"]
+    found_names = [m.name for m in pkgutil.iter_modules(skdefocus.__path__)]
+    modules = [n for n in found_names if n[0] != "_" and n != "network"]
     for module in ["", *modules]:
         room = importlib.import_module(f"skdefocus.{module}".rstrip("."))
         for name in getattr(room, "__all__", ()):

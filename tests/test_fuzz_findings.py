@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import skdefocus as sd
-from skdefocus import filters, magnify, metrics, optics, sharpen, synthesis
+from skdefocus import effects, filters, metrics, optics, synthesis
 
 GREY = np.linspace(0, 1, 12).reshape(3, 4)
 MAPS = [np.ones((2, 2)), np.ones((3, 3))]
@@ -38,8 +38,8 @@ def test_fine_maps_of_thin_photographs(shape, step):
         lambda: sd.defocus_map(MASKED),
         lambda: filters.box_mean(MASKED, 1),
         lambda: synthesis.blur(MASKED, 1.0),
-        lambda: sharpen.sharpen(MASKED, np.ones((3, 4))),
-        lambda: magnify.magnify(GREY, np.ma.masked_less(GREY, 0.5)),
+        lambda: effects.sharpen(MASKED, np.ones((3, 4))),
+        lambda: effects.magnify(GREY, np.ma.masked_less(GREY, 0.5)),
         lambda: metrics.sigma_mae([MASKED], [GREY]),
     ],
 )
@@ -63,12 +63,12 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.best_f([[1, 0]], [[1, 0]], HUGE), "beta2"),
         (lambda: metrics.best_f([[1, 0]], [[1, 0]], Fraction(-HUGE)), "beta2"),
         (lambda: synthesis.psf(1e300), "sigma"),
-        (lambda: magnify.aperture_psf(1e300, "polygon"), "sigma"),
-        (lambda: magnify.aperture_psf(np.ones(1), "polygon"), "sigma"),
-        (lambda: magnify.paper_magnify(GREY, GREY, 1e300), "strength"),
-        (lambda: magnify.magnify(GREY, GREY, in_focus=1e300), "in_focus"),
+        (lambda: effects.aperture_psf(1e300, "polygon"), "sigma"),
+        (lambda: effects.aperture_psf(np.ones(1), "polygon"), "sigma"),
+        (lambda: effects.paper_magnify(GREY, GREY, 1e300), "strength"),
+        (lambda: effects.magnify(GREY, GREY, in_focus=1e300), "in_focus"),
         (lambda: synthesis.add_noise(GREY, 0.1, 1e300), "shot"),
-        (lambda: sharpen.sharpen(GREY, GREY, limit=10**30), "limit"),
+        (lambda: effects.sharpen(GREY, GREY, limit=10**30), "limit"),
         (lambda: sd.WeightedGuidedRefiner(prior=1e38).fit([]), "prior"),
         (lambda: sd.FocusMeasure(smoothing=1e30).fit([]), "smoothing"),
         (lambda: sd.EdgeReblurEstimator(sigma0=1e300).fit([]), "sigma0"),
@@ -103,13 +103,13 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.expected_calibration_error(np.full((2, 2), 0.5 + 0j), [0, 1]), "proba"),
         (lambda: optics.sigma_to_coc("text"), "sigma"),
         (lambda: optics.coc_at_distance([["", "b"]], **LENS), "distance"),
-        (lambda: magnify.paper_weight(Broken()), "blurriness"),
-        (lambda: magnify.paper_weight([np.nan]), "blurriness"),
-        (lambda: sharpen.noise_level(Broken()), "grey"),
-        (lambda: sharpen.noise_level(-1), "grey"),
-        (lambda: sharpen.noise_level(np.full((4, 4), np.nan)), "grey"),
-        (lambda: sharpen.noise_level(np.zeros((4, 4)), -1), "sigma"),
-        (lambda: sharpen.noise_level(np.zeros((4, 4)), np.zeros((1, 9))), "sigma"),
+        (lambda: effects.paper_weight(Broken()), "blurriness"),
+        (lambda: effects.paper_weight([np.nan]), "blurriness"),
+        (lambda: effects.noise_level(Broken()), "grey"),
+        (lambda: effects.noise_level(-1), "grey"),
+        (lambda: effects.noise_level(np.full((4, 4), np.nan)), "grey"),
+        (lambda: effects.noise_level(np.zeros((4, 4)), -1), "sigma"),
+        (lambda: effects.noise_level(np.zeros((4, 4)), np.zeros((1, 9))), "sigma"),
         (lambda: sd.defocus_map(np.zeros((4, 4), int)), "image"),
         # what cannot be counted
         (lambda: metrics.sigma_mae(True, MAPS), "true"),
@@ -117,9 +117,9 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.sigma_mae(MAPS, MAPS, mask=Fraction(1, 2)), "mask"),
         (lambda: metrics.q_g(GREY, np.float32(0.5)), "sources"),
         (lambda: metrics.focus_auc_scorer(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
-        (lambda: magnify.paper_weight(GREY, None), "anchors"),
-        (lambda: magnify.paper_weight(GREY, [1]), "anchors"),
-        (lambda: magnify.paper_weight(GREY, b"bytes"), "anchors"),
+        (lambda: effects.paper_weight(GREY, None), "anchors"),
+        (lambda: effects.paper_weight(GREY, [1]), "anchors"),
+        (lambda: effects.paper_weight(GREY, b"bytes"), "anchors"),
         (lambda: sd.DefocusFeatures(quantiles=-0.5).fit([]), "quantiles"),
         (lambda: sd.datasets.make_scene(True), "photographs"),
         (lambda: sd.BlurLevelClassifier(providers=Decimal("0.5")).predict(np.zeros((1, 32, 32))),
@@ -173,8 +173,8 @@ def test_blocks_larger_than_the_image():
 
 
 def test_edges_wider_than_the_photograph():
-    found = magnify.magnify(GREY, 3 * GREY, edge_radius=10**30)
-    assert_array_equal(found, magnify.magnify(GREY, 3 * GREY, edge_radius=100))
+    found = effects.magnify(GREY, 3 * GREY, edge_radius=10**30)
+    assert_array_equal(found, effects.magnify(GREY, 3 * GREY, edge_radius=100))
 
 
 def test_a_score_is_a_plain_float():

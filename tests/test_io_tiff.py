@@ -11,8 +11,7 @@ from PIL import Image
 from test_io import refused
 
 import skdefocus as sd
-from skdefocus import _reading
-from skdefocus.io import ReadError, read_image
+from skdefocus.io import ReadError, _read, read_image
 
 RNG = np.random.default_rng(0)
 
@@ -57,8 +56,8 @@ LARGE = {
 @pytest.fixture
 def large(monkeypatch):
     """What is done with large TIFF, done with small ones; photographs of many strips."""
-    monkeypatch.setattr(_reading, "LARGE", 1)
-    monkeypatch.setattr(_reading, "ROWS", 7)
+    monkeypatch.setattr(_read, "LARGE", 1)
+    monkeypatch.setattr(_read, "ROWS", 7)
     rng = np.random.default_rng(1)
     return [
         rng.integers(0, 256, (70, 50, 3), np.uint8),

@@ -11,9 +11,9 @@ from scipy import ndimage
 
 import skdefocus as sd
 from skdefocus import _grids
-from skdefocus._layering import settled
 from skdefocus.datasets import sample_photographs
-from skdefocus.magnify import aperture_psf, magnify, paper_magnify, paper_weight
+from skdefocus.effects import aperture_psf, magnify, paper_magnify, paper_weight
+from skdefocus.effects._map_edges import settled
 from skdefocus.synthesis import Layer, blur, render_layers
 
 _, GRAVEL, GRASS = sample_photographs(128)

@@ -4,7 +4,8 @@ import gc
 import tracemalloc
 from pathlib import Path
 
-from skdefocus import _batch, cli
+from skdefocus import cli
+from skdefocus.cli import _batch
 
 COUNT = 10_000
 OURS = [tracemalloc.Filter(True, f"*{name}*") for name in ("skdefocus", "joblib", "test_many")]

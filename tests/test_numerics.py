@@ -13,12 +13,12 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
-from skdefocus import _onnx
-from skdefocus import refine as refining
+from skdefocus import network
 from skdefocus.datasets import sample_photographs
+from skdefocus.pipeline import _refiner as refining
 from skdefocus.synthesis import blur
 
-SIGMAS = _onnx.load_facts(_onnx.model_path(None)).sigmas
+SIGMAS = network.load_facts(network.model_path(None)).sigmas
 RNG = np.random.default_rng(0)
 ROWS, COLUMNS = np.mgrid[:70, :90]
 
@@ -83,7 +83,7 @@ def flower():
 
 def test_repeated_runs_are_the_same():
     maps = [sd.defocus_map(flower()) for _ in range(3)]
-    _onnx._session.cache_clear()  # a network that was loaded anew
+    network._runtime._session.cache_clear()  # a network that was loaded anew
     maps.append(sd.defocus_map(flower()))
     for sigma in maps[1:]:
         assert_allclose(sigma, maps[0], rtol=0, atol=1e-5)
@@ -91,12 +91,12 @@ def test_repeated_runs_are_the_same():
 
 def test_the_same_for_any_number_of_threads(monkeypatch):
     maps = {}
-    monkeypatch.setattr("skdefocus.filters.SMALL", 0)
-    for network in (1, 2):
+    monkeypatch.setattr("skdefocus.filters._workers.SMALL", 0)
+    for threads in (1, 2):
         for filters in (1, 2):
             monkeypatch.setattr(refining, "threads_each", lambda _, n=filters: n)
-            pipeline = sd.make_defocus_pipeline().set_params(levels__n_threads=network)
-            maps[network, filters] = pipeline.transform([flower()])[0]
+            pipeline = sd.make_defocus_pipeline().set_params(levels__n_threads=threads)
+            maps[threads, filters] = pipeline.transform([flower()])[0]
     for sigma in maps.values():
         assert_allclose(sigma, maps[1, 1], rtol=0, atol=1e-5)
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 import skdefocus as sd
-from skdefocus import _onnx
-from skdefocus._onnx_file import check_file
+from skdefocus import network
 from skdefocus.cli import main
+from skdefocus.network._model_file import check_file
 
 FLOAT, DOUBLE, INTS, GRAPH, INT = 1, 11, 7, 5, 2
 METADATA = {
-    "format": _onnx.FORMAT,
+    "format": network.FORMAT,
     "sigmas": "[0.0, 1.0, 2.5]",
     "patch_size": "16",
     "stride": "8",
@@ -98,7 +98,7 @@ def refused(tmp_path, data, why):
 def test_a_small_model_by_hand(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(model())
-    facts = _onnx.load_facts(str(path))
+    facts = network.load_facts(str(path))
     assert facts.sigmas == (0, 1, 2.5)
     assert (facts.patch_size, facts.stride, facts.reach) == (16, 8, 0)
     assert facts.metadata == METADATA
@@ -107,14 +107,14 @@ def test_a_small_model_by_hand(tmp_path):
 
 
 def test_the_shipped_model_is_checked_like_any_other():
-    with open(_onnx.model_path(None), "rb") as file:
+    with open(network.model_path(None), "rb") as file:
         check_file(file.read())
 
 
 def test_a_model_with_its_weights_inside(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(model(nodes=POOL + CONCAT + field(5, tensor())))
-    assert _onnx.load_facts(str(path)).patch_size == 16
+    assert network.load_facts(str(path)).patch_size == 16
 
 
 # --- no model ----------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_two_graphs(tmp_path):
 
 
 def test_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(_onnx, "MAX_BYTES", 100)
+    monkeypatch.setattr(network._runtime, "MAX_BYTES", 100)
     refused(tmp_path, model(), "at most 100 bytes")
 
 
@@ -328,14 +328,14 @@ def test_answers_that_the_trial_did_not_show(tmp_path, nodes, why):
 def test_a_file_that_changes(tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(model())
-    before = _onnx.load_facts(str(path))
+    before = network.load_facts(str(path))
     path.write_bytes(model(metadata={"sigmas": "[0, 1, 3.25]"}))
-    after = _onnx.load_facts(str(path))
+    after = network.load_facts(str(path))
     assert (before.sigmas[-1], after.sigmas[-1]) == (2.5, 3.25)
     image = np.zeros((1, 16, 16), np.float32)
-    assert _onnx.run(after, image, "logits", 1).shape == (1, 1, 1, 3)
+    assert network.run(after, image, "logits", 1).shape == (1, 1, 1, 3)
     with pytest.raises(ValueError, match="has changed since it was checked"):
-        _onnx.run(before, image, "logits", 2)
+        network.run(before, image, "logits", 2)
 
 
 @pytest.mark.parametrize("command", [["info"], ["map", "a.png", "--out", "maps"]])

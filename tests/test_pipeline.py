@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 import skdefocus as sd
-from skdefocus import _onnx
+from skdefocus import network
 from skdefocus.datasets import load_sample_scenes, sample_photographs
 
 GREY = np.round(sample_photographs(128)[0] * 255).astype(np.uint8)
@@ -88,8 +88,8 @@ def test_is_an_ordinary_pipeline():
 
 def test_grid_search_over_ragged_images_runs_the_network_once_per_image(tmp_path, monkeypatch):
     calls = []
-    run = _onnx.run
-    monkeypatch.setattr(_onnx, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    run = network.run
+    monkeypatch.setattr(network, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
     scenes = load_sample_scenes(96)
     images = [s.photograph[: 96 - 8 * i] for i, s in enumerate(scenes)]
     truth = [s.sigma[: 96 - 8 * i] for i, s in enumerate(scenes)]
@@ -143,8 +143,8 @@ def test_a_search_over_the_refinement_runs_the_network_once_per_image(tmp_path, 
         y = [s.sigma < np.median(s.sigma) for s in scenes]
         scorer = sd.metrics.focus_auc_scorer
     calls = []
-    run = _onnx.run
-    monkeypatch.setattr(_onnx, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
+    run = network.run
+    monkeypatch.setattr(network, "run", lambda *a, **k: calls.append(1) or run(*a, **k))
     grid = {"refine__radius": [2, 8], "refine__eps": [1e-4, 1e-2], "refine__n_iter": [0, 2]}
     search = GridSearchCV(
         sd.make_defocus_pipeline(memory=str(tmp_path)), grid, scoring=scorer, cv=2, refit=False,

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdefocus import LevelGrid, PatchGrid
 from skdefocus._grids import mirrored
-from skdefocus.records import windows
+from skdefocus.pipeline._records import windows
 
 SIGMAS = np.concatenate([[0], np.geomspace(0.3, 8, 19)])
 

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import skdefocus as sd
 from skdefocus._grids import cell_means, enlarge, tiles, whole
 from skdefocus.datasets import sample_photographs
-from skdefocus.records import LevelGrid
-from skdefocus.refine import RARE, belief, fill
+from skdefocus.pipeline import LevelGrid
+from skdefocus.pipeline._filling import RARE, belief, fill
 from skdefocus.synthesis import Layer, render_layers
 
 SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])

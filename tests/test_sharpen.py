@@ -9,7 +9,7 @@ from scipy import ndimage
 
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
-from skdefocus.sharpen import noise_level, sharpen
+from skdefocus.effects import noise_level, sharpen
 from skdefocus.synthesis import Layer, add_noise, render_layers
 
 _, GRAVEL, GRASS = sample_photographs(160)

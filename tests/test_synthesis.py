@@ -9,13 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from skimage import data
 
-from skdefocus.synthesis import (
-    blur,
-    blur_varying,
-    from_linear,
-    psf,
-    to_linear,
-)
+from skdefocus.synthesis import blur, blur_varying, from_linear, psf, to_linear
 
 SHAPES = ("gaussian", "disc")
 CAMERA = data.camera()[100:228, 150:278] / 255

@@ -19,8 +19,7 @@ import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.scenes import photographs
 from skdefocus.datasets import make_scene, sample_photographs
-from skdefocus.magnify import magnify, paper_magnify
-from skdefocus.sharpen import sharpen
+from skdefocus.effects import magnify, paper_magnify, sharpen
 from skdefocus.synthesis import Layer, add_noise, blur, render_layers
 
 NOISE = 2 / 255

@@ -25,7 +25,7 @@ from tqdm import tqdm
 import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.scenes import DATA, photographs
-from skdefocus.fuse import FocusFuser
+from skdefocus.fusion import FocusFuser
 from skdefocus.synthesis import Layer, render_layers
 
 HERE = Path(__file__).parent

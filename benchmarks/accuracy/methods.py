@@ -12,7 +12,7 @@ from scipy import ndimage
 import skdefocus as sd
 from skdefocus._grids import enlarge, whole
 from skdefocus._images import check_image, to_gray
-from skdefocus.refine import belief
+from skdefocus.pipeline._filling import belief
 
 Map = np.ndarray
 Method = Callable[[np.ndarray], Map]

@@ -20,7 +20,7 @@ import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.__main__ import lytro_cases
 from skdefocus._grids import enlarge, whole
-from skdefocus.refine import belief
+from skdefocus.pipeline._filling import belief
 from skdefocus.training.export import export, load
 from skdefocus.training.train import split, train
 

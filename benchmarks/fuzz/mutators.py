@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from skdefocus._onnx_file import BYTES, FIXED32, FIXED64, MODEL_GRAPH, VARINT, _varint
+from skdefocus.network._model_file import BYTES, FIXED32, FIXED64, MODEL_GRAPH, VARINT, _varint
 
 PNG = b"\x89PNG\r\n\x1a\n"
 #: What whole numbers of a model are set to.

@@ -12,7 +12,7 @@ import tifffile
 from onnx import TensorProto, helper
 from PIL import ExifTags, Image
 
-from skdefocus import _onnx
+from skdefocus import network
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 17), np.uint8)
@@ -157,14 +157,14 @@ def _model(nodes: list[onnx.NodeProto], **weights: Any) -> bytes:
 def _packed(graph: onnx.GraphProto, patch_size: int) -> bytes:
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=8)
-    facts = {"format": _onnx.FORMAT, "sigmas": "[0.0, 1.0, 2.5]", "stride": "8", "reach": "0"}
+    facts = {"format": network.FORMAT, "sigmas": "[0.0, 1.0, 2.5]", "stride": "8", "reach": "0"}
     helper.set_model_props(model, facts | {"patch_size": str(patch_size)})
     return model.SerializeToString()
 
 
 def _first_layers() -> bytes:
     """The shipped network up to its second convolution, averaged to three levels."""
-    graph = onnx.load(_onnx.model_path(None)).graph
+    graph = onnx.load(network.model_path(None)).graph
     ends = [i for i, node in enumerate(graph.node) if node.op_type == "Conv"]
     nodes = list(graph.node[: ends[1] + 1])
     used = {name for node in nodes for name in node.input}

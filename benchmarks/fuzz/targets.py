@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["skdefocus", "PIL", "tifffile"]):
     import onnx
 
     import skdefocus as sd
-    from skdefocus import _onnx, io, optics
+    from skdefocus import io, network, optics
 
 from benchmarks.fuzz import mutators, seeds
 
@@ -173,13 +173,13 @@ class Models(Target):
             self.accepted[zlib.crc32(data) % POOL] = data
 
     def use(self) -> bool:
-        _onnx._load_facts.cache_clear()
-        _onnx._session.cache_clear()
+        network._runtime._load_facts.cache_clear()
+        network._runtime._session.cache_clear()
         try:
-            facts = _onnx.load_facts(str(self.path))
+            facts = network.load_facts(str(self.path))
             extractor = sd.PatchExtractor(facts.patch_size, step=facts.stride)
-            network = sd.BlurLevelClassifier(self.path, n_threads=1)
-            (levels,) = network.transform(extractor.transform([IMAGE]))
+            classifier = sd.BlurLevelClassifier(self.path, n_threads=1)
+            (levels,) = classifier.transform(extractor.transform([IMAGE]))
         except ValueError as error:
             self.check_message(error)
             return False

@@ -121,7 +121,7 @@ def search() -> tuple[float, int]:
 
     Both make the same maps, one for every candidate and fold, and score them.
     """
-    from skdefocus import classifier
+    from skdefocus import network
 
     scenes = load_sample_scenes(512)[:3]
     images = [np.tile(s.photograph, (2, 2)) for s in scenes]
@@ -129,7 +129,7 @@ def search() -> tuple[float, int]:
     grids = sd.BlurLevelClassifier().transform(sd.PatchExtractor().transform(images))
     options = {"cv": 3, "refit": False, "scoring": sd.metrics.neg_sigma_mae}
     calls = []
-    run = classifier._onnx.run
+    run = network.run
 
     def counted(*arguments: object) -> object:
         calls.append(arguments)
@@ -146,13 +146,13 @@ def search() -> tuple[float, int]:
 
     sd.make_defocus_pipeline().transform(images)
     ratios = []
-    classifier._onnx.run = counted
+    network.run = counted
     try:
         for _ in range(3):  # each beside the other, as the machine's speed changes
             spent = [timed(work) for work in (whole, alone)]
             ratios.append(spent[0] / spent[1])
     finally:
-        classifier._onnx.run = run
+        network.run = run
     return float(np.median(ratios)), len(calls) // 3
 
 

@@ -33,7 +33,7 @@ plt.show()
 #
 # A map that is there already, or was painted by hand, goes into the function.
 
-from skdefocus.magnify import magnify  # noqa: E402
+from skdefocus.effects import magnify  # noqa: E402
 
 sigma = sd.defocus_map(flower)
 sigma[:, :200] = 0  # keep the left as it is

@@ -1,4 +1,4 @@
-"""Defocus maps without a network: focus measures, and σ from the blur of edges."""
+"""Focus measures as an estimator."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from scipy import ndimage
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
 
-from skdefocus._edge_reblur import reblur_map
-from skdefocus._estimators import ImageTransformer, each, restack, threads_each
-from skdefocus._focus_operators import OPERATORS
+from skdefocus._estimators import ImageTransformer, each, restack
 from skdefocus._images import check_image, check_images, check_sigma_map, to_gray
 from skdefocus._typing import Float32Array
 from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_real, check_sequence
+from skdefocus.classical._operators import OPERATORS
 
-__all__ = ["EdgeReblurEstimator", "FocusMeasure"]
-
-
-#: Smallest unit of the scales in pixels; below it, blurs of half of it and less change nothing.
-MIN_SIGMA0 = 0.1
 #: Added to an operator's value before its logarithm: what shows nothing becomes 13.8.
 FLOOR = 1e-6
 #: Pixels of each image that a calibration looks at.
@@ -113,7 +107,7 @@ class FocusMeasure(ImageTransformer):
         self.n_jobs = n_jobs
 
     @property
-    def units_(self) -> str:  # noqa: D102 - documented as an attribute
+    def units_(self) -> str:
         return "pixels" if self.calibrate else "none (monotone in blur, not in pixels)"
 
     def _check_params(self) -> None:
@@ -218,126 +212,6 @@ class FocusMeasure(ImageTransformer):
         )
 
 
-class EdgeReblurEstimator(ImageTransformer):
-    """Estimate σ at edges by blurring them again, and carry it to all pixels.
-
-    An edge weakens the less under a further blur the more blurred it is already: the ratio of its
-    gradients before and after gives its σ in pixels [1]_. Here the gradients are taken at four
-    scales, each edge is weighed by how well its σ can be known from its contrast over what is
-    noise, and confidence-weighted guided filters, from windows as large as the image down to
-    `radius`, carry σ to where there is no edge, stopping at the photograph's own edges.
-
-    Parameters
-    ----------
-    sigma0 : float, default=1.0
-        Unit of the scales in pixels, from 0.1 to 1000: gradients are compared between 0.5, 1, 2 and
-        4 of it. Larger ones suffer less from noise, smaller ones tell slight blurs and close edges
-        apart.
-    threshold : float, default=5.0
-        Least gradient of an edge, ≥ 0, in standard deviations of the gradient in the calmest
-        tenth of the photograph.
-    radius : int, default=16
-        Radius of the smallest windows of the guided filters in pixels, ≥ 1.
-    eps : float, default=1e-3
-        Their regularisation in squared intensity (of a range of 1), > 0: edges of a contrast well
-        below ``sqrt(eps)`` do not show in the map.
-    max_sigma : float, default=8.0
-        Largest σ in pixels, > 0; what is more blurred gets this one.
-    n_jobs : int or None, default=None
-        Images worked on at once, see :class:`joblib.Parallel`.
-
-    Attributes
-    ----------
-    units_ : str
-        ``"pixels"``.
-
-    See Also
-    --------
-    FocusMeasure : faster, and not in pixels.
-
-    Notes
-    -----
-    σ is that of the photograph's edges, which the camera's optics and sampling blur even in focus,
-    and a shadow's edge or a round surface at any focus. Edges must be steps: two that are closer
-    than about twice σ disturb each other, as in fine texture. Where an image has no edge at all
-    the map is even, at the geometric middle of the range, which means nothing. On a single
-    straight step, noise-free, σ from 0.5 to 8 is found to 5 % and a perfect step as 0 to 0.35,
-    depending on its direction.
-
-    Linear in the number of pixels: about 1 s of one core per megapixel, and 80 to 130 bytes of
-    memory per pixel beside the image.
-
-    References
-    ----------
-    .. [1] S. Zhuo and T. Sim, "Defocus map estimation from a single image", Pattern
-       Recognition 44(9), 2011. (Their map is made dense by matting, ours as said above.)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdefocus.classical import EdgeReblurEstimator
-    >>> from skdefocus.synthesis import blur
-    >>> step = np.repeat([[0.2, 0.8]], 32, axis=1).repeat(64, axis=0)
-    >>> maps = EdgeReblurEstimator().fit_transform([step, blur(step, 2)])
-    >>> [round(float(np.median(m)), 1) for m in maps]
-    [0.1, 2.0]
-    """
-
-    units_ = "pixels"
-
-    def __init__(
-        self,
-        sigma0: float = 1.0,
-        *,
-        threshold: float = 5.0,
-        radius: int = 16,
-        eps: float = 1e-3,
-        max_sigma: float = 8.0,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.sigma0 = sigma0
-        self.threshold = threshold
-        self.radius = radius
-        self.eps = eps
-        self.max_sigma = max_sigma
-        self.n_jobs = n_jobs
-
-    def _check_params(self) -> None:
-        check_real(self.sigma0, "sigma0", MIN_SIGMA0, MAX_SIGMA)
-        check_real(self.threshold, "threshold", 0, 1e6)
-        check_int(self.radius, "radius", 1)
-        check_real(self.eps, "eps", 0, above=True)
-        check_real(self.max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
-
-    def transform(self, X: Any) -> Any:
-        """Map each image.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
-            Grey, RGB or RGBA (alpha is ignored); bool, uint8, uint16 (scaled by their range) or
-            float in [0, 1].
-
-        Returns
-        -------
-        list of ndarray of shape (H, W), float32
-            σ in pixels, from 0 to `max_sigma`; one array of shape (n, H, W) if `X` is an array.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If `X` is no batch of images or a parameter is wrong; the message names it.
-        """
-        self._check_params()
-        images, stacked = check_images(X)
-        named = [(image, f"X[{i}]") for i, image in enumerate(images)]
-        maps = each(
-            self.n_jobs, edge_reblur, named, float(self.sigma0), float(self.threshold),
-            int(self.radius), float(self.eps), float(self.max_sigma), threads_each(self.n_jobs),
-        )  # fmt: skip
-        return restack(maps, stacked)
-
-
 def focus_measure(
     named: tuple[Any, str], method: str, radius: int, smoothing: float
 ) -> Float32Array:
@@ -346,8 +220,3 @@ def focus_measure(
     if smoothing:
         grey = ndimage.gaussian_filter(grey, smoothing, mode="reflect")
     return -np.log(OPERATORS[method](grey, radius) + np.float32(FLOOR))
-
-
-def edge_reblur(named: tuple[Any, str], *settings: Any) -> Float32Array:
-    """σ map of one image, which comes with its name."""
-    return reblur_map(check_image(*named), *settings)

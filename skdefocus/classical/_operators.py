@@ -21,9 +21,6 @@ from scipy import ndimage
 from skdefocus._typing import FloatArray
 from skdefocus.filters import box_mean
 
-__all__ = ["OPERATORS"]
-
-
 #: Differences of neighbours below this are not counted as gradients (of a range of 1).
 GRADIENT_THRESHOLD = 0.02
 #: A neighbour counts as brighter in a local binary pattern from this difference on.

@@ -53,3 +53,10 @@ def number(kind: type, low: float, extra: float = math.nan) -> Callable[[str], A
         raise argparse.ArgumentTypeError(f"must be {name} of at least {low:g}{also}, got {text!r}")
 
     return parse
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", type=Path, metavar="FILE",
+        help="another network as an ONNX file (default: the one in the package)",
+    )  # fmt: skip

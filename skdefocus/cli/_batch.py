@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import logging
 import multiprocessing
 import os
 import secrets
 import signal
 import tempfile
 import threading
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
@@ -23,6 +21,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from skdefocus.cli._process import quiet_decoders
 from skdefocus.io import MAX_PIXELS, ReadError, move, read_image, write_map, write_scaled_png
 
 #: After these every further photograph would fail as well.
@@ -199,14 +198,11 @@ def leave_ctrl_c_to_the_main_process() -> None:
 def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Result:
     """Map one file; never raises, because the others are to go on."""
     leave_ctrl_c_to_the_main_process()
-    # What matters of a damaged file is raised as well.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     try:
         missing = options.missing(photo)
         if not missing:
             return Result(photo)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_decoders():
             image = read_image(photo, max_pixels=options.max_pixels, mapped=True)
         map_image(image, missing, pipeline, scratch, options.overwrite, options.skip_existing)
     except ReadError as error:

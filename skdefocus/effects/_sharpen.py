@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
-from skdefocus._effects import MapEffect, Mirrored, between, check_mapper
 from skdefocus._images import check_image, check_map, check_sigma_map, to_gray
-from skdefocus._layering import EDGE_RADIUS, settled
 from skdefocus._typing import Float32Array
 from skdefocus._validation import check_choice, check_real
-
-__all__ = ["AdaptiveSharpener", "noise_level", "sharpen"]
+from skdefocus.effects._base import MapEffect
+from skdefocus.effects._convolution import Mirrored
+from skdefocus.effects._map_edges import EDGE_RADIUS, settled
+from skdefocus.pipeline import check_mapper
+from skdefocus.synthesis import hat_weight
 
 #: Distance in pixels of the σ's for which a deconvolution is computed.
 BAND = 0.4
@@ -176,7 +177,7 @@ def sharpen(
     spectrum = _signal_to_noise(grey, level, frequency)
     change = np.zeros_like(grey)
     for k, knot in enumerate(knots):
-        weight = between(place, knots, k)
+        weight = hat_weight(place, knots, k).astype(np.float32)
         if not weight.any():
             continue
         falloff = np.exp(-2 * (np.pi * knot) ** 2 * frequency)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from skdefocus._box import PIECE, Crew, Scratch, spans
 from skdefocus._typing import FloatArray
 from skdefocus._validation import as_array
+from skdefocus.filters._window_sums import PIECE
+from skdefocus.filters._workers import Crew, Scratch, spans
 
 #: Weights below this part of the largest count as 0: their products would leave float32's range.
 NO_WEIGHT = 1e-18

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from skdefocus._box import SPARE_BYTES, Crew, Frame, Scratch, borrowed, spans, spare_planes
-from skdefocus._planes import level
 from skdefocus._typing import FloatArray
+from skdefocus.filters._arrays import level
+from skdefocus.filters._window_sums import Frame
+from skdefocus.filters._workers import SPARE_BYTES, Crew, Scratch, borrowed, spans, spare_planes
 
 #: Values of one plane to solve for at a time: an eighth of it would stay in a faster cache, but two
 #: threads then wait for each other between calls (12 megapixels took 1.2 to 1.4 times as long).

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skdefocus._box import Crew, Scratch, spans
-from skdefocus._guided import Fit, combine, inverse
 from skdefocus._typing import FloatArray
+from skdefocus.filters._linear_fits import Fit, combine, inverse
+from skdefocus.filters._workers import Crew, Scratch, spans
 
 #: Bytes of one plane to work on at once. Half of it would stay in a faster cache, but two threads
 #: then wait for each other between calls.

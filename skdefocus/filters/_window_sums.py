@@ -13,37 +13,20 @@ so that columns are summed with additions of whole strips.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from skdefocus._typing import FloatArray
+from skdefocus.filters._workers import Crew, Scratch, even, spans
 
 Fill = Callable[[FloatArray, int, int], None]
 
 #: Bytes of one buffer to add up; three are in use at a time. Smaller ones would stay in faster
 #: caches, but Python's own time per piece then shows: a quarter of this takes twice as long.
 PIECE = 1 << 20
-
-
-class Scratch:
-    """One worker's buffers, kept from piece to piece."""
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[str, np.dtype[Any]], FloatArray] = {}
-
-    def __call__(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> FloatArray:
-        """Give an array with any content; the same memory for the same name and dtype."""
-        size, key = math.prod(shape), (name, np.dtype(dtype))
-        held = self._held.get(key)
-        if held is None or held.size < size:
-            held = self._held[key] = np.empty(size, dtype)
-        return held[:size].reshape(shape)
 
 
 @cache
@@ -58,29 +41,6 @@ def moves(length: int) -> str:
         if length % p == 0:
             plans.append(moves(p) + "n" + moves(length // p))
     return min(plans, key=lambda plan: len(plan.replace("n", "")))
-
-
-#: Workers' buffers that wait for the next filter: fresh memory costs more than the sums.
-_spare: list[Scratch] = []
-
-#: As many are kept, of some megabytes each.
-SPARE = 4
-
-#: Likewise for whole planes of small images: one, and its bytes at most.
-spare_planes: list[Scratch] = []
-SPARE_BYTES = 1 << 25
-
-
-@contextmanager
-def borrowed(spare: list[Scratch], most: int) -> Iterator[Scratch]:
-    """Take buffers from those that are spare, or new ones; leave them there if there is room."""
-    try:
-        scratch = spare.pop()
-    except IndexError:
-        scratch = Scratch()
-    yield scratch
-    if len(spare) < most:
-        spare.append(scratch)
 
 
 def window_sums(x: FloatArray, length: int, step: int, out: FloatArray, scratch: Scratch) -> None:
@@ -137,55 +97,6 @@ class Axis:
             rest = sums[::-1].copy() if self.repeats % 2 else sums
             total = x[self.radius : self.radius + self.n].sum(0)
             np.add(rest, 2 * self.repeats * total, out=sums)
-
-
-class Crew:
-    """Workers that share pieces of work; as a context, their threads live as long as it.
-
-    Parameters
-    ----------
-    n_threads : int
-        How many, the caller's thread included.
-    """
-
-    def __init__(self, n_threads: int) -> None:
-        self.n_threads = n_threads
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def share(self, work: Callable[[Any, Scratch], None], pieces: Sequence[Any]) -> None:
-        """Call ``work(piece, scratch)`` for each piece."""
-        todo = iter(pieces)
-
-        def worker() -> None:
-            with borrowed(_spare, SPARE) as scratch:
-                for piece in todo:
-                    work(piece, scratch)
-
-        others = min(self.n_threads, len(pieces)) - 1
-        if others > 0 and self._pool is None:
-            self._pool = ThreadPoolExecutor(self.n_threads - 1)
-        running = [self._pool.submit(worker) for _ in range(others)] if self._pool else []
-        worker()
-        for other in running:
-            other.result()
-
-
-def spans(n: int, size: int) -> list[tuple[int, int]]:
-    """Cut ``range(n)`` into equal pieces of at most `size`, as many as `even` says."""
-    size = -(-n // even(-(-n // size)))
-    return [(i, min(i + size, n)) for i in range(0, n, size)]
-
-
-def even(pieces: int) -> int:
-    """Give a number of pieces that two workers can share evenly; a single one stays."""
-    return pieces + pieces % 2 if pieces > 1 else 1
 
 
 class Frame:

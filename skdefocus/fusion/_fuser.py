@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
-from skdefocus import _blending as blending
-from skdefocus import _registration as registration
 from skdefocus._estimators import ImageTransformer, each, restack
 from skdefocus._images import check_image, looks_like_one, to_gray
 from skdefocus._validation import (
@@ -24,6 +22,8 @@ from skdefocus._validation import (
     is_sequence,
 )
 from skdefocus.filters import guided_filter
+from skdefocus.fusion import _blend as blending
+from skdefocus.fusion import _registration as registration
 from skdefocus.pipeline import pipeline_of_worker
 
 __all__ = ["FocusFuser", "FusionResult"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import ExifTags
 
-from skdefocus import _reading
+from skdefocus.io import _read as _reading
 
 
 def exif_block(path: str | os.PathLike[str]) -> dict[int, Any]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skdefocus import _reading
-from skdefocus.io import atomic_path, read_image
+from skdefocus.io import _read as _reading
+from skdefocus.io._write import atomic_path, read_image
 
 #: What a photograph can be written as, and the formats that hold 16 bits of grey or of colour.
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from skdefocus._png import check_png
+from skdefocus.io._png import check_png
 
 #: Largest photograph that is read without asking for more, in pixels.
 MAX_PIXELS = 250_000_000

@@ -16,8 +16,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from skdefocus._images import check_map
-from skdefocus._reading import MAX_PIXELS, ROWS, ReadError, read
 from skdefocus._validation import check_int, check_real
+from skdefocus.io._read import MAX_PIXELS, ROWS, ReadError, read
 
 __all__ = ["MAX_PIXELS", "ReadError", "atomic_path", "read_image", "write_map", "write_scaled_png"]
 

@@ -21,8 +21,6 @@ from skdefocus._images import check_image
 from skdefocus._typing import Float64Array
 from skdefocus._validation import check_choice, check_sequence
 
-__all__ = ["psnr", "q_cb", "q_g", "q_mi", "q_y", "ssim"]
-
 IntArray = NDArray[np.int64]
 
 #: Side of the square window of `q_y`, pixels.

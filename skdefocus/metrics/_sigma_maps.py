@@ -1,8 +1,4 @@
-"""Scores: σ maps against the truth, focus masks, fused photographs, and ready scorers.
-
-Lists of maps are scored per image first and then averaged over images, so that a large
-photograph counts no more than a small one. σ is in pixels throughout.
-"""
+"""Scores of σ maps against the truth, over lists of images, and ready scorers."""
 
 from __future__ import annotations
 
@@ -12,41 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._fusion_metrics import psnr, q_cb, q_g, q_mi, q_y, ssim
-from skdefocus._map_metrics import (
-    as_map,
-    best_f,
-    blur_score,
-    error_against_kept_share,
-    expected_calibration_error,
-    finite,
-    focus_auc,
-    named_focus_auc,
-    ranks,
-)
 from skdefocus._typing import Float64Array
 from skdefocus._validation import as_array, check_numbers, check_sequence
-
-__all__ = [
-    "best_f",
-    "blur_score",
-    "error_against_kept_share",
-    "expected_calibration_error",
-    "focus_auc",
-    "focus_auc_scorer",
-    "linear_fit_mae",
-    "neg_sigma_mae",
-    "neg_sigma_rmse",
-    "psnr",
-    "q_cb",
-    "q_g",
-    "q_mi",
-    "q_y",
-    "sigma_mae",
-    "sigma_rmse",
-    "spearman",
-    "ssim",
-]
+from skdefocus.metrics._single_map import as_map, finite, named_focus_auc, ranks
 
 Maps = Sequence[ArrayLike] | NDArray[Any]
 

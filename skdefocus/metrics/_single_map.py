@@ -9,14 +9,6 @@ from skdefocus._images import check_sigma_map
 from skdefocus._typing import Float64Array
 from skdefocus._validation import as_array, check_int, check_numbers, check_real
 
-__all__ = [
-    "best_f",
-    "blur_score",
-    "error_against_kept_share",
-    "expected_calibration_error",
-    "focus_auc",
-]
-
 
 def finite(values: Float64Array, name: str) -> Float64Array:
     """Return the values, or raise where one is NaN or infinite."""

@@ -1,4 +1,4 @@
-"""The one file that knows ONNX Runtime: loads a blur-level network and runs it."""
+"""The one file that knows ONNX Runtime: it loads a blur-level network and runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skdefocus._onnx_file import check_file
+from skdefocus.network._model_file import check_file
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -61,7 +61,7 @@ class ModelFacts:
 def model_path(path: str | os.PathLike[str] | None) -> str:
     """The given file, or the network that ships with the package."""
     if path is None:
-        return str(resources.files("skdefocus") / "models" / SHIPPED)
+        return str(resources.files("skdefocus.network") / SHIPPED)
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"model must be a path or None, got {path!r}")
     return os.fsdecode(path)

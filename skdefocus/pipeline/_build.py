@@ -11,11 +11,9 @@ from sklearn.pipeline import Pipeline
 
 from skdefocus._estimators import threads_each
 from skdefocus._images import check_photograph
-from skdefocus.classifier import BlurLevelClassifier
-from skdefocus.patches import PatchExtractor
-from skdefocus.refine import WeightedGuidedRefiner
-
-__all__ = ["defocus_map", "make_defocus_pipeline"]
+from skdefocus.pipeline._classifier import BlurLevelClassifier
+from skdefocus.pipeline._patches import PatchExtractor
+from skdefocus.pipeline._refiner import WeightedGuidedRefiner
 
 
 def make_defocus_pipeline(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from typing import Any, Self
@@ -13,23 +12,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_memory
 
-from skdefocus import _onnx
-from skdefocus._dense import dense
+from skdefocus import network
 from skdefocus._estimators import ImageTransformer, each, threads_each
 from skdefocus._images import check_image
 from skdefocus._validation import as_array, check_choice, check_int, check_sequence
-from skdefocus.records import LevelGrid, PatchGrid
-
-__all__ = ["BlurLevelClassifier"]
-
-#: A last layer: weights (n_levels, n_features) and bias (n_levels,).
-Head = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-#: To be raised when the same network comes to answer an image otherwise: caches outlive versions.
-ANSWERS = 1
-
-#: Rows of an image that are hashed at once.
-HASH_ROWS = 256
+from skdefocus.pipeline._inference import Head, infer, level_grid, softmax
+from skdefocus.pipeline._records import LevelGrid, PatchGrid
 
 
 class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[misc]
@@ -116,15 +104,15 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         self.n_jobs = n_jobs
 
     @property
-    def _facts(self) -> _onnx.ModelFacts:
-        return _onnx.load_facts(_onnx.model_path(self.model))
+    def _facts(self) -> network.ModelFacts:
+        return network.load_facts(network.model_path(self.model))
 
     @property
-    def sigmas_(self) -> NDArray[np.float64]:  # noqa: D102 - documented as an attribute
+    def sigmas_(self) -> NDArray[np.float64]:
         return np.array(self._facts.sigmas)
 
     @property
-    def classes_(self) -> NDArray[np.intp]:  # noqa: D102 - documented as an attribute
+    def classes_(self) -> NDArray[np.intp]:
         return np.arange(len(self._facts.sigmas))
 
     def _check_params(self) -> None:
@@ -230,11 +218,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                     f"step must be a multiple or a divisor of {facts.stride} if "
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
-        infer = check_memory(self.memory).cache(
-            _infer, ignore=["grid", "facts", "batch_size", "n_threads", "providers"]
+        cached = check_memory(self.memory).cache(
+            infer, ignore=["grid", "facts", "batch_size", "n_threads", "providers"]
         )
         return each(
-            self.n_jobs, _level_grid, X, infer, facts, self.memory is not None, self.inference,
+            self.n_jobs, level_grid, X, cached, facts, self.memory is not None, self.inference,
             getattr(self, "head_", None), int(self.batch_size), self._threads(), self._providers(),
         )  # fmt: skip
 
@@ -323,66 +311,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         facts, size = self._facts, int(self.batch_size)
         starts = range(0, len(patches), size)
         run = (
-            _onnx.run(facts, patches[i : i + size], output, self._threads(), self._providers())
+            network.run(facts, patches[i : i + size], output, self._threads(), self._providers())
             for i in starts
         )
         return np.concatenate([values[:, 0, 0] for values in run])
 
 
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities along the last axis."""
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    return p
-
-
 def _are_records(X: Any) -> bool:
     return isinstance(X, Sequence) and len(X) > 0 and all(isinstance(grid, PatchGrid) for grid in X)
-
-
-def _level_grid(
-    grid: PatchGrid, infer: Any, facts: _onnx.ModelFacts, cached: bool, *settings: Any
-) -> LevelGrid:
-    key = None
-    if cached:
-        key = (ANSWERS, facts.digest, _digest(grid.image), grid.patch_size, grid.step)
-    proba = infer(grid, facts, key, *settings)
-    return LevelGrid(grid.image, proba, np.array(facts.sigmas), grid.step, grid.stacked)
-
-
-def _digest(image: NDArray[Any]) -> tuple[Any, ...]:
-    """What a cache knows an image by; joblib's own hash of the pixels is three times as slow."""
-    sha = hashlib.sha256()
-    for start in range(0, len(image), HASH_ROWS):
-        sha.update(np.ascontiguousarray(image[start : start + HASH_ROWS]).data)
-    return image.shape, image.dtype.str, sha.hexdigest()
-
-
-def _infer(
-    grid: PatchGrid,
-    facts: _onnx.ModelFacts,
-    key: Any,  # what the cache knows network and image by
-    inference: str,
-    head: Head | None,
-    batch_size: int,
-    n_threads: int,
-    providers: tuple[str, ...] | None,
-) -> NDArray[np.float32]:
-    """Probabilities (rows, columns, n_levels) of one image."""
-
-    def answer(images: NDArray[np.float32]) -> NDArray[np.float32]:
-        if head is None:
-            return softmax(_onnx.run(facts, images, "logits", n_threads, providers))
-        features = _onnx.run(facts, images, "features", n_threads, providers)
-        return softmax(features @ head[0].T + head[1])
-
-    if inference == "dense":
-        return dense(grid, facts, answer)
-    patches, shape = grid.patches, grid.shape
-    out = np.empty((*shape, len(facts.sigmas)), np.float32)
-    flat = out.reshape(-1, len(facts.sigmas))
-    for start in range(0, len(flat), batch_size):
-        # Only one batch of patches is ever copied out of the view.
-        at = np.unravel_index(np.arange(start, min(start + batch_size, len(flat))), shape)
-        flat[start : start + batch_size] = answer(patches[at])[:, 0, 0]
-    return out

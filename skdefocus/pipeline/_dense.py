@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skdefocus._grids import mirrored
-from skdefocus._onnx import ModelFacts
-from skdefocus.records import PatchGrid
+from skdefocus.network import ModelFacts
+from skdefocus.pipeline._records import PatchGrid
 
 #: Side of the tiles in pixels, so that memory does not grow with the image.
 TILE = 1024

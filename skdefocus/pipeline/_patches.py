@@ -7,9 +7,7 @@ from typing import Any
 from skdefocus._estimators import ImageTransformer
 from skdefocus._images import check_images, check_photograph
 from skdefocus._validation import check_int
-from skdefocus.records import PatchGrid
-
-__all__ = ["PatchExtractor"]
+from skdefocus.pipeline._records import PatchGrid
 
 
 class PatchExtractor(ImageTransformer):

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from skdefocus._grids import mirrored
 
-__all__ = ["LevelGrid", "PatchGrid"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PatchGrid:

@@ -1,142 +1,19 @@
-"""Uniform and varying blur with PSFs of known second moment."""
+"""Uniform and varying blur."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage, optimize, signal
+from numpy.typing import ArrayLike
+from scipy import ndimage, signal
 
 from skdefocus._images import check_sigma_map
-from skdefocus._typing import FloatArray, PSFShape
-from skdefocus._validation import (
-    MAX_SIGMA,
-    as_array,
-    check_choice,
-    check_int,
-    check_sigma,
-)
-
-#: Gaussian kernels are cut at this many σ.
-TRUNCATE = 4.0
-#: How far rounding may lead out of [0, 1] before it is taken for a wrong scale.
-SLACK = 1e-4
-
-
-def to_linear(image: ArrayLike) -> FloatArray:
-    """Decode sRGB values to linear light.
-
-    Parameters
-    ----------
-    image : array_like of float, any shape
-        Encoded values in [0, 1]. Outside, the two pieces of the curve go on.
-
-    Returns
-    -------
-    ndarray, same shape and float type
-        Values proportional to light, in [0, 1].
-
-    Raises
-    ------
-    TypeError
-        If `image` holds unsigned integers or no real numbers.
-
-    Notes
-    -----
-    The standard's rounded constants leave a jump of 3e-8 at the knee: up to that, the two
-    functions are monotone and inverses of each other.
-
-    References
-    ----------
-    .. [1] IEC 61966-2-1:1999, the sRGB transfer function.
-
-    Examples
-    --------
-    >>> round(float(to_linear(0.5)), 4)
-    0.214
-    """
-    x = as_float(image)
-    # The power is taken of values at or above the knee only: a negative base gives NaN.
-    with np.errstate(over="ignore"):
-        high = ((np.maximum(x, 0.04045) + 0.055) / 1.055) ** 2.4
-    return np.where(x <= 0.04045, x / 12.92, high).astype(x.dtype)
-
-
-def from_linear(image: ArrayLike) -> FloatArray:
-    """Encode linear light as sRGB values; the inverse of :func:`to_linear`.
-
-    Parameters
-    ----------
-    image : array_like of float, any shape
-        Linear values in [0, 1]. Outside, the two pieces of the curve go on.
-
-    Returns
-    -------
-    ndarray, same shape and float type
-        Encoded values in [0, 1].
-
-    Raises
-    ------
-    TypeError
-        If `image` holds unsigned integers or no real numbers.
-
-    Examples
-    --------
-    >>> round(float(from_linear(to_linear(0.5))), 6)
-    0.5
-    """
-    x = as_float(image)
-    # Written such that 1 is mapped to exactly 1: 1.055 - 0.055 is less.
-    high = 1 + 1.055 * (np.maximum(x, 0.0031308) ** (1 / 2.4) - 1)
-    return np.where(x <= 0.0031308, x * 12.92, high).astype(x.dtype)
-
-
-def psf(sigma: float, shape: PSFShape = "gaussian") -> NDArray[np.float64]:
-    """Point spread function of an out-of-focus lens, sampled on pixels.
-
-    The kernel's *discrete* second moment is matched to σ², so that σ means the same for every
-    shape and also below one pixel, where plain sampling of a Gaussian loses variance.
-
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation along each axis, in pixels, from 0 to 1000. A disc of radius R has
-        σ = R / 2.
-    shape : {"gaussian", "disc"}
-        The disc's edge is anti-aliased over one pixel.
-
-    Returns
-    -------
-    ndarray of shape (k, k), float64
-        Non-negative, symmetric, k odd, sums to 1. σ = 0 gives ``[[1.]]``.
-
-    Raises
-    ------
-    TypeError
-        If `sigma` is not a number.
-    ValueError
-        If `sigma` is out of range or `shape` is unknown.
-
-    Notes
-    -----
-    The Gaussian is cut at 4 σ. Below 1e-4 px the kernel is ``[[1.]]``.
-
-    Examples
-    --------
-    >>> kernel = psf(1.5, "disc")
-    >>> n = np.arange(len(kernel)) - len(kernel) // 2
-    >>> round(float((kernel.sum(axis=0) * n**2).sum()), 6)  # the variance, 1.5 ** 2
-    2.25
-    """
-    sigma = check_sigma(sigma)
-    check_choice(shape, "shape", get_args(PSFShape))
-    if shape == "gaussian":
-        k = gaussian_kernel(sigma)
-        return np.outer(k, k)
-    return _disc_kernel(sigma)
+from skdefocus._typing import Float64Array, FloatArray, PSFShape
+from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_sigma
+from skdefocus.synthesis._psf import _disc_kernel, gaussian_kernel
+from skdefocus.synthesis._srgb import from_linear, to_linear
+from skdefocus.synthesis._values import as_float, finite_range, unit
 
 
 def blur(
@@ -280,91 +157,13 @@ def blur_varying(
     out = np.zeros_like(x)
     # Hat functions in σ² over the steps: each pixel mixes its two neighbouring blurs.
     for i, step in enumerate(steps):
-        weight = np.interp(variance, steps**2, np.eye(n_steps)[i])
+        weight = hat_weight(variance, steps**2, i)
         if weight.any():
             weight = weight.reshape(weight.shape + (1,) * (x.ndim - 2)).astype(x.dtype)
             out += weight * blur(x, float(step), shape=shape)
     return np.asarray(np.clip(out, x.min(), x.max()))
 
 
-def as_float(values: ArrayLike, name: str = "image") -> FloatArray:
-    x = as_array(values, name)
-    if x.dtype.kind not in "fbi":
-        hint = "; divide by the largest possible value" if x.dtype.kind == "u" else ""
-        raise TypeError(f"{name} must be float, got dtype {x.dtype}{hint}")
-    return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
-
-
-def finite_range(x: FloatArray, name: str) -> tuple[float, float]:
-    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
-    return low, high
-
-
-def unit(values: ArrayLike, name: str) -> FloatArray:
-    """Check for values in [0, 1], with room for rounding."""
-    x = as_float(values, name)
-    low, high = finite_range(x, name)
-    if low < -SLACK or high > 1 + SLACK:
-        raise ValueError(f"{name} must be within [0, 1], but spans [{low:.6g}, {high:.6g}]")
-    return x
-
-
-def _matched(
-    profile: Callable[[float, FloatArray], NDArray[np.float64]],
-    distance: FloatArray,
-    sigma: float,
-    low: float,
-    high: float,
-) -> float:
-    """Parameter with which a kernel, ``profile(parameter, distance)``, has the variance σ²."""
-
-    def excess(parameter: float, distance: FloatArray) -> float:
-        k = profile(parameter, distance)
-        k = k if k.ndim == 1 else k.sum(axis=0)
-        n = np.arange(len(k)) - len(k) // 2
-        return float((k * n**2).sum()) - sigma**2
-
-    # As an argument, for what a function brings along stays until the next garbage collection.
-    return float(optimize.brentq(excess, low, high, args=(distance,), xtol=1e-12))
-
-
-@lru_cache(maxsize=512)
-def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
-    if sigma < 1e-4:  # its variance is below what float64 can tell from none
-        return np.ones(1)
-    r = max(1, int(np.ceil(TRUNCATE * sigma)))
-    n = np.arange(-r, r + 1.0)
-    return _gaussian(_matched(_gaussian, n, sigma, 0.05, 2 * sigma + 1), n)
-
-
-def _gaussian(s: float, n: FloatArray) -> NDArray[np.float64]:
-    k = np.exp(-0.5 * (n / s) ** 2)
-    return np.asarray(k / k.sum())
-
-
-def _disc_kernel(sigma: float) -> NDArray[np.float64]:
-    if sigma < 1e-4:
-        return np.ones((1, 1))
-    return _disc(_disc_radius(sigma), _disc_distance(sigma))
-
-
-# Not the kernels themselves, which have 16 σ² values.
-@lru_cache(maxsize=512)
-def _disc_radius(sigma: float) -> float:
-    return _matched(_disc, _disc_distance(sigma), sigma, 0.5, 2 * sigma + 0.75)
-
-
-def _disc_distance(sigma: float) -> NDArray[np.float64]:
-    """Distance from the middle, as far as a disc of that σ reaches."""
-    r = int(np.ceil(2 * sigma + 0.5))
-    n = np.arange(-r, r + 1)
-    return np.asarray(np.hypot(n[:, None], n))
-
-
-def _disc(radius: float, distance: FloatArray) -> NDArray[np.float64]:
-    k = radius + 0.5 - distance
-    np.clip(k, 0, 1, out=k)
-    k /= k.sum()
-    return np.asarray(k, np.float64)
+def hat_weight(values: FloatArray, knots: Float64Array, k: int) -> Float64Array:
+    """Share of knot `k` in the linear interpolation of `values` between ascending knots."""
+    return np.interp(values, knots, np.eye(len(knots))[k])

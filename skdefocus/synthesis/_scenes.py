@@ -1,13 +1,7 @@
-"""Photographs with known blur: PSFs, layered defocus, sensor noise and JPEG.
-
-Everything here is a pure function of arrays; σ is always the standard deviation of the PSF along
-one axis, in pixels of the image at hand. float32 stays float32, what else is real becomes float64;
-unsigned integers are refused, as their scale is not known here. No input is written to.
-"""
+"""Layered scenes, photographed by a lens with a finite depth of field."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,40 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skdefocus._blur import (
-    as_float,
-    blur,
-    blur_varying,
-    from_linear,
-    psf,
-    to_linear,
-    unit,
-)
 from skdefocus._images import check_sigma_map
 from skdefocus._typing import FloatArray, PSFShape
-from skdefocus._validation import (
-    MAX_NOISE,
-    MAX_SIGMA,
-    as_array,
-    check_int,
-    check_real,
-    check_seed,
-    check_sequence,
-    check_sigma,
-)
-
-__all__ = [
-    "Layer",
-    "Scene",
-    "add_noise",
-    "blur",
-    "blur_varying",
-    "from_linear",
-    "jpeg",
-    "psf",
-    "render_layers",
-    "to_linear",
-]
+from skdefocus._validation import MAX_SIGMA, as_array, check_sequence, check_sigma
+from skdefocus.synthesis._blur import blur, blur_varying
+from skdefocus.synthesis._srgb import from_linear, to_linear
+from skdefocus.synthesis._values import as_float, unit
 
 
 @dataclass(frozen=True)
@@ -177,91 +143,6 @@ def render_layers(
         index[on_top] = i
     seen, sharp = encode(np.clip(seen, 0, 1)), encode(np.clip(sharp, 0, 1))
     return Scene(seen, sigma.astype(np.float32), sharp, index)
-
-
-def add_noise(
-    image: ArrayLike, read: float, shot: float = 0.0, *, random_state: int | None = None
-) -> FloatArray:
-    """Add a sensor's noise: variance ``read² + shot² · image``, clipped to [0, 1].
-
-    Parameters
-    ----------
-    image : array_like of float in [0, 1], any shape
-    read : float
-        Standard deviation of the noise that is there in the dark, in units of full scale, ≥ 0.
-    shot : float
-        Standard deviation that the photon noise reaches at full scale, ≥ 0.
-    random_state : int or None
-        Seed.
-
-    Returns
-    -------
-    ndarray of the image's shape and float type
-
-    Raises
-    ------
-    TypeError
-        If `image` holds unsigned integers or no real numbers, or `read` or `shot` is no number.
-    ValueError
-        If `image` is not within [0, 1], or `read` or `shot` is negative or not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> noisy = add_noise(np.full((200, 200), 0.25), 0.03, 0.08, random_state=0)
-    >>> round(float(noisy.std()), 3)  # √(0.03² + 0.08² · 0.25)
-    0.05
-    """
-    x = unit(image, "image")
-    read = check_real(read, "read", 0, MAX_NOISE)
-    shot = check_real(shot, "shot", 0, MAX_NOISE)
-    rng = check_seed(random_state)
-    spread = np.sqrt(read**2 + shot**2 * np.maximum(x, 0))  # `unit` lets rounding errors pass
-    noisy = np.clip(x + spread * rng.standard_normal(x.shape), 0, 1)
-    return np.asarray(noisy, dtype=x.dtype)
-
-
-def jpeg(image: ArrayLike, quality: int) -> FloatArray:
-    """Send an image through 8-bit JPEG compression and back.
-
-    Parameters
-    ----------
-    image : array_like of float in [0, 1], shape (H, W) or (H, W, 3)
-    quality : int
-        1 (worst) to 100.
-
-    Returns
-    -------
-    ndarray of the image's shape and float type, in [0, 1]
-
-    Raises
-    ------
-    TypeError
-        If `image` holds unsigned integers or no real numbers, or `quality` is not an integer.
-    ValueError
-        If `image` has another shape or is not within [0, 1], or `quality` is out of range.
-
-    Notes
-    -----
-    Colour is subsampled by 2 in each direction, as Pillow does by default.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> bool(np.ptp(jpeg(np.linspace(0, 1, 64).reshape(8, 8), 5)) < 1)
-    True
-    """
-    from PIL import Image
-
-    x = unit(image, "image")
-    if x.size == 0 or (x.ndim != 2 and x.shape[2:] != (3,)):
-        raise ValueError(f"image must have shape (H, W) or (H, W, 3), none 0, got {x.shape}")
-    quality = check_int(quality, "quality", 1, 100)
-    buffer = io.BytesIO()
-    pixels = np.round(x * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    buffer.seek(0)
-    return np.asarray(np.asarray(Image.open(buffer)) / 255, dtype=x.dtype)
 
 
 def _check_layer(layer: Any, name: str, rearmost: bool) -> Layer:

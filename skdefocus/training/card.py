@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from skdefocus import _onnx, synthesis
+from skdefocus import network as _onnx
+from skdefocus import synthesis
 from skdefocus._typing import PSFShape
-from skdefocus.classifier import BlurLevelClassifier
 from skdefocus.metrics import expected_calibration_error
-from skdefocus.patches import PatchExtractor
+from skdefocus.pipeline import BlurLevelClassifier, PatchExtractor
 from skdefocus.training.crops import BLOCK
 from skdefocus.training.patches import edge_blur_blocks, is_in_focus, photographs, read_grey
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from skdefocus._onnx import FORMAT
 from skdefocus.metrics import expected_calibration_error
+from skdefocus.network import FORMAT
 from skdefocus.training.crops import PATCH, STRIDE
 from skdefocus.training.levels import SPACINGS, soft_targets
 from skdefocus.training.networks import NETWORKS

@@ -198,7 +198,7 @@ def test_figures_are_those_of_the_answers(data):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_onnx_answers_as_pytorch(data, finished, tmp_path):
     pytest.importorskip("onnx")
-    from skdefocus.classifier import BlurLevelClassifier
+    from skdefocus.pipeline import BlurLevelClassifier
     from skdefocus.training.export import Shipped, export, load
 
     out, _ = finished

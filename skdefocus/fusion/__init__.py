@@ -1,0 +1,8 @@
+"""One photograph that is in focus everywhere, from several that are not."""
+
+from skdefocus.fusion._fuser import FocusFuser, FusionResult
+
+__all__ = [
+    "FocusFuser",
+    "FusionResult",
+]

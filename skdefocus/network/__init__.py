@@ -1,0 +1,11 @@
+"""Blur-level networks in ONNX files: the only room that knows ONNX Runtime."""
+
+from skdefocus.network._runtime import FORMAT, ModelFacts, load_facts, model_path, run
+
+__all__ = [
+    "FORMAT",
+    "ModelFacts",
+    "load_facts",
+    "model_path",
+    "run",
+]

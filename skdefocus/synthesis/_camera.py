@@ -1,0 +1,108 @@
+"""What a camera adds to a photograph: noise of the sensor, and compression."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from skdefocus._typing import FloatArray
+from skdefocus._validation import MAX_NOISE, check_int, check_real, check_seed
+from skdefocus.synthesis._values import unit
+
+
+def add_noise(
+    image: ArrayLike, read: float, shot: float = 0.0, *, random_state: int | None = None
+) -> FloatArray:
+    """Add a sensor's noise: variance ``read² + shot² · image``, clipped to [0, 1].
+
+    Parameters
+    ----------
+    image : array_like of float in [0, 1], any shape
+    read : float
+        Standard deviation of the noise that is there in the dark, in units of full scale, ≥ 0.
+    shot : float
+        Standard deviation that the photon noise reaches at full scale, ≥ 0.
+    random_state : int or None
+        Seed.
+
+    Returns
+    -------
+    ndarray of the image's shape and float type
+
+    Raises
+    ------
+    TypeError
+        If `image` holds unsigned integers or no real numbers, or `read` or `shot` is no number.
+    ValueError
+        If `image` is not within [0, 1], or `read` or `shot` is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noisy = add_noise(np.full((200, 200), 0.25), 0.03, 0.08, random_state=0)
+    >>> round(float(noisy.std()), 3)  # √(0.03² + 0.08² · 0.25)
+    0.05
+    """
+    x = unit(image, "image")
+    read = check_real(read, "read", 0, MAX_NOISE)
+    shot = check_real(shot, "shot", 0, MAX_NOISE)
+    rng = check_seed(random_state)
+    spread = noise_deviation(np.maximum(x, 0), read, shot)  # `unit` lets rounding errors pass
+    noisy = np.clip(x + spread * rng.standard_normal(x.shape), 0, 1)
+    return np.asarray(noisy, dtype=x.dtype)
+
+
+def jpeg(image: ArrayLike, quality: int) -> FloatArray:
+    """Send an image through 8-bit JPEG compression and back.
+
+    Parameters
+    ----------
+    image : array_like of float in [0, 1], shape (H, W) or (H, W, 3)
+    quality : int
+        1 (worst) to 100.
+
+    Returns
+    -------
+    ndarray of the image's shape and float type, in [0, 1]
+
+    Raises
+    ------
+    TypeError
+        If `image` holds unsigned integers or no real numbers, or `quality` is not an integer.
+    ValueError
+        If `image` has another shape or is not within [0, 1], or `quality` is out of range.
+
+    Notes
+    -----
+    Colour is subsampled by 2 in each direction, as Pillow does by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bool(np.ptp(jpeg(np.linspace(0, 1, 64).reshape(8, 8), 5)) < 1)
+    True
+    """
+    x = unit(image, "image")
+    if x.size == 0 or (x.ndim != 2 and x.shape[2:] != (3,)):
+        raise ValueError(f"image must have shape (H, W) or (H, W, 3), none 0, got {x.shape}")
+    quality = check_int(quality, "quality", 1, 100)
+    pixels = np.round(x * 255).astype(np.uint8)
+    return np.asarray(through_jpeg(pixels, quality=quality) / 255, dtype=x.dtype)
+
+
+def noise_deviation(light: FloatArray, read: float, shot: float) -> FloatArray:
+    """Standard deviation of a sensor's noise at each value of light in [0, 1]."""
+    return np.asarray(np.sqrt(read**2 + shot**2 * light))
+
+
+def through_jpeg(pixels: NDArray[np.uint8], **options: Any) -> NDArray[np.uint8]:
+    """Give 8-bit pixels as they are after JPEG compression with Pillow's `options`."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    buffer.seek(0)
+    return np.asarray(Image.open(buffer))
