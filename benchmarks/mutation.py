@@ -18,6 +18,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from benchmarks import report
+
 ROOT = Path(__file__).parents[1]
 #: Exit codes of the tests of a mutant that lives: they passed, there are none, they did not run.
 ALIVE = (0, 33, None)
@@ -37,7 +39,7 @@ def results(folder: Path) -> dict[str, dict[str, int | None]]:
     """Exit codes of the mutants' tests, by file and mutant."""
     made = folder / "mutants" / "skdefocus"
     return {
-        path.relative_to(made).as_posix().removesuffix(".meta"): json.loads(path.read_text())[
+        str(path.relative_to(made).with_suffix("")): json.loads(path.read_text())[
             "exit_code_by_key"
         ]
         for path in sorted(made.rglob("*.meta"))
@@ -46,15 +48,15 @@ def results(folder: Path) -> dict[str, dict[str, int | None]]:
 
 def table(found: dict[str, dict[str, int | None]]) -> str:
     """Markdown: mutants, killed and share per file."""
-    lines = ["| file | mutants | killed | share |", "|---|---|---|---|"]
+    rows: list[list[object]] = []
     total: Counter[str] = Counter()
     for name, codes in found.items():
         killed = sum(code not in ALIVE for code in codes.values())
         total.update(mutants=len(codes), killed=killed)
-        lines.append(f"| `{name}` | {len(codes)} | {killed} | {killed / len(codes):.1%} |")
+        rows.append([f"`{name}`", len(codes), killed, f"{killed / len(codes):.1%}"])
     share = total["killed"] / total["mutants"]
-    lines.append(f"| all | {total['mutants']} | {total['killed']} | {share:.1%} |")
-    return "\n".join(lines)
+    rows.append(["all", total["mutants"], total["killed"], f"{share:.1%}"])
+    return report.table(["file", "mutants", "killed", "share"], rows)
 
 
 def main() -> None:

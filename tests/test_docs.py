@@ -205,3 +205,27 @@ def test_examples_are_there_and_say_what_they_are():
         assert example.name.startswith("plot_")
         assert re.match(r'"""\n.+\n=+\n\n.', example.read_text("utf-8")), example.name
         compile(example.read_text("utf-8"), example.name, "exec")
+
+
+def code_of_tests():
+    tests = Path(__file__).parent.rglob("test_*.py")
+    return "".join(path.read_text(encoding="utf-8") for path in tests)
+
+
+def test_every_test_that_the_documentation_names_is_there():
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "reliability.md").read_text(encoding="utf-8")))
+    code = code_of_tests()
+    assert len(named) > 40
+    assert not [name for name in named if f"def {name}(" not in code]
+
+
+def test_every_row_of_the_documentation_has_its_test():
+    code = code_of_tests()
+    lines = (DOCS / "inputs.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("|")[-2] for line in lines if line.startswith("|")]
+    rows = [row for row in rows if row.strip("- ") not in ("", "Test")]
+    assert len(rows) > 40
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        assert all(f"def {name}(" in code for name in named), row

@@ -12,7 +12,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from fault_cases import (
+from helpers.fault_cases import (
     HANG,
     PHOTOS,
     check_map,

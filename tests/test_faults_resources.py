@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fault_cases import HANG, PHOTOS, save
+from helpers.fault_cases import HANG, PHOTOS, save
 from PIL import Image
 
 import skdefocus as sd

@@ -13,16 +13,18 @@ import pkgutil
 import re
 from pathlib import Path
 
-import fuzz_estimators  # noqa: F401 - these three register their cases
-import fuzz_files  # noqa: F401
-import fuzz_functions  # noqa: F401
 import matplotlib as mpl
 import numpy as np
 import pytest
-from fuzz_cases import CASES, LONG
+from helpers import (
+    fuzz_estimators,  # noqa: F401 - these three register their cases
+    fuzz_files,  # noqa: F401
+    fuzz_functions,  # noqa: F401
+)
+from helpers.fuzz_cases import CASES, LONG
+from helpers.strategies import bad_arrays, small_values, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import bad_arrays, small_values, values
 
 import skdefocus
 

@@ -160,10 +160,8 @@ def mask_row(maps: list[np.ndarray], cases: list[Case]) -> dict[str, float]:
 
 def table(rows: dict[str, dict[str, float]]) -> str:
     names = list(next(iter(rows.values())))
-    lines = [f"| method | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
-    for method, row in rows.items():
-        lines.append(f"| {method} | {' | '.join(f'{row[n]:.3f}' for n in names)} |")
-    return "\n".join(lines)
+    cells: list[list[object]] = [[m, *(f"{row[n]:.3f}" for n in names)] for m, row in rows.items()]
+    return report.table(["method", *names], cells)
 
 
 def sheet(cases: list[Case], maps: dict[str, list[np.ndarray]], path: Path) -> None:

@@ -7,7 +7,6 @@ section of RESULTS.md and pictures of the fused pairs to benchmarks/accuracy/fus
 from __future__ import annotations
 
 import argparse
-import io
 import shutil
 import subprocess
 import tempfile
@@ -26,7 +25,7 @@ import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.scenes import DATA, photographs
 from skdefocus.fusion import FocusFuser
-from skdefocus.synthesis import Layer, render_layers
+from skdefocus.synthesis import Layer, render_layers, through_jpeg
 
 HERE = Path(__file__).parent
 METRICS = {"Q_G": sd.metrics.q_g, "Q_MI": sd.metrics.q_mi, "Q_CB": sd.metrics.q_cb}
@@ -48,11 +47,8 @@ def as_published(fused: np.ndarray, like: Path) -> np.ndarray:
     """The same JPEG rounding as a published result went through."""
     with Image.open(like) as other:
         options = {"qtables": other.quantization, "subsampling": "keep"}
-        picture = Image.fromarray(np.round(fused * 255).astype(np.uint8))
-        buffer = io.BytesIO()
         options["subsampling"] = {(1, 1): 0, (2, 1): 1, (2, 2): 2}[sampling(other)]
-        picture.save(buffer, "JPEG", **options)
-    return np.asarray(Image.open(buffer).convert("RGB"))
+        return through_jpeg(np.round(fused * 255).astype(np.uint8), **options)
 
 
 def sampling(image: Image.Image) -> tuple[int, int]:

@@ -131,10 +131,11 @@ def write(steps: int, rows: list[list], speed: list[float]) -> None:
     titles = ["", "σ MAE", "textured", "sure half", "unsure half", "top-1", "within one",
               "Lytro AUC", "sure half", "least", "sure half",
               "M weights", "MB", "M MACs", "patches/s"]  # fmt: skip
-    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    for row, rate in zip(rows, speed, strict=True):
-        values = [f"{v:.3f}" for v in row[1:11]] + [f"{v:.2f}" for v in row[11:]]
-        lines.append(f"| {row[0]} | {' | '.join(values)} | {rate:.0f} |")
+    cells: list[list[object]] = [
+        [row[0], *(f"{v:.3f}" for v in row[1:11]), *(f"{v:.2f}" for v in row[11:]), f"{rate:.0f}"]
+        for row, rate in zip(rows, speed, strict=True)
+    ]
+    table = report.table(titles, cells)
     report.write(
         "networks",
         f"""## Networks, levels, losses and data, trained alike
@@ -145,7 +146,7 @@ conditions of training (noise, JPEG, flat places, depth edges); Lytro AUC of the
 40 photographs, over all pixels and over the surer half of them, mean and least; MACs for one 32×32
 patch; patches per second in ONNX Runtime on one thread.
 
-{chr(10).join(lines)}
+{table}
 """,
     )
 

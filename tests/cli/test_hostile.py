@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from cli_cases import PHOTO, bad_files, names, photo, run
+from helpers.cli_cases import PHOTO, bad_files, names, photo, run
 from PIL import Image
 
 from skdefocus import optics

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import pytest
 import tifffile
-from cli_cases import PHOTO, RNG, bad_files, names, photo, run, without_rights
+from helpers.cli_cases import PHOTO, RNG, bad_files, names, photo, run, without_rights
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 

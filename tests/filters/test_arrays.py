@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
-from filter_cases import cases
+from helpers.filter_cases import cases
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from filter_cases import SWITCHES, cases, naive
+from helpers.filter_cases import SWITCHES, cases, naive
 from hypothesis import assume, given
 from hypothesis import strategies as st
 

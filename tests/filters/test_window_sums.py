@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from filter_cases import cases, windows
+from helpers.filter_cases import cases, windows
 from hypothesis import given
 
 from skdefocus.filters import _window_sums, _workers, box_mean

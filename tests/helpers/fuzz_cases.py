@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from helpers.strategies import photograph_shapes, photographs
 from hypothesis import strategies as st
-from strategies import photograph_shapes, photographs
 
 #: Parameters of which large values are honest work.
 LONG = {

@@ -1,7 +1,7 @@
 """Cases of the effects, the estimators and the pipeline."""
 
 import numpy as np
-from fuzz_cases import (
+from helpers.fuzz_cases import (
     batch,
     case,
     finite,
@@ -13,8 +13,8 @@ from fuzz_cases import (
     photograph_of,
     pick,
 )
+from helpers.strategies import floats, maps, photograph_shapes, photographs, shapes
 from hypothesis import strategies as st
-from strategies import floats, maps, photograph_shapes, photographs, shapes
 
 import skdefocus as sd
 from skdefocus import effects

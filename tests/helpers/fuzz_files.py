@@ -5,10 +5,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from fuzz_cases import case, optional, pick
+from helpers.fuzz_cases import case, optional, pick
+from helpers.strategies import floats, maps, photograph_shapes, photographs, shapes
 from hypothesis import strategies as st
 from PIL import Image
-from strategies import floats, maps, photograph_shapes, photographs, shapes
 
 from skdefocus import io, optics, plotting
 from skdefocus.cli import main

@@ -3,9 +3,9 @@
 from types import SimpleNamespace
 
 import numpy as np
-from fuzz_cases import case, finite, kernel, like_image, number, optional, pick
+from helpers.fuzz_cases import case, finite, kernel, like_image, number, optional, pick
+from helpers.strategies import floats, maps, photograph_shapes, photographs, shapes
 from hypothesis import strategies as st
-from strategies import floats, maps, photograph_shapes, photographs, shapes
 
 from skdefocus import datasets, filters, metrics, optics, synthesis
 

@@ -1,4 +1,4 @@
-"""Maps of the shipped network as they are now; ``python -m tests.golden`` writes them anew.
+"""Maps of the shipped network as they are now; ``python -m tests.helpers.golden`` writes them anew.
 
 To be run after the network or the refinement was changed on purpose, and the new file committed.
 """

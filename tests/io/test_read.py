@@ -1,7 +1,6 @@
 """Files in: what is read and how, and what is refused."""
 
 import os
-import re
 import struct
 import zlib
 from pathlib import Path
@@ -9,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from cli_cases import without_rights
+from helpers.cli_cases import without_rights
+from helpers.io_cases import refused
 from numpy.testing import assert_array_equal
 from PIL import Image, ImageCms
 
-from skdefocus.io import MAX_PIXELS, ReadError, read_image
+from skdefocus.io import MAX_PIXELS, read_image
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (12, 17), np.uint8)
@@ -169,13 +169,6 @@ def test_thin_pictures(tmp_path, size):
 # --- what is refused ---------------------------------------------------------------------------
 
 
-def refused(path, why, **options):
-    with pytest.raises(ReadError, match=why) as caught:
-        read_image(path, **options)
-    assert repr(str(path)) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_missing_folder_and_pipe(tmp_path):
     refused(tmp_path / "none.png", "No such file")
     refused(tmp_path, "it is a folder")
@@ -282,30 +275,3 @@ def test_camera_raw(tmp_path):
 def test_wrong_limit(tmp_path, limit):
     with pytest.raises((TypeError, ValueError), match="max_pixels"):
         read_image(saved(tmp_path, RGB), max_pixels=limit)
-
-
-def test_every_test_that_the_documentation_names_is_there():
-    here = Path(__file__).parent
-    code = "".join(path.read_text(encoding="utf-8") for path in here.glob("test_*.py"))
-    page = here.parent / "docs" / "reliability.md"
-    if not page.exists():
-        pytest.skip("the documentation is not part of this archive")
-    named = set(re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")))
-    assert len(named) > 40
-    assert not [name for name in named if f"def {name}(" not in code]
-
-
-def test_every_row_of_the_documentation_has_its_test():
-    here = Path(__file__).parent
-    page = here.parent / "docs" / "inputs.md"
-    if not page.exists():
-        pytest.skip("the documentation is not part of this archive")
-    code = "".join(path.read_text(encoding="utf-8") for path in here.glob("test_*.py"))
-    lines = page.read_text(encoding="utf-8").splitlines()
-    rows = [line.split("|")[-2] for line in lines if line.startswith("|")]
-    rows = [row for row in rows if row.strip("- ") not in ("", "Test")]
-    assert len(rows) > 40
-    for row in rows:
-        named = re.findall(r"`(test_\w+)`", row)
-        assert named, row
-        assert all(f"def {name}(" in code for name in named), row

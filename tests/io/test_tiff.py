@@ -6,9 +6,9 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import tifffile
+from helpers.io_cases import refused
 from numpy.testing import assert_array_equal
 from PIL import Image
-from test_io import refused
 
 import skdefocus as sd
 from skdefocus.io import ReadError, _read, read_image

@@ -4,9 +4,9 @@ import json
 from functools import cache
 from itertools import pairwise
 
-import golden
 import numpy as np
 import pytest
+from helpers import golden
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -114,7 +114,7 @@ def test_golden():
     """Distance 0.01 px: processors and versions of ONNX Runtime round differently."""
     stored = json.loads(golden.PATH.read_text(encoding="utf-8"))
     now = golden.measure()
-    again = "; if it was changed on purpose, regenerate: python -m tests.golden"
+    again = "; if it was changed on purpose, regenerate: python -m tests.helpers.golden"
     assert now["model"] == stored["model"], f"another network than that of the golden file{again}"
     assert list(now["sigma"]) == list(stored["sigma"]), f"other images{again}"
     for name, sigma in now["sigma"].items():

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdefocus import LevelGrid, PatchGrid
-from skdefocus._grids import mirrored
 from skdefocus.pipeline._records import windows
 
 SIGMAS = np.concatenate([[0], np.geomspace(0.3, 8, 19)])
@@ -104,15 +103,6 @@ def test_windows_begin_every_step(height, width, size, step, cut):
     i, j = shape[0] - 1, shape[1] - 1
     expected = padded[i * step : i * step + size, j * step : j * step + size]
     assert_array_equal(view[i, j], expected)
-
-
-@given(st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
-def test_an_image_goes_on_mirrored_for_ever(length, before, after):
-    image = np.random.default_rng(0).random((length, 3), np.float32)
-    rows = np.arange(-before, length + after)
-    found = mirrored(image, slice(-before, length + after), slice(1, 3))
-    there_and_back = np.concatenate([image, image[::-1]])
-    assert_array_equal(found, there_and_back[rows % (2 * length), 1:])
 
 
 @pytest.mark.parametrize("channels", [(), (3,)])

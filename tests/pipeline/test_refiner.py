@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 import skdefocus as sd
-from skdefocus._grids import cell_means, enlarge, tiles, whole
+from skdefocus._grids import tiles
 from skdefocus.datasets import sample_photographs
 from skdefocus.pipeline import LevelGrid
 from skdefocus.pipeline._filling import RARE, belief, fill
@@ -113,21 +111,6 @@ def test_tiles_equal_the_whole(monkeypatch, n_iter, guide, subsample):
     assert_allclose(parts, at_once, atol=1e-4)
 
 
-@given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(1, 9), st.integers(0, 40))
-def test_tiles_cover_every_pixel_once(shape, step, halo):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skdefocus._grids.TILE", 24)
-        seen = np.zeros(shape, int)
-        for inner, outer in tiles(shape, step, halo):
-            seen[inner] += 1
-            for i, o, n in zip(inner, outer, shape, strict=True):
-                assert i.start % step == o.start % step == 0
-                assert 0 <= o.start <= i.start < i.stop <= o.stop <= n
-                assert i.start - o.start >= min(halo, i.start)
-                assert o.stop - i.stop >= min(halo, n - i.stop)
-    assert np.all(seen == 1)
-
-
 def test_belief():
     mean, evidence = belief(grid_of(np.stack([certain([2, 0]), np.full((2, 5), 0.2)])))
     assert_allclose(mean, [[2, 0], [2, 2]], atol=1e-6)
@@ -173,18 +156,6 @@ def test_surroundings_count_by_their_weights():
         weights = np.full((9, 9), 1e-6)
         weights[:, kept::2] = 1
         assert filled(proba, weights)[4, 4] == pytest.approx(level, abs=0.1)
-
-
-@pytest.mark.parametrize("size", [(16, 24), (17, 23), (1, 1), (20, 5)])
-def test_cells_and_pixels(size):
-    image = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
-    cells = cell_means(image, 8)
-    assert cells.shape == (-(-size[0] // 8), -(-size[1] // 8), 3)
-    assert_allclose(
-        cells[0, 0], image[:8, :8].mean(axis=(0, 1)) if min(size) >= 8 else cells[0, 0], rtol=1e-5
-    )
-    assert enlarge(cells[..., 0], 8, whole(size)).shape == size
-    assert_array_equal(enlarge(np.full(cells.shape[:2], 0.25), 8, whole(size)), np.float32(0.25))
 
 
 @pytest.mark.parametrize(

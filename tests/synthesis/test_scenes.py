@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from helpers.blur_cases import SHAPES, each_shape, noise, shapes
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from skimage import data
 
 from skdefocus.synthesis import (
     Layer,
@@ -21,10 +21,6 @@ from skdefocus.synthesis import (
     to_linear,
 )
 
-SHAPES = ("gaussian", "disc")
-each_shape = pytest.mark.parametrize("shape", SHAPES)
-shapes = st.sampled_from(SHAPES)
-
 
 @st.composite
 def images(draw, channels=(0, 3), largest=20):
@@ -33,10 +29,6 @@ def images(draw, channels=(0, 3), largest=20):
     c = draw(st.sampled_from(channels))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     return rng.random(size + ((c,) if c else ()))
-
-
-def noise(size=96, seed=0):
-    return np.random.default_rng(seed).random((size, size))
 
 
 # Layers
@@ -186,50 +178,6 @@ def test_scene_types():
 
 
 # Noise and compression
-
-
-@pytest.mark.parametrize("level", [0.3, 0.5, 0.7])
-@pytest.mark.parametrize(("read", "shot"), [(0.02, 0.0), (0.0, 0.04), (0.02, 0.04)])
-def test_noise_has_the_stated_variance_and_is_white(level, read, shot):
-    x = np.full((400, 400), level)
-    error = add_noise(x, read, shot, random_state=0) - x
-    variance = read**2 + shot**2 * level
-    # Standard errors for 160,000 pixels: 0.35 % of the variance, 0.25 % of σ for the mean.
-    assert error.var() == pytest.approx(variance, rel=0.015)
-    assert abs(error.mean()) < 0.011 * np.sqrt(variance)
-    assert abs((error[:, 1:] * error[:, :-1]).mean()) < 0.011 * variance
-
-
-def test_noise_is_reproducible_clipped_and_absent_at_zero():
-    x = noise(50).astype(np.float32)
-    one, two, other = (add_noise(x, 0.2, 0.1, random_state=s) for s in (1, 1, 2))
-    assert_array_equal(one, two)
-    assert not np.array_equal(one, other)
-    assert (one.min(), one.max()) == (0, 1)
-    assert_array_equal(add_noise(x, 0, 0), x)
-    assert_allclose(add_noise(x.astype(float), 0.2, 0.1, random_state=1), one, atol=1e-6)
-
-
-def test_noise_is_the_generators_and_photons_make_none_unless_asked():
-    x = np.full((30, 40), 0.5)
-    deviates = np.random.default_rng(7).standard_normal(x.shape)
-    assert_allclose(add_noise(x, 0.01, random_state=7), x + 0.01 * deviates, atol=1e-12)
-
-
-@pytest.mark.parametrize("level", [0, 51, 128, 255])
-def test_jpeg_keeps_flat_levels(level):
-    x = np.full((16, 16), level / 255)
-    assert_allclose(jpeg(x, 100), x, atol=1e-12)
-
-
-@pytest.mark.parametrize("colour", [False, True])
-def test_jpeg_error_falls_as_quality_rises(colour):
-    x = data.astronaut()[:128, 100:260] / 255 if colour else data.camera()[100:228, 150:278] / 255
-    decoded = [jpeg(x, q) for q in (5, 15, 40, 70, 90, 100)]
-    errors = [np.sqrt(((y - x) ** 2).mean()) for y in decoded]
-    assert (np.diff(errors) < 0).all()
-    assert errors[-1] < 0.02
-    assert all(y.shape == x.shape and y.min() >= 0 and y.max() <= 1 for y in decoded)
 
 
 # All of them

@@ -1,0 +1,45 @@
+"""Tiles, cells and mirrored borders."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdefocus._grids import cell_means, enlarge, mirrored, tiles, whole
+
+
+@given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(1, 9), st.integers(0, 40))
+def test_tiles_cover_every_pixel_once(shape, step, halo):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skdefocus._grids.TILE", 24)
+        seen = np.zeros(shape, int)
+        for inner, outer in tiles(shape, step, halo):
+            seen[inner] += 1
+            for i, o, n in zip(inner, outer, shape, strict=True):
+                assert i.start % step == o.start % step == 0
+                assert 0 <= o.start <= i.start < i.stop <= o.stop <= n
+                assert i.start - o.start >= min(halo, i.start)
+                assert o.stop - i.stop >= min(halo, n - i.stop)
+    assert np.all(seen == 1)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (17, 23), (1, 1), (20, 5)])
+def test_cells_and_pixels(size):
+    image = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+    cells = cell_means(image, 8)
+    assert cells.shape == (-(-size[0] // 8), -(-size[1] // 8), 3)
+    assert_allclose(
+        cells[0, 0], image[:8, :8].mean(axis=(0, 1)) if min(size) >= 8 else cells[0, 0], rtol=1e-5
+    )
+    assert enlarge(cells[..., 0], 8, whole(size)).shape == size
+    assert_array_equal(enlarge(np.full(cells.shape[:2], 0.25), 8, whole(size)), np.float32(0.25))
+
+
+@given(st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
+def test_an_image_goes_on_mirrored_for_ever(length, before, after):
+    image = np.random.default_rng(0).random((length, 3), np.float32)
+    rows = np.arange(-before, length + after)
+    found = mirrored(image, slice(-before, length + after), slice(1, 3))
+    there_and_back = np.concatenate([image, image[::-1]])
+    assert_array_equal(found, there_and_back[rows % (2 * length), 1:])
