@@ -18,6 +18,24 @@ DOCS = ROOT / "docs"
 MADE = {"_build", "api", "gallery", "examples"}
 WRITTEN = [p for p in sorted(DOCS.rglob("*.md")) if not MADE & set(p.relative_to(DOCS).parts)]
 PAGES = [ROOT / "README.md", *WRITTEN]
+#: Beside the site.
+NOTES = [
+    *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG")),
+    ROOT / "benchmarks" / "README.md",
+]
+RECORDS = sorted((DOCS / "design").glob("*s/*.md"))
+STATUSES = {"proposed", "accepted", "superseded", "rejected"}
+#: The sections of a record, by its folder.
+SECTIONS = {
+    "decisions": [
+        "Context",
+        "Decision",
+        "Consequences",
+        "What would change our mind",
+        "Evidence",
+    ],
+    "experiments": ["Question", "Command", "Split", "Result", "Verdict"],
+}
 #: What a page's names have to be after its snippets, beyond that these run.
 RESULTS = {
     "README.md": lambda names: (
@@ -129,7 +147,7 @@ def test_pages_that_teach_have_snippets():
     assert {label(p) for p in (DOCS / "guide").glob("*.md")} - with_code == {"docs/guide/index.md"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=label)
+@pytest.mark.parametrize("page", [*PAGES, *NOTES], ids=label)
 def test_files_that_it_names_are_there(page):
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     for link in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
@@ -152,6 +170,26 @@ def test_every_page_is_reached():
     listed = {Path(line.strip()).name for line in trees.splitlines()}
     pages = {page.stem for page in (DOCS).rglob("*.md") if page in PAGES} - {"index"}
     assert pages <= listed
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=label)
+def test_a_design_record_is_complete(record):
+    text = record.read_text("utf-8")
+    facts = dict(re.findall(r"^- \*\*(\w+):\*\* (.+)$", text, re.MULTILINE))
+    assert text.startswith(f"# {record.name[:4]}: ")
+    assert re.match(r"\d{4}-\d{2}-\d{2}\b", facts["Date"])
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS[record.parent.name]
+    if record.parent.name == "decisions":
+        assert facts["Status"] in STATUSES
+    else:
+        assert facts["Verdict"]
+        assert facts["Network"]
+
+
+@pytest.mark.parametrize("kind", SECTIONS)
+def test_design_records_are_numbered_in_order(kind):
+    numbers = [int(record.name[:4]) for record in RECORDS if record.parent.name == kind]
+    assert numbers == list(range(1, len(numbers) + 1))
 
 
 def test_every_public_name_is_in_the_reference():
