@@ -1,4 +1,4 @@
-"""The whole project passes its linters and its type checker."""
+"""The whole project passes its linters, its type checker and its spelling checker."""
 
 import subprocess
 import sys
@@ -15,9 +15,10 @@ ROOT = Path(__file__).parents[1]
         ["-m", "ruff", "check", "."],
         ["-m", "ruff", "format", "--check", "."],
         ["-m", "mypy"],
+        ["-m", "codespell_lib"],
         ["-c", "from importlinter.cli import lint_imports_command as run; run()"],
     ],
-    ids=["ruff check", "ruff format", "mypy", "lint-imports"],
+    ids=["ruff check", "ruff format", "mypy", "codespell", "lint-imports"],
 )
 def test_clean(command: list[str]) -> None:
     done = subprocess.run(
