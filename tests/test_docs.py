@@ -20,7 +20,7 @@ WRITTEN = [p for p in sorted(DOCS.rglob("*.md")) if not MADE & set(p.relative_to
 PAGES = [ROOT / "README.md", *WRITTEN]
 #: Beside the site.
 NOTES = [
-    *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG")),
+    *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "CHANGELOG", "CODE_OF_CONDUCT", "SECURITY")),
     ROOT / "benchmarks" / "README.md",
 ]
 RECORDS = sorted((DOCS / "design").glob("*s/*.md"))
@@ -190,6 +190,14 @@ def test_a_design_record_is_complete(record):
 def test_design_records_are_numbered_in_order(kind):
     numbers = [int(record.name[:4]) for record in RECORDS if record.parent.name == kind]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_file_states_the_version_of_the_package():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {sd.__version__}\n" in citation
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert newest
+    assert newest[1] == sd.__version__
 
 
 def test_every_public_name_is_in_the_reference():
