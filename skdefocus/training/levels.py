@@ -29,6 +29,15 @@ def sigma_of_level(
     return np.asarray(np.sqrt(np.maximum(total**2 - CAMERA_SIGMA**2, 0.0)))
 
 
+def level_of_sigma(
+    sigma: ArrayLike, n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA
+) -> NDArray[np.float64]:
+    """Fractional level of a blur, beyond the last one too; the inverse of `sigma_of_level`."""
+    total = np.hypot(np.asarray(sigma, np.float64) / CAMERA_SIGMA, 1.0)
+    ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))
+    return np.asarray(np.log(total) / np.log(ratio))
+
+
 def soft_targets(sigma: NDArray[np.floating], sigmas: NDArray[np.floating]) -> NDArray[np.float32]:
     """Probabilities over the levels whose expectation is `sigma`: the two levels around it.
 

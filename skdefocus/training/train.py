@@ -1,17 +1,19 @@
-"""Train a network on the data set of :mod:`skdefocus.training.patches`.
+"""Train a network within a budget of minutes, on scenes that are made meanwhile.
 
-``python -m skdefocus.training.train --data FILE --out DIR`` writes ``DIR/checkpoint.pt`` as it
-goes (a killed run resumes from it) and ``DIR/log.csv`` with one row per evaluation.
+``python -m skdefocus.training.train --images DIR --out DIR --minutes 8`` starts processes that make
+scenes, trains on those that are there, and writes ``checkpoint.pt`` as it goes (a killed run goes
+on from it) and ``log.csv`` with the error on photographs held out.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
+import os
 import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,272 +21,275 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm import tqdm
 
-from skdefocus.training.levels import SPACINGS, soft_targets
+from skdefocus.training import dataset
+from skdefocus.training.levels import N_LEVELS, sigma_of_level
+from skdefocus.training.losses import LOSSES
 from skdefocus.training.networks import NETWORKS
-
-#: Steps from one checkpoint to the next.
-CHECKPOINT = 500
+from skdefocus.training.scenes import CELL, TENTHS
 
 
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    return F.cross_entropy(logits, target)
+@dataclass(frozen=True)
+class Config:
+    """Settings of a run.
 
-
-def smoothed(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy with a fifth of each target moved to the neighbours on either side."""
-    spread = F.pad(target, (0, 0, 0, 0, 1, 1))
-    spread = 0.8 * target + 0.1 * (spread[:, :-2] + spread[:, 2:])
-    return F.cross_entropy(logits, spread / spread.sum(1, keepdim=True))
-
-
-def ordinal(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy, and the squared distance of the cumulative distributions beside it."""
-    apart = torch.softmax(logits, 1).cumsum(1) - target.cumsum(1)
-    return F.cross_entropy(logits, target) + 0.5 * apart.square().sum(1).mean()
-
-
-def regression(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy, and the absolute error of the expected level beside it."""
-    levels = torch.arange(logits.shape[1], dtype=logits.dtype, device=logits.device)[:, None, None]
-    error = ((torch.softmax(logits, 1) - target) * levels).sum(1).abs().mean()
-    return F.cross_entropy(logits, target) + 0.2 * error
-
-
-def learned_variance(logits: Tensor, target: Tensor) -> Tensor:
-    """The likelihood of a normal level whose mean and variance are those of the answer."""
-    levels = torch.arange(logits.shape[1], dtype=logits.dtype, device=logits.device)[:, None, None]
-    p = torch.softmax(logits, 1)
-    mean = (p * levels).sum(1)
-    variance = (p * (levels - mean[:, None]).square()).sum(1) + 0.1
-    off = (target * levels).sum(1) - mean
-    return 0.5 * (off.square() / variance + variance.log()).mean()
-
-
-LOSSES = {f.__name__: f for f in (cross_entropy, smoothed, ordinal, regression, learned_variance)}
-
-
-def flat_windows(crop: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which 32×32 windows (every 8 pixels) of (N, S, S) crops span less than 8/255 over 4×4 means.
-
-    The means take most of the noise away.
+    Attributes
+    ----------
+    minutes : float
+        Of training, those of runs before an interruption included.
+    small : float
+        Share of the minutes that trains on quarters of crops, four times as many: more scenes a
+        minute, with less around them.
+    batch : int
+        Crops per step.
+    rate : float
+        Highest learning rate.
+    scenes : int
+        Number of crops to be made at most.
+    pool : int
+        Crops kept in memory (74 kB each), the latest.
+    makers : int
+        Processes that make scenes.
     """
-    n, size, _ = crop.shape
-    means = crop.reshape(n, size // 4, 4, size // 4, 4).mean(axis=(2, 4))
-    windows = np.lib.stride_tricks.sliding_window_view(means, (8, 8), (1, 2))[:, ::2, ::2]
-    return np.asarray(np.ptp(windows, axis=(3, 4)) < 8)
+
+    network: str = "mobilenetv2"
+    minutes: float = 8.0
+    small: float = 0.4
+    batch: int = 8
+    rate: float = 1.5e-3
+    loss: str = "cross_entropy"
+    scenes: int = 1_000_000
+    pool: int = 60_000
+    makers: int = 2
+    size: int = 256
+    seed: int = 0
+    threads: int = 1
+    checkpoint: float = 5.0
+    checked: int = 512
 
 
-def split(data: Path) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
-    """The memory-mapped records and the indices for training and validation, by photograph."""
-    records = np.load(data, mmap_mode="r")
-    facts = json.loads(data.with_suffix(".json").read_text())
-    held = np.asarray(facts["validation"])[records["photo"]]
-    return records, np.flatnonzero(~held), np.flatnonzero(held)
+class Pool:
+    """The latest shards, and random batches of them."""
+
+    def __init__(self, folder: Path, largest: int) -> None:
+        self.folder, self.largest = folder, largest // dataset.SHARD
+        self.shards: list[NDArray[Any]] = []
+        self.names: set[str] = set()
+
+    def look(self) -> None:
+        """Take up shards that have appeared."""
+        new = sorted({p.name for p in self.folder.glob("[0-9]*.npy")} - self.names)
+        for name in new[-self.largest :]:
+            shard = np.load(self.folder / name)
+            if len(shard):
+                self.shards.append(shard)
+        self.names.update(new)
+        self.shards = self.shards[-self.largest :]
+
+    def __len__(self) -> int:
+        return len(self.shards) * dataset.SHARD
+
+    def batch(
+        self, count: int, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Random crops of `size` pixels, flipped and transposed, and their cells' levels."""
+        crops = np.empty((count, size, size), np.uint8)
+        levels = np.empty((count, size // CELL, size // CELL), np.uint8)
+        for k, n in enumerate(rng.integers(0, len(self), count)):
+            record = self.shards[n // dataset.SHARD][n % dataset.SHARD]
+            crop, level = record["crop"], record["level"]
+            i, j = rng.integers(0, (crop.shape[0] - size) // CELL + 1, 2)
+            crop = crop[i * CELL : i * CELL + size, j * CELL : j * CELL + size]
+            level = level[i : i + size // CELL, j : j + size // CELL]
+            turn = int(rng.integers(8))
+            crops[k], levels[k] = turned(crop, turn), turned(level, turn)
+        return crops, levels
 
 
-def batches(
-    records: NDArray[Any],
-    index: NDArray[np.intp],
-    size: int,
-    rng: np.random.Generator,
-    sigmas: NDArray[np.float64],
-    flips: bool = True,
-    even_flat: bool = False,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled batches of (N, 1, S, S) crops and (N, 20, n, n) targets, flipped and transposed.
+def turned(x: NDArray[Any], turn: int) -> NDArray[Any]:
+    """One of the eight flips and turns of a square."""
+    x = x[::-1] if turn & 1 else x
+    x = x[:, ::-1] if turn & 2 else x
+    return x.T if turn & 4 else x
 
-    Three batches in ten are cut into 32×32 patches, so that the network answers a patch alone as
-    well as a window with its surroundings. With `even_flat`, the target of flat windows is even
-    over all levels instead of their true σ.
-    """
-    order = rng.permutation(index)
-    for start in range(0, len(order) - size + 1, size):
-        chosen = records[np.sort(order[start : start + size])]
-        crop, sigma = chosen["crop"], chosen["sigma"]
-        for axis in (1, 2):
-            if flips and rng.random() < 0.5:
-                crop, sigma = np.flip(crop, axis), np.flip(sigma, axis)
-        if flips and rng.random() < 0.5:
-            crop, sigma = crop.swapaxes(1, 2), sigma.swapaxes(1, 2)
-        if rng.random() < 0.3:
-            last = sigma.shape[1] - 1
-            corners = [(i, j) for i in (0, last) for j in (0, last)]
-            crop = np.concatenate(
-                [crop[:, 8 * i : 8 * i + 32, 8 * j : 8 * j + 32] for i, j in corners]
-            )
-            sigma = np.concatenate([sigma[:, i : i + 1, j : j + 1] for i, j in corners])
-        x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].float() / 255
-        target = soft_targets(sigma, sigmas)
-        if even_flat:
-            target[flat_windows(crop)] = 1 / len(sigmas)
-        y = torch.from_numpy(np.ascontiguousarray(np.moveaxis(target, -1, 1)))
-        yield x.contiguous(memory_format=torch.channels_last), y
+
+def tensors(
+    crops: NDArray[np.uint8], levels: NDArray[np.uint8], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    x = torch.from_numpy(crops).to(device)[:, None].float() / 255
+    y = torch.from_numpy(levels).to(device).float() / TENTHS
+    return x.contiguous(memory_format=torch.channels_last), y
+
+
+class Run:
+    """The state of a training: network, its running average, optimizer and time spent."""
+
+    def __init__(self, config: Config, out: Path) -> None:
+        self.config, self.out = config, out
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.manual_seed(config.seed)
+        self.net = NETWORKS[config.network]().to(self.device, memory_format=torch.channels_last)
+        matrices = [p for p in self.net.parameters() if p.ndim > 1]
+        rest = [p for p in self.net.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}],
+            lr=config.rate,
+        )
+        self.average = NETWORKS[config.network]().to(self.device)
+        self.average.load_state_dict(self.net.state_dict())
+        self.average.eval()
+        self.step = 0
+        self.crops = 0.0
+        self.seconds = 0.0
+
+    @property
+    def path(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def restore(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        if self.path.exists():
+            saved = torch.load(self.path, map_location=self.device, weights_only=True)
+            for key in ("net", "average", "optimizer"):
+                getattr(self, key).load_state_dict(saved[key])
+            self.step, self.crops, self.seconds = saved["step"], saved["crops"], saved["seconds"]
+
+    def checkpoint(self) -> None:
+        part = self.path.with_suffix(".part")
+        state = {k: getattr(self, k).state_dict() for k in ("net", "average", "optimizer")}
+        state |= {k: getattr(self, k) for k in ("step", "crops", "seconds")}
+        torch.save(state | {"config": asdict(self.config)}, part)
+        part.replace(self.path)
+
+    @property
+    def done(self) -> float:
+        """Share of the budget that is spent."""
+        return min(1.0, self.seconds / (60 * self.config.minutes))
+
+    def rate(self) -> float:
+        """Learning rate: a short rise, then half a cosine down to zero at the end."""
+        warm = min(1.0, (self.step + 1) / 300)
+        return self.config.rate * warm * (0.5 * (1 + math.cos(math.pi * self.done)) + 1e-3)
+
+    def advance(self, crops: NDArray[np.uint8], levels: NDArray[np.uint8]) -> Tensor:
+        """One step of the optimizer."""
+        x, y = tensors(crops, levels, self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        with torch.autocast(self.device.type, torch.bfloat16):
+            logits = self.net(x)
+        loss = LOSSES[self.config.loss](logits.float(), y)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
+        self.optimizer.step()
+        self.step += 1
+        self.crops += len(crops) * (crops.shape[1] / self.config.size) ** 2
+        self.follow()
+        return loss.detach()
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Let the average follow the network; the more slowly the longer the run."""
+        share = 1 - min(0.999, (1 + self.step) / (20 + self.step))
+        pairs = zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True)
+        for kept, new in pairs:
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, share)
+            else:
+                kept.copy_(new)
 
 
 @torch.no_grad()
-def evaluate(
-    net: torch.nn.Module,
-    records: NDArray[Any],
-    index: NDArray[np.intp],
-    sigmas: NDArray[np.float64],
-    patches: bool = False,
-) -> dict[str, float]:
-    """Errors on held-out photographs; with `patches`, of the middle patch without surroundings."""
-    net.eval()
+def evaluate(net: torch.nn.Module, records: NDArray[Any]) -> dict[str, float]:
+    """Cross-entropy and errors of σ in pixels over records, at most 8 px counting."""
     device = next(net.parameters()).device
-    logits, truth, rich = [], [], []
-    for start in range(0, len(index), 100):
-        chosen = records[index[start : start + 100]]
-        crop, sigma = chosen["crop"], chosen["sigma"]
-        if patches:
-            i = sigma.shape[1] // 2
-            crop = crop[:, 8 * i : 8 * i + 32, 8 * i : 8 * i + 32]
-            sigma = sigma[:, i : i + 1, i : i + 1]
-        x = torch.from_numpy(np.ascontiguousarray(crop))[:, None].to(device)
-        out = net(x.float() / 255).cpu()
-        logits.append(out.movedim(1, -1).reshape(-1, len(sigmas)))
-        truth.append(sigma.reshape(-1))
-        rich.append(np.repeat(chosen["textured"], sigma[0].size))
-    z, s = torch.cat(logits), np.concatenate(truth)
-    target = torch.from_numpy(soft_targets(s, sigmas))
-    p = torch.softmax(z, 1).numpy()
-    error = np.abs(p @ sigmas - s)
-    apart = np.abs(p.argmax(1) - target.numpy().argmax(1))
-    near = apart <= 1
-    spread = np.sqrt(np.maximum(p @ sigmas**2 - (p @ sigmas) ** 2, 0)) / (0.5 + p @ sigmas)
-    sure = spread <= np.median(spread)
-    textured = np.concatenate(rich)
-    return {
-        "loss": float(F.cross_entropy(z, target)),
-        "mae": float(error.mean()),
-        "mae_textured": float(error[textured].mean()),
-        "mae_sure": float(error[sure].mean()),
-        "mae_unsure": float(error[~sure].mean()),
-        "top_one": float((apart == 0).mean()),
-        "within_one": float(near.mean()),
-        "within_one_textured": float(near[textured].mean()),
-    }
+    sums: dict[str, list[float]] = {"loss": [], "mae": [], "bias": []}
+    grid = torch.arange(N_LEVELS, device=device, dtype=torch.float32)[:, None, None]
+    for start in range(0, len(records), 16):
+        part = records[start : start + 16]
+        x, y = tensors(part["crop"], part["level"], device)
+        logits = net(x).float()
+        mean = (torch.softmax(logits, 1) * grid).sum(1)
+        off = sigma_of_level(mean.cpu().numpy()) - sigma_of_level(y.cpu().numpy())
+        sums["loss"].append(float(LOSSES["cross_entropy"](logits, y)))
+        sums["mae"].append(float(np.abs(off).mean()))
+        sums["bias"].append(float(off.mean()))
+    return {k: float(np.mean(v)) for k, v in sums.items()}
 
 
-def train(
-    data: Path, out: Path, *, network: str, epochs: int = 8, batch: int = 64, rate: float = 3e-3,
-    seed: int = 0, threads: int = 2, start: Path | None = None, loss: str = "cross_entropy",
-    spacing: str = "visible", steps: int | None = None, only: NDArray[np.bool_] | None = None,
-    flips: bool = True, even_flat: bool = False, averaged: bool = True, log: bool = True,
-    bfloat16: bool = False,
-) -> None:  # fmt: skip
-    """AdamW, one warm-up and one cosine over the whole run, weights averaged exponentially.
+def held_out(recipe: dataset.Recipe, folder: Path, count: int, jobs: int) -> NDArray[Any]:
+    """Records of the photographs that are held out."""
+    shards = -(-count // dataset.SHARD)
+    dataset.Makers(recipe, folder, shards, jobs).wait()
+    return np.concatenate(list(dataset.read_shards(folder)))[:count]
 
-    Runs on a GPU where PyTorch finds one. `bfloat16` multiplies in that type, which is faster where
-    the processor can: 1.3 times for `vgg-0.5` and twice for `vgg` with AVX-512, slower for
-    MobileNetV2's depthwise layers.
 
-    With `steps` an epoch has so many, on that part of the crops; `only` tells which crops may be
-    used at all; `log` writes log.csv, twice per epoch. What `flips`, `even_flat` and `averaged` are
-    worth, `benchmarks.accuracy.networks` measures.
-    """
-    torch.manual_seed(seed)
-    torch.set_num_threads(threads)
+def training_steps(run: Run, pool: Pool) -> Iterator[Tensor]:
+    """Losses of the steps, until the budget is spent."""
+    c = run.config
+    rng = np.random.default_rng([c.seed, run.step])
+    looked = time.monotonic()
+    while run.done < 1:
+        started = time.monotonic()
+        if started - looked > 10:
+            pool.look()
+            looked = started
+        if run.done < c.small:
+            crops, levels = pool.batch(4 * c.batch, c.size // 2, rng)
+        else:
+            crops, levels = pool.batch(c.batch, c.size, rng)
+        loss = run.advance(crops, levels)
+        run.seconds += time.monotonic() - started
+        yield loss
+
+
+def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -> Run:
+    """Make scenes, train, write checkpoints and the log; returns the finished run."""
+    torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
-    records, learn, check = split(data)
-    check = check[:: max(1, len(check) // 3000)]
-    sigmas, measure = SPACINGS[spacing], LOSSES[loss]
-    if only is not None:
-        learn = learn[only[learn]]
-    if steps:
-        learn = np.random.default_rng(seed).permutation(learn)[: steps * batch]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = NETWORKS[network]().to(device, memory_format=torch.channels_last)
-    decay = [p for p in net.parameters() if p.ndim > 1]
-    rest = [p for p in net.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}], lr=rate
-    )
-    per_epoch = len(learn) // batch
-    total = per_epoch * epochs
-    warm = min(500, total // 10)
-    # A short run must forget where it began.
-    decay_rate = min(0.998, 1 - 10 / max(total, 20)) if averaged else 0.0
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay_rate), use_buffers=True
-    )
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(total - warm, 1))) + 1e-3
-
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    if start:  # another run's averaged weights, on new data or at a new rate
-        saved = torch.load(start, map_location=device, weights_only=True)["average"]
-        average.load_state_dict(saved)
-        net.load_state_dict(average.module.state_dict())
-    state, step, first = out / "checkpoint.pt", 0, 0
-    if state.exists():
-        saved = torch.load(state, map_location=device, weights_only=True)
-        for key, thing in (
-            ("net", net),
-            ("average", average),
-            ("optimizer", optimizer),
-            ("scheduler", scheduler),
-        ):
-            thing.load_state_dict(saved[key])
-        step, first = saved["step"], saved["step"] // per_epoch
-        torch.set_rng_state(saved["rng"].cpu())  # of dropout
-    started = time.time()
-    for epoch in range(first, epochs):
-        net.train()
-        rng = np.random.default_rng([seed, epoch])
-        losses: list[float] = []
-        bar = tqdm(
-            batches(records, learn, batch, rng, sigmas, flips, even_flat),
-            total=per_epoch,
-            desc=f"epoch {epoch}",
-            mininterval=20,
-        )
-        for i, (x, y) in enumerate(bar):
-            if epoch * per_epoch + i < step:  # resumed within this epoch
-                continue
-            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-                logits = net(x.to(device))
-            value = measure(logits.float(), y.to(device))
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-            optimizer.step()
-            scheduler.step()
-            average.update_parameters(net)
-            losses.append(value.item())
-            step += 1
-            if step % CHECKPOINT == 0 or step == total:
-                bar.set_postfix(loss=f"{np.mean(losses[-500:]):.3f}")
-                _save(state, net=net.state_dict(), average=average.state_dict(),
-                      optimizer=optimizer.state_dict(), scheduler=scheduler.state_dict(),
-                      step=step, network=network, spacing=spacing, rng=torch.get_rng_state(),
-                      digest=_digest(data))  # fmt: skip
-            if log and (step % (per_epoch // 2) == 0 or step == total):
-                row = {"step": step, "minutes": round((time.time() - started) / 60, 1),
-                       "train_loss": float(np.mean(losses[-500:])),
-                       **evaluate(average.module, records, check, sigmas)}  # fmt: skip
-                row |= {
-                    f"patch_{k}": v
-                    for k, v in evaluate(average.module, records, check, sigmas, True).items()
-                }
-                _log(out / "log.csv", row)
-                net.train()
+    scenes = scenes or out / "scenes"
+    learn, held = dataset.split(images)
+    check = held_out(
+        dataset.Recipe(held, config.size, config.seed + 1), out / "held_out", config.checked,
+        config.makers,
+    )  # fmt: skip
+    makers = dataset.Makers(
+        dataset.Recipe(learn, config.size, config.seed), scenes,
+        config.scenes // dataset.SHARD, config.makers, niceness=5,
+    )  # fmt: skip
+    run = Run(config, out)
+    run.restore()
+    pool = Pool(scenes, config.pool)
+    try:
+        while len(pool) < 16 * config.batch:
+            time.sleep(0.5)
+            makers.check()
+            pool.look()
+        _loop(run, pool, makers, check)
+    finally:
+        makers.stop()
+    return run
 
 
-def _digest(data: Path) -> str:
-    return str(json.loads(data.with_suffix(".json").read_text())["digest"])
-
-
-def _save(path: Path, **state: Any) -> None:
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
+def _loop(run: Run, pool: Pool, makers: dataset.Makers, check: NDArray[Any]) -> None:
+    minutes, losses, saved = run.config.minutes, [], run.seconds
+    run.net.train()
+    with tqdm(total=round(60 * minutes), unit="s", mininterval=20) as bar:
+        for loss in training_steps(run, pool):
+            losses.append(float(loss))
+            bar.update(int(run.seconds) - bar.n)
+            bar.set_postfix(loss=f"{np.mean(losses[-200:]):.3f}", crops=int(run.crops),
+                            pool=len(pool), refresh=False)  # fmt: skip
+            if run.seconds - saved > 60 * run.config.checkpoint or run.done >= 1:
+                saved = run.seconds
+                makers.check()
+                run.checkpoint()
+                row = {"step": run.step, "crops": run.crops, "scenes": len(pool.names) * 32,
+                       "minutes": run.seconds / 60, "train_loss": float(np.mean(losses[-500:])),
+                       **evaluate(run.average, check)}  # fmt: skip
+                _log(run.out / "log.csv", row)
 
 
 def _log(path: Path, row: dict[str, float]) -> None:
@@ -296,23 +301,27 @@ def _log(path: Path, row: dict[str, float]) -> None:
         writer.writerow({k: round(v, 4) for k, v in row.items()})
 
 
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Options for all settings of a run."""
+    choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
+    for field in fields(Config):
+        default = field.default
+        parser.add_argument(f"--{field.name}", type=type(default), default=default,
+                            choices=choices.get(field.name))  # fmt: skip
+
+
+def settings(args: argparse.Namespace) -> Config:
+    return Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--network", choices=NETWORKS, default="vgg-0.5")
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--loss", choices=LOSSES, default="cross_entropy")
-    parser.add_argument("--spacing", choices=SPACINGS, default="visible")
-    parser.add_argument("--steps", type=int, help="per epoch, on so many crops only")
-    parser.add_argument("--bfloat16", action="store_true", help="multiply in half precision")
-    parser.add_argument("--start", type=Path, help="checkpoint.pt of a run to go on from")
-    args = vars(parser.parse_args())
-    train(args.pop("data"), args.pop("out"), **args)
+    parser.add_argument("--scenes", type=Path, help="folder of the scenes; one in --out if left out")
+    add_settings(parser)
+    args = parser.parse_args()
+    train(args.images, args.out, settings(args), args.scenes)
 
 
 if __name__ == "__main__":
