@@ -318,10 +318,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes", type=Path, help="folder of the scenes; one in --out if left out")
+    parser.add_argument("--folder", type=Path, help="of the scenes; one in --out if left out")
     add_settings(parser)
     args = parser.parse_args()
-    train(args.images, args.out, settings(args), args.scenes)
+    train(args.images, args.out, settings(args), args.folder)
 
 
 if __name__ == "__main__":
