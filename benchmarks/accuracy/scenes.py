@@ -12,7 +12,7 @@ from PIL import Image
 
 from skdefocus.datasets import SceneKind, make_scene
 from skdefocus.synthesis import Scene
-from skdefocus.training.patches import is_in_focus
+from skdefocus.training.photographs import is_in_focus
 
 DATA = Path(os.environ.get("SKDEFOCUS_DATA", "data"))
 

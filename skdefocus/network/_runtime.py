@@ -19,7 +19,7 @@ from skdefocus.network._model_file import check_file
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-FORMAT = "skdefocus-blur-levels-1"
+FORMAT = "skdefocus-blur-levels-2"
 SHIPPED = "blur_levels.onnx"
 #: What a blur-level network can sensibly be; larger numbers are mistakes or bad intent.
 MAX_BYTES = 200 * 2**20
@@ -42,9 +42,12 @@ class ModelFacts:
         SHA-256 of the file.
     sigmas : tuple of float
         σ of the levels in pixels, ascending.
-    patch_size, stride, reach : int
-        Side of a patch, distance of the windows in a dense pass, and how far beyond its patch
-        an answer can depend on pixels, all in pixels.
+    prior : tuple of float
+        How common the levels were in training, summing to 1; equally if the file does not say.
+    patch_size, stride, multiple, reach : int
+        In pixels: side of a patch, side of the cells that have one answer each, what height and
+        width of an image must be multiples of, and how far beyond its cell an answer can depend
+        on the image.
     metadata : dict
         Everything as written at export.
     """
@@ -52,8 +55,10 @@ class ModelFacts:
     path: str
     digest: str
     sigmas: tuple[float, ...]
+    prior: tuple[float, ...]
     patch_size: int
     stride: int
+    multiple: int
     reach: int
     metadata: dict[str, str]
 
@@ -97,14 +102,21 @@ def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
                 f"metadata 'format' is {metadata.get('format')!r}, expected {FORMAT!r}"
             )
         sigmas = _sigmas(metadata)
+        prior = _prior(metadata, len(sigmas))
         patch_size = _whole(metadata, "patch_size", 1, MAX_SIDE)
         stride = _whole(metadata, "stride", 1, patch_size)
+        multiple = _whole(metadata, "multiple", stride, MAX_SIDE)
+        if patch_size % stride or multiple % stride:
+            raise ValueError(
+                f"metadata 'patch_size' and 'multiple' must be multiples of the stride {stride}, "
+                f"got {patch_size} and {multiple}"
+            )
         reach = _whole(metadata, "reach", 0, MAX_SIDE)
         _check_signature(session)
-        _check_answer(session, len(sigmas), patch_size, stride)
+        _check_answer(session, len(sigmas), multiple, stride)
     except (MemoryError, ValueError) as error:
         raise ValueError(f"model {path!r} is no blur-level network: {error}") from None
-    return ModelFacts(path, digest, sigmas, patch_size, stride, reach, metadata)
+    return ModelFacts(path, digest, sigmas, prior, patch_size, stride, multiple, reach, metadata)
 
 
 def _read(path: str) -> bytes:
@@ -119,14 +131,19 @@ def _read(path: str) -> bytes:
     return data
 
 
-def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
-    text = metadata.get("sigmas", "")
+def _numbers(metadata: dict[str, str], key: str) -> list[float]:
+    text = metadata.get(key, "")
     try:
         values = json.loads(text, parse_int=float)  # no integers too large for a float
     except (ValueError, RecursionError):
         values = None
     if not (isinstance(values, list) and all(type(value) is float for value in values)):
-        raise ValueError(f"metadata 'sigmas' must be a list of numbers, got {text[:80]!r}")
+        raise ValueError(f"metadata {key!r} must be a list of numbers, got {text[:80]!r}")
+    return values
+
+
+def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
+    values = _numbers(metadata, "sigmas")
     if not (
         2 <= len(values) <= MAX_LEVELS
         and values[0] >= 0
@@ -135,9 +152,22 @@ def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
     ):
         raise ValueError(
             f"metadata 'sigmas' must hold 2 to {MAX_LEVELS} numbers that ascend from 0 or more "
-            f"to at most {MAX_SIDE}, got {text[:80]!r}"
+            f"to at most {MAX_SIDE}, got {metadata['sigmas'][:80]!r}"
         )
     return tuple(values)
+
+
+def _prior(metadata: dict[str, str], levels: int) -> tuple[float, ...]:
+    if "prior" not in metadata:
+        return (1 / levels,) * levels
+    values = _numbers(metadata, "prior")
+    total = sum(values)
+    if len(values) != levels or not min(values) > 0 or not abs(total - 1) < 1e-3:
+        raise ValueError(
+            f"metadata 'prior' must hold {levels} positive numbers that sum to 1, "
+            f"got {metadata['prior'][:80]!r}"
+        )
+    return tuple(value / total for value in values)
 
 
 def _whole(metadata: dict[str, str], key: str, low: int, high: int) -> int:
@@ -167,12 +197,11 @@ def _check_signature(session: InferenceSession) -> None:
         )
 
 
-def _check_answer(session: InferenceSession, levels: int, patch_size: int, stride: int) -> None:
-    """Two windows beside each other must give two answers, else the metadata are wrong."""
-    image = np.linspace(0, 1, patch_size * (patch_size + stride), dtype=np.float32)
-    image = image.reshape(1, patch_size, patch_size + stride)
+def _check_answer(session: InferenceSession, levels: int, multiple: int, stride: int) -> None:
+    """A small image must give one answer per cell, or else the metadata are wrong."""
+    image = np.linspace(0, 1, 2 * multiple**2, dtype=np.float32).reshape(1, multiple, -1)
     for output, channels in (("logits", levels), ("features", None)):
-        _answer(session, image, output, channels, patch_size, stride)
+        _answer(session, image, output, channels, stride)
 
 
 def _answer(
@@ -180,7 +209,6 @@ def _answer(
     images: NDArray[np.float32],
     output: str,
     channels: int | None,
-    patch_size: int,
     stride: int,
 ) -> NDArray[np.float32]:
     """One output for (N, H, W) images; ValueError if it is not what the metadata promise."""
@@ -190,11 +218,11 @@ def _answer(
         if any(sign in str(error) for sign in NO_MEMORY):
             raise MemoryError(f"the network needs more memory for {images.shape}") from None
         raise ValueError(f"it does not run on an image: {_first_line(error)}") from None
-    rows, columns = ((n - patch_size) // stride + 1 for n in images.shape[1:])
+    rows, columns = (n // stride for n in images.shape[1:])
     shape = np.shape(found)
     if len(shape) != 4 or shape != (len(images), channels or max(1, shape[1]), rows, columns):
         raise ValueError(
-            f"windows of {patch_size} pixels, {stride} apart, in images of shape {images.shape} "
+            f"images of shape {images.shape} in cells of {stride} pixels "
             f"give {output} of shape {shape}, expected "
             f"({len(images)}, {channels or 'features'}, {rows}, {columns})"
         )
@@ -250,7 +278,9 @@ def run(
     n_threads: int,
     providers: tuple[str, ...] | None = None,
 ) -> NDArray[np.float32]:
-    """Run the network on (N, H, W) grey images; returns (N, rows, columns, channels).
+    """Run the network on (N, H, W) gray images; returns (N, H / stride, W / stride, channels).
+
+    H and W must be multiples of the network's `multiple`.
 
     Raises
     ------
@@ -263,7 +293,7 @@ def run(
     session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
     channels = len(facts.sigmas) if output == "logits" else None
     try:
-        found = _answer(session, images, output, channels, facts.patch_size, facts.stride)
+        found = _answer(session, images, output, channels, facts.stride)
     except ValueError as error:
         raise ValueError(f"model {facts.path!r} gives no answers to use: {error}") from None
     return np.moveaxis(found, 1, -1)

@@ -16,8 +16,13 @@ from skdefocus import network
 from skdefocus._estimators import ImageTransformer, each, threads_each
 from skdefocus._images import check_image
 from skdefocus._validation import as_array, check_choice, check_int, check_sequence
-from skdefocus.pipeline._inference import Head, infer, level_grid, softmax
+from skdefocus.pipeline._dense import alone
+from skdefocus.pipeline._inference import Head, Settings, infer, level_grid
+from skdefocus.pipeline._octaves import softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid
+
+#: Halvings beyond which nothing is left of the largest photographs.
+MAX_OCTAVES = 6
 
 
 class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[misc]
@@ -32,10 +37,14 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     model : path or None, default=None
         ONNX file of another network, see *Notes*; None takes the shipped one.
     inference : {"dense", "patches"}, default="dense"
-        ``"dense"`` runs the network once over the whole image and shares the work of
-        overlapping patches; a patch then also sees its surroundings. It needs a step that is a
-        multiple or a divisor of the network's stride (8). ``"patches"`` shows it every patch
-        alone.
+        ``"dense"`` runs the network once over the whole image, so that every cell also sees its
+        surroundings. It needs a step that is a multiple of the network's stride (4).
+        ``"patches"`` shows it every patch alone, at the photograph's own size only: for
+        comparisons.
+    octaves : int, default=3
+        How often the photograph is also shown at half the size before, from 0 to 6, as long as
+        its shorter side keeps 96 pixels. The network tells blur up to 8 px; with 3 octaves the
+        levels go on to 64 px, for a third more time.
     batch_size : int, default=256
         Patches per call of the network in patch mode.
     memory : None, str or object with the joblib.Memory interface, default=None
@@ -89,6 +98,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         model: str | os.PathLike[str] | None = None,
         *,
         inference: str = "dense",
+        octaves: int = 3,
         batch_size: int = 256,
         memory: Any = None,
         n_threads: int | None = None,
@@ -97,6 +107,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     ) -> None:
         self.model = model
         self.inference = inference
+        self.octaves = octaves
         self.batch_size = batch_size
         self.memory = memory
         self.n_threads = n_threads
@@ -117,6 +128,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     def _check_params(self) -> None:
         check_choice(self.inference, "inference", ("dense", "patches"))
+        check_int(self.octaves, "octaves", 0, MAX_OCTAVES)
         check_int(self.batch_size, "batch_size", 1)
         if self.n_threads is not None:
             check_int(self.n_threads, "n_threads", 1)
@@ -213,18 +225,21 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                 raise ValueError(
                     f"patch_size must be {facts.patch_size} for this network, got {grid.patch_size}"
                 )
-            if self.inference == "dense" and grid.step % facts.stride and facts.stride % grid.step:
+            if self.inference == "dense" and grid.step % facts.stride:
                 raise ValueError(
-                    f"step must be a multiple or a divisor of {facts.stride} if "
+                    f"step must be a multiple of {facts.stride} if "
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
-        cached = check_memory(self.memory).cache(
-            infer, ignore=["grid", "facts", "batch_size", "n_threads", "providers"]
+        cached = check_memory(self.memory).cache(infer, ignore=["grid", "facts", "settings"])
+        settings = Settings(
+            self.inference,
+            int(self.octaves),
+            getattr(self, "head_", None),
+            int(self.batch_size),
+            self._threads(),
+            self._providers(),
         )
-        return each(
-            self.n_jobs, level_grid, X, cached, facts, self.memory is not None, self.inference,
-            getattr(self, "head_", None), int(self.batch_size), self._threads(), self._providers(),
-        )  # fmt: skip
+        return each(self.n_jobs, level_grid, X, cached, facts, self.memory is not None, settings)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probabilities of the levels.
@@ -308,13 +323,14 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return check_image(x.reshape(-1, size), "X").reshape(x.shape)
 
     def _run(self, patches: NDArray[np.float32], output: str) -> NDArray[np.float32]:
+        """Logits or features (n, channels) of patches by themselves."""
         facts, size = self._facts, int(self.batch_size)
+
+        def answer(images: NDArray[np.float32]) -> NDArray[np.float32]:
+            return network.run(facts, images, output, self._threads(), self._providers())
+
         starts = range(0, len(patches), size)
-        run = (
-            network.run(facts, patches[i : i + size], output, self._threads(), self._providers())
-            for i in starts
-        )
-        return np.concatenate([values[:, 0, 0] for values in run])
+        return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])
 
 
 def _are_records(X: Any) -> bool:

@@ -1,57 +1,69 @@
-"""The network's answers for all patches of an image from passes over tiles of it."""
+"""The network's answers for all cells of an image, from passes over tiles of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skdefocus._grids import mirrored
+from skdefocus._typing import Float32Array
 from skdefocus.network import ModelFacts
-from skdefocus.pipeline._records import PatchGrid
 
 #: Side of the tiles in pixels, so that memory does not grow with the image.
-TILE = 1024
-#: Mirrored surroundings that the patches at an image's border get, in pixels.
-FRAME = 16
+TILE = 1536
+
+#: Maps gray images (N, H, W) to probabilities (N, rows, columns, levels) of their cells.
+Answer = Callable[[Float32Array], Float32Array]
 
 
-def dense(
-    grid: PatchGrid,
-    facts: ModelFacts,
-    answer: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-) -> NDArray[np.float32]:
-    """Answers (rows, columns, n_levels) for all patches of a record.
+def dense(image: NDArray[Any], facts: ModelFacts, answer: Answer) -> Float32Array:
+    """Compute the probabilities (rows, columns, levels) of an image's cells.
 
-    `answer` maps images (N, H, W) to answers for their windows, one every stride. A step below the
-    network's stride takes one pass per shift; a larger one leaves answers out.
+    The cells have the network's stride; those cut off by the border see mirrored pixels. A tile is
+    read with all that its cells depend on, so that the answers are those of the whole image.
     """
-    shifts, skip = max(1, facts.stride // grid.step), max(1, grid.step // facts.stride)
-    out = np.empty((*grid.shape, len(facts.sigmas)), np.float32)
-    for a, b in product(*(range(min(shifts, n)) for n in grid.shape)):
-        part = out[a::shifts, b::shifts]
-        down = spans(part.shape[0], skip, a * grid.step - grid.before, facts)
-        across = list(spans(part.shape[1], skip, b * grid.step - grid.before, facts))
-        for (rows, top, keep), (columns, left, kept) in product(down, across):
-            answers = answer(mirrored(grid.image, top, left)[None])[0]
-            part[rows, columns] = answers[keep, kept]
+    shape = tuple(-(-n // facts.stride) for n in image.shape[:2])
+    out = np.empty((*shape, len(facts.sigmas)), np.float32)
+    down, across = (list(_tiles(n, facts)) for n in image.shape[:2])
+    for (rows, top, kept_rows), (columns, left, kept_columns) in product(down, across):
+        found = answer(mirrored(image, top, left)[None])[0]
+        out[rows, columns] = found[kept_rows, kept_columns]
     return out
 
 
-def spans(
-    cells: int, skip: int, origin: int, facts: ModelFacts
-) -> Iterator[tuple[slice, slice, slice]]:
-    """Tiles along one axis: their cells, the pixels to read, and which of the answers to keep.
+def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice]]:
+    """Tiles along one axis: their cells, the pixels to read, and which answers to keep."""
+    unit, stride = facts.multiple, facts.stride
+    units, cells = -(-length // unit), -(-length // stride)
+    halo = -(-facts.reach // unit)
+    count = -(-units * unit // TILE)
+    for first, last in pairwise(units * i // count for i in range(count + 1)):
+        start, stop = max(first - halo, 0), min(last + halo, units)
+        low, high = first * unit // stride, min(last * unit // stride, cells)
+        skipped = low - start * unit // stride
+        yield (
+            slice(low, high),
+            slice(start * unit, stop * unit),
+            slice(skipped, skipped + high - low),
+        )
 
-    The cells' patches begin at `origin` and every `skip` strides from there.
+
+def alone(patches: Float32Array, facts: ModelFacts, answer: Answer) -> Float32Array:
+    """Compute the answers (n, levels) for patches (n, size, size) by themselves.
+
+    The network sees each with mirrored surroundings of at least its own size; what counts are the
+    cells around its middle.
     """
-    stride = facts.stride
-    halo, frame = -(-facts.reach // stride), FRAME // stride
-    count = -(-cells * skip * stride // TILE)
-    for first, last in pairwise(cells * i // count for i in range(count + 1)):
-        low, high = first * skip, (last - 1) * skip + 1  # in windows of the network
-        start, stop = max(low - halo, -frame), min(high + halo, (cells - 1) * skip + 1 + frame)
-        pixels = slice(origin + start * stride, origin + (stop - 1) * stride + facts.patch_size)
-        yield slice(first, last), pixels, slice(low - start, high - start, skip)
+    size, stride = facts.patch_size, facts.stride
+    before = -(-size // stride) * stride
+    side = -(-(2 * before + size) // facts.multiple) * facts.multiple
+    index = np.arange(-before, side - before) % (2 * size)
+    index = np.minimum(index, 2 * size - 1 - index)
+    found = answer(patches[:, index][:, :, index])
+    middle = before // stride + (size // stride - 1) // 2
+    kept = slice(middle, middle + (2 if size // stride % 2 == 0 else 1))
+    return np.asarray(found[:, kept, kept].mean(axis=(1, 2)))

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import fft, ndimage
 
 from skdefocus import synthesis
-from skdefocus._blur import PSFShape, gaussian_kernel
+from skdefocus._typing import PSFShape
 from skdefocus.training import surfaces
 from skdefocus.training.levels import CAMERA_SIGMA, N_LEVELS, level_of_sigma, sigma_of_level
 from skdefocus.training.surfaces import Float, Rng, log_uniform
@@ -72,14 +72,7 @@ Pick = Callable[[bool], tuple[Float, NDArray[np.uint16]]]
 @lru_cache(maxsize=384)
 def _transfer(level: float, shape: PSFShape, n: int) -> Float:
     """The PSF's transfer function on a periodic n × n window (real, as the PSF is symmetric)."""
-    sigma = float(sigma_of_level(level))
-    if shape == "gaussian":
-        kernel = gaussian_kernel(sigma)
-        line = np.zeros(n)
-        np.add.at(line, (np.arange(len(kernel)) - len(kernel) // 2) % n, kernel)
-        t = fft.fft(line).real
-        return np.outer(t, t[: n // 2 + 1]).astype(np.float32)
-    kernel = synthesis.psf(sigma, shape)
+    kernel = synthesis.psf(float(sigma_of_level(level)), shape)
     at = (np.arange(len(kernel)) - len(kernel) // 2) % n
     plane = np.zeros((n, n))
     np.add.at(plane, (at[:, None], at[None, :]), kernel)

@@ -1,0 +1,145 @@
+"""Blur beyond the network's last level: its answers for the photograph reduced by 2, 4, 8 …
+
+Reduced by 2, a blur of σ is one of σ / 2. What looks the same to the network at one size, a surface
+blurred by 10 and by 20 pixels, it tells apart at another. So the answers are pooled as evidence:
+log-linearly, each as what it says beyond what was to be expected anyway (Genest and Zidek,
+"Combining probability distributions", Statistical Science 1(1), 1986).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skdefocus._grids import cell_means
+from skdefocus._typing import Float32Array
+from skdefocus.network import ModelFacts
+
+#: A photograph is reduced as long as its shorter side stays this long, in pixels.
+SHORTEST = 96
+#: What the answers for the photograph itself and for the reduced ones count.
+WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+#: Share of every answer that is taken for a mistake: no size can rule a level out by itself.
+MISTAKEN = 0.02
+
+
+def octaves_of(shape: tuple[int, ...], most: int) -> int:
+    """Tell how often a photograph of that shape is halved."""
+    count = 0
+    while count < most and min(shape[:2]) >> (count + 1) >= SHORTEST:
+        count += 1
+    return count
+
+
+def extended(sigmas: tuple[float, ...], octaves: int) -> tuple[float, ...]:
+    """Continue the levels of a network, σ in pixels, up to its last one times 2 to the `octaves`.
+
+    The ratio of the last two levels is kept, but for rounding.
+    """
+    count = round(octaves * np.log(2) / np.log(sigmas[-1] / sigmas[-2]))
+    more = np.geomspace(sigmas[-1], sigmas[-1] * 2**octaves, count + 1)[1:]
+    return (*sigmas, *more.tolist())
+
+
+def joined(
+    image: NDArray[Any],
+    facts: ModelFacts,
+    octaves: int,
+    answer: Callable[[NDArray[Any]], Float32Array],
+) -> Float32Array:
+    """Join the answers for an image at all sizes into one distribution per cell.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, 3)
+    facts : ModelFacts
+        Of the network.
+    octaves : int
+        Halvings at most.
+    answer : callable
+        Gives the probabilities (rows, columns, levels) of an image's cells.
+
+    Returns
+    -------
+    ndarray of shape (rows, columns, n), float32
+        Over the n levels of :func:`extended`.
+    """
+    if octaves == 0:
+        return answer(image)
+    sizes = [image]
+    for _ in range(octaves_of(image.shape, octaves)):
+        sizes.append(cell_means(sizes[-1], 2))
+    prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves)
+    total: Float32Array | None = None
+    for k in reversed(range(len(sizes))):
+        evidence = answer(sizes[k])
+        evidence += np.float32(MISTAKEN / len(usual))
+        evidence /= usual
+        np.log(evidence, out=evidence)
+        at_levels = evidence @ (np.float32(WEIGHTS[k]) * seen[k])
+        if total is not None:
+            at_levels += twice(total, at_levels.shape)
+        total = at_levels
+    assert total is not None
+    total += prior
+    return softmax(total)
+
+
+def softmax(logits: Float32Array) -> Float32Array:
+    """Compute probabilities along the last axis, in place."""
+    logits -= logits.max(axis=-1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=-1, keepdims=True)
+    return logits
+
+
+@lru_cache(maxsize=32)
+def _tables(
+    sigmas: tuple[float, ...], prior: tuple[float, ...], octaves: int
+) -> tuple[Float32Array, Float32Array, list[Float32Array]]:
+    """What the pooling of the answers needs.
+
+    Returns
+    -------
+    prior : ndarray of shape (extended levels,)
+        Logarithm of how common the levels are; those beyond the network's last one share what that
+        has.
+    usual : ndarray of shape (levels,)
+        The answer of a network that sees nothing.
+    seen : list of ndarray of shape (levels, extended levels)
+        Where each of the extended levels lies among those of a size.
+    """
+    n, wide = len(sigmas), np.asarray(extended(sigmas, octaves))
+    common = np.empty(len(wide))
+    common[:n] = prior
+    common[n - 1 :] = prior[-1] / (len(wide) - n + 1)
+    usual = np.asarray(prior) + MISTAKEN / n
+    grid = np.arange(n)
+    seen = [
+        np.maximum(1 - np.abs(np.interp(wide / 2**k, sigmas, grid) - grid[:, None]), 0)
+        for k in range(octaves + 1)
+    ]
+    return (
+        np.log(common).astype(np.float32),
+        usual.astype(np.float32),
+        [s.astype(np.float32) for s in seen],
+    )
+
+
+def twice(cells: Float32Array, shape: tuple[int, ...]) -> Float32Array:
+    """Enlarge (rows, columns, n) twice by linear interpolation, cut off at `shape`."""
+    for axis in (0, 1):
+        cells = np.moveaxis(cells, axis, 0)
+        out = np.empty((2 * len(cells), *cells.shape[1:]), np.float32)
+        out[::2] = out[1::2] = np.float32(0.75) * cells
+        quarter = np.float32(0.25) * cells
+        out[2::2] += quarter[:-1]
+        out[0] += quarter[0]
+        out[1:-1:2] += quarter[1:]
+        out[-1] += quarter[-1]
+        cells = np.moveaxis(out[: shape[axis]], 0, axis)
+    return np.ascontiguousarray(cells)
