@@ -12,7 +12,7 @@ from scipy import ndimage
 import skdefocus as sd
 from skdefocus._grids import enlarge, whole
 from skdefocus._images import check_image, to_gray
-from skdefocus.pipeline._filling import belief
+from skdefocus.pipeline._filling import mean_and_evidence
 
 Map = np.ndarray
 Method = Callable[[np.ndarray], Map]
@@ -85,7 +85,7 @@ def unweighted(image: np.ndarray) -> Map:
     """The weighted guided filter over mean levels, every cell with the same weight."""
     grid = levels_of(image)
     area = whole(grid.image.shape)
-    level = enlarge(belief(grid)[0], grid.step, area)
+    level = enlarge(mean_and_evidence(grid.proba)[0], grid.step, area)
     defaults = sd.WeightedGuidedRefiner()
     level = sd.filters.weighted_guided_filter(
         level, check_image(grid.image), defaults.radius, defaults.eps, alpha=defaults.alpha,
@@ -97,7 +97,7 @@ def unweighted(image: np.ndarray) -> Map:
 def box(image: np.ndarray) -> Map:
     """A box mean by evidence in place of all guided filters."""
     grid = levels_of(image)
-    level, evidence = belief(grid)
+    level, evidence = mean_and_evidence(grid.proba)
     area, radius = whole(grid.image.shape), sd.WeightedGuidedRefiner().radius
     level = sd.filters.box_mean(
         enlarge(level, grid.step, area), radius, weights=enlarge(evidence + 0.1, grid.step, area)

@@ -20,7 +20,7 @@ import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.__main__ import lytro_cases
 from skdefocus._grids import enlarge, whole
-from skdefocus.pipeline._filling import belief
+from skdefocus.pipeline._filling import mean_and_evidence
 from skdefocus.training.export import export, load
 from skdefocus.training.train import split, train
 
@@ -85,7 +85,7 @@ def lytro_auc(model: Path) -> list[float]:
     classifier, found = sd.BlurLevelClassifier(model), []
     for case in lytro_cases():
         grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
-        level, sure = (enlarge(x, grid.step, whole(case.image.shape)) for x in belief(grid)[:2])
+        level, sure = (enlarge(x, grid.step, whole(case.image.shape)) for x in mean_and_evidence(grid.proba))
         half = sure >= np.median(sure)
         masks = [case.mask, np.where(half, case.mask, np.nan)]
         # Where the surer half is all in focus, or all out of it, there is nothing to rank.

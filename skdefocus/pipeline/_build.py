@@ -18,7 +18,7 @@ from skdefocus.pipeline._refiner import WeightedGuidedRefiner
 
 def make_defocus_pipeline(
     *,
-    step: int = 8,
+    step: int = 4,
     memory: Any = None,
     n_jobs: int | None = None,
     **refine: Any,
@@ -27,7 +27,7 @@ def make_defocus_pipeline(
 
     Parameters
     ----------
-    step : int, default=8
+    step : int, default=4
         Distance of neighbouring patches in pixels, see :class:`PatchExtractor`.
     memory : None, str or object with the joblib.Memory interface, default=None
         Cache of the network's answers, see :class:`BlurLevelClassifier`. (The Pipeline's own
@@ -79,7 +79,7 @@ def pipeline_of_worker(n_jobs: int | None, **parameters: Any) -> Pipeline:
     )
 
 
-def defocus_map(image: ArrayLike, *, step: int = 8, **refine: Any) -> NDArray[np.float32]:
+def defocus_map(image: ArrayLike, *, step: int = 4, **refine: Any) -> NDArray[np.float32]:
     """Estimate how blurred each pixel of a photograph is.
 
     Parameters
@@ -87,7 +87,7 @@ def defocus_map(image: ArrayLike, *, step: int = 8, **refine: Any) -> NDArray[np
     image : array_like of shape (H, W) or (H, W, C)
         Grey, RGB or RGBA; bool, uint8, uint16 or float in [0, 1]. Images smaller than a patch
         still get a map.
-    step : int, default=8
+    step : int, default=4
         Distance of neighbouring patches in pixels, see :class:`PatchExtractor`.
     **refine
         Parameters of :class:`WeightedGuidedRefiner`.

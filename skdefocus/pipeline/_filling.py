@@ -4,77 +4,111 @@ from __future__ import annotations
 
 import numpy as np
 
+from skdefocus._grids import cell_means
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
+from skdefocus.pipeline._octaves import twice
 from skdefocus.pipeline._records import LevelGrid
 
-#: Variance of a level that no patch falls below, in squared levels: what a patch says is never
-#: exact, and a few patches must not outvote all others.
+#: Variance of a level that no cell falls below, in squared levels: what a cell says is never
+#: exact, and a few cells must not outvote all others.
 FLOOR = 0.3
 
 #: Probability of a level that is nowhere around, spread evenly over all levels.
 RARE = 0.005
 
-#: How much smaller the windows of the filling get, and what the smaller ones count against the
-#: larger ones.
+#: How much smaller the windows of the surroundings get, and what the smaller ones count against
+#: the larger ones.
 SHRINK, NEAR = 4, 0.9
 
+#: The surroundings are averaged on a grid of so many pixels: they are smooth.
+COARSE = 16
 
-def belief(grid: LevelGrid) -> tuple[Float32Array, Float32Array]:
-    """Mean level of every cell, and its evidence: how much it narrows the level down.
+
+def mean_and_evidence(proba: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Compute the mean level of every cell, and its evidence: how much it narrows the level down.
 
     The evidence is the precision (inverse variance) of the level beyond that of a uniform
-    distribution, so that a flat patch has none.
+    distribution, so that a cell that could have any level has none.
     """
-    n = len(grid.sigmas)
+    n = proba.shape[-1]
     levels = np.arange(n, dtype=np.float32)
-    mean = grid.proba @ levels
-    variance = np.maximum(grid.proba @ levels**2 - mean**2, 0)
+    mean, square = np.moveaxis(proba @ np.stack([levels, levels**2], axis=1), -1, 0)
+    variance = np.maximum(square - mean**2, 0)
     evidence = np.maximum(1 / (variance + FLOOR) - 12 / (n**2 - 1), 0)
-    return mean, evidence.astype(np.float32)
+    return np.ascontiguousarray(mean), evidence.astype(np.float32)
 
 
-def fill(
-    proba: Float32Array, weights: Float32Array, guide: Float32Array, eps: float, smallest: int
+def filled(
+    grid: LevelGrid, weights: Float32Array, eps: float, radius: int, context: float
 ) -> Float32Array:
-    """Mean level of every cell, given what it shows and what is around it.
+    """Compute the mean level of every cell, given what it shows and what is around it.
 
     By Bayes' rule: the probabilities of the levels by themselves, times how common the levels are
-    in the surroundings. The surroundings are guided averages of such products over windows from
-    the whole image's size down to `smallest`, each mixed with those of the larger windows.
+    in the surroundings, to the power of `context`.
 
     Parameters
     ----------
-    proba : ndarray of shape (rows, columns, n), float32
+    grid : LevelGrid
     weights : ndarray of shape (rows, columns), float32
-        How much a cell counts in the averages.
-    guide, eps
-        Of the guided filter; the guide has one value (or colour) per cell.
-    smallest : int
-        Radius of the smallest windows in cells.
+        How much a cell counts as surroundings.
+    eps : float
+        Of the guided filters that average them.
+    radius : int
+        Of their smallest windows, in pixels.
+    context : float
+        From 0, the cells by themselves, to 1.
 
     Returns
     -------
     ndarray of shape (rows, columns), float32
     """
+    proba, times = grid.proba, max(1, COARSE // grid.step)
+    times = 1 << (times.bit_length() - 1)
+    block = grid.step * times
+    sums = _block_sums(weights, times)
+    coarse = _block_sums(proba * weights[..., None], times) / sums[..., None]
+    guide = cell_means(grid.image, block)
+    common = _surroundings(coarse, sums, guide, eps, max(1, radius // block))
+    common = np.power(common + np.float32(RARE / proba.shape[-1]), np.float32(context))
+    while times > 1:
+        times //= 2
+        rows, columns = (-(-n // times) for n in proba.shape[:2])
+        common = twice(common, (rows, columns))
+    common *= proba
     n = proba.shape[-1]
+    table = np.stack([np.arange(n), np.ones(n)], axis=1).astype(np.float32)
+    total, share = np.moveaxis(common @ table, -1, 0)
+    return np.asarray(total / share)
+
+
+def _surroundings(
+    proba: Float32Array, weights: Float32Array, guide: Float32Array, eps: float, smallest: int
+) -> Float32Array:
+    """How common the levels are around every cell (rows, columns, n).
+
+    Guided averages of Bayes' products over windows from the whole image's size down to `smallest`,
+    each mixed with those of the larger windows.
+    """
     common = np.tensordot(weights, proba, 2)
-    common /= common.sum()
+    common = np.broadcast_to(common / common.sum(), proba.shape)
     radius = max(weights.shape)
-    while True:
-        # In place, for these are the largest arrays of all.
-        found = np.broadcast_to(common, proba.shape) + np.float32(RARE / n)
-        found *= proba
-        found /= totals(found)
-        if radius <= smallest:
-            return np.asarray(found @ np.arange(n, dtype=np.float32))
+    while radius > smallest:
         radius = max(radius // SHRINK, smallest)
+        found = (common + np.float32(RARE / proba.shape[-1])) * proba
+        found /= totals(found)
         near = guided_filter(found, guide, radius, eps, weights=weights, out=found)
         np.maximum(near, 0, out=near)
         near *= np.float32(NEAR) / totals(near)
-        common *= np.float32(1 - NEAR)
-        near += common
-        common = near
+        common = near + np.float32(1 - NEAR) * common
+    return np.asarray(common)
+
+
+def _block_sums(cells: Float32Array, times: int) -> Float32Array:
+    """Sums over blocks of `times` by `times` cells; the last ones may be smaller."""
+    for axis in (0, 1):
+        cells = np.add.reduceat(cells, np.arange(0, cells.shape[axis], times), axis=axis)
+    return cells
 
 
 def totals(proba: Float32Array) -> Float32Array:

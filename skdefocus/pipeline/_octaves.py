@@ -22,9 +22,9 @@ from skdefocus.network import ModelFacts
 #: A photograph is reduced as long as its shorter side stays this long, in pixels.
 SHORTEST = 96
 #: What the answers for the photograph itself and for the reduced ones count.
-WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+WEIGHTS = (0.8, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7)
 #: Share of every answer that is taken for a mistake: no size can rule a level out by itself.
-MISTAKEN = 0.02
+MISTAKEN = 0.005
 
 
 def octaves_of(shape: tuple[int, ...], most: int) -> int:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import lcm
 from typing import Any
 
 import numpy as np
 
 from skdefocus._estimators import ImageTransformer, each, restack, threads_each
-from skdefocus._grids import cell_means, enlarge, tiles
+from skdefocus._grids import enlarge, tiles
 from skdefocus._images import scaled, to_gray
 from skdefocus._typing import Float32Array
 from skdefocus._validation import MAX_ALPHA, check_choice, check_int, check_real
 from skdefocus.filters import weighted_guided_filter
-from skdefocus.pipeline._filling import belief, fill
+from skdefocus.pipeline._filling import filled, mean_and_evidence
 from skdefocus.pipeline._records import LevelGrid
+
+#: Values of the parameter `guide`; "grey" is the older spelling.
+GUIDES = {"color": "color", "gray": "gray", "grey": "gray"}
 
 
 class WeightedGuidedRefiner(ImageTransformer):
@@ -89,6 +93,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         n_iter: int = 1,
         prior: float = 0.01,
         fill_radius: int = 64,
+        context: float = 0.3,
         guide: str = "color",
         subsample: int = 2,
         n_jobs: int | None = None,
@@ -99,6 +104,7 @@ class WeightedGuidedRefiner(ImageTransformer):
         self.n_iter = n_iter
         self.prior = prior
         self.fill_radius = fill_radius
+        self.context = context
         self.guide = guide
         self.subsample = subsample
         self.n_jobs = n_jobs
@@ -110,7 +116,8 @@ class WeightedGuidedRefiner(ImageTransformer):
         check_int(self.n_iter, "n_iter", 0)
         check_real(self.prior, "prior", 0, 1e6, above=True)
         check_int(self.fill_radius, "fill_radius", 1)
-        check_choice(self.guide, "guide", ("color", "grey"))
+        check_choice(self.guide, "guide", tuple(GUIDES))
+        check_real(self.context, "context", 0, 1)
         check_int(self.subsample, "subsample", 1)
 
     def transform(self, X: Sequence[LevelGrid]) -> Any:
@@ -135,44 +142,55 @@ class WeightedGuidedRefiner(ImageTransformer):
         self._check_params()
         if not isinstance(X, Sequence) or not X or not all(isinstance(g, LevelGrid) for g in X):
             raise TypeError("X must be a list of LevelGrid as made by BlurLevelClassifier")
-        maps = each(
-            self.n_jobs, refine, X, int(self.radius), self.eps, self.alpha, int(self.n_iter),
-            self.prior, int(self.fill_radius), self.guide, int(self.subsample),
+        settings = Settings(
+            int(self.radius), self.eps, self.alpha, int(self.n_iter), self.prior,
+            int(self.fill_radius), self.context, GUIDES[self.guide], int(self.subsample),
             threads_each(self.n_jobs),
         )  # fmt: skip
+        maps = each(self.n_jobs, refine, X, settings)
         alike = len({m.shape for m in maps}) == 1
         return restack(maps, alike and all(grid.stacked for grid in X))
 
 
-def refine(
-    grid: LevelGrid,
-    radius: int,
-    eps: float,
-    alpha: float,
-    n_iter: int,
-    prior: float,
-    fill_radius: int,
-    guide: str,
-    subsample: int = 1,
-    n_threads: int = 1,
-) -> Float32Array:
-    """σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
-    _, evidence = belief(grid)
-    weights = evidence + np.float32(prior)
-    means = cell_means(grid.image, grid.step)
-    level = fill(grid.proba, weights, means, eps, max(1, fill_radius // grid.step))
+@dataclass(frozen=True)
+class Settings:
+    """Checked parameters of :class:`WeightedGuidedRefiner`."""
+
+    radius: int
+    eps: float
+    alpha: float
+    n_iter: int
+    prior: float
+    fill_radius: int
+    context: float
+    guide: str
+    subsample: int
+    n_threads: int = 1
+
+    @property
+    def reach(self) -> int:
+        """How far the refinement looks: `radius`, averaged over as much, between blocks."""
+        return (2 * self.radius + 4 * self.subsample) * self.n_iter
+
+
+def refine(grid: LevelGrid, settings: Settings) -> Float32Array:
+    """Compute σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
+    s = settings
+    level, evidence = mean_and_evidence(grid.proba)
+    weights = evidence + np.float32(s.prior)
+    if s.context:
+        level = filled(grid, weights, s.eps, s.fill_radius, s.context)
     levels = np.arange(len(grid.sigmas), dtype=np.float32)
     out = np.empty(grid.image.shape[:2], np.float32)
-    # A fit looks `radius` far, is averaged over as much, and interpolated between blocks.
-    halo = (2 * radius + 4 * subsample) * n_iter
-    for inner, outer in tiles(out.shape, lcm(grid.step, subsample), halo):
+    for inner, outer in tiles(out.shape, lcm(grid.step, s.subsample), s.reach):
         dense = enlarge(level, grid.step, outer)
-        if n_iter:
+        if s.n_iter:
             part = grid.image[outer]
+            guide = to_gray(part) if s.guide == "gray" else scaled(part)
             dense = weighted_guided_filter(
-                dense, to_gray(part) if guide == "grey" else scaled(part), radius, eps,
-                alpha=alpha, edge_aware=False, n_iter=n_iter, subsample=subsample,
-                n_threads=n_threads, weights=enlarge(weights, grid.step, outer),
+                dense, guide, s.radius, s.eps, alpha=s.alpha, edge_aware=False, n_iter=s.n_iter,
+                subsample=s.subsample, n_threads=s.n_threads,
+                weights=enlarge(weights, grid.step, outer),
             )  # fmt: skip
         kept = tuple(
             slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
