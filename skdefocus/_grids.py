@@ -57,6 +57,13 @@ def cell_means(image: NDArray[Any], step: int) -> Float32Array:
     return out
 
 
+def block_sums(cells: Float32Array, side: int) -> Float32Array:
+    """Sums over blocks of `side` by `side` cells; the last ones may be smaller."""
+    for axis in (0, 1):
+        cells = np.add.reduceat(cells, np.arange(0, cells.shape[axis], side), axis=axis)
+    return cells
+
+
 def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
     """Interpolate values at the cells' centres linearly to pixels.
 

@@ -28,7 +28,7 @@ def make_defocus_pipeline(
     Parameters
     ----------
     step : int, default=4
-        Distance of neighbouring patches in pixels, see :class:`PatchExtractor`.
+        Distance of neighboring patches in pixels, see :class:`PatchExtractor`.
     memory : None, str or object with the joblib.Memory interface, default=None
         Cache of the network's answers, see :class:`BlurLevelClassifier`. (The Pipeline's own
         ``memory`` caches fitting only, of which there is none here.)
@@ -85,18 +85,18 @@ def defocus_map(image: ArrayLike, *, step: int = 4, **refine: Any) -> NDArray[np
     Parameters
     ----------
     image : array_like of shape (H, W) or (H, W, C)
-        Grey, RGB or RGBA; bool, uint8, uint16 or float in [0, 1]. Images smaller than a patch
+        Gray, RGB or RGBA; bool, uint8, uint16 or float in [0, 1]. Images smaller than a patch
         still get a map.
     step : int, default=4
-        Distance of neighbouring patches in pixels, see :class:`PatchExtractor`.
+        Distance of neighboring patches in pixels, see :class:`PatchExtractor`.
     **refine
         Parameters of :class:`WeightedGuidedRefiner`.
 
     Returns
     -------
     ndarray of shape (H, W), float32
-        σ of the equivalent Gaussian PSF in pixels of this image: 0 is in focus, 8 is the most
-        that the shipped network tells.
+        σ of the equivalent Gaussian PSF in pixels of this image: 0 is in focus, 64 is the most
+        that is told, see `octaves` of :class:`BlurLevelClassifier`.
 
     Raises
     ------

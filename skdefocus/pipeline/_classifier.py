@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from skdefocus import network
 from skdefocus._estimators import ImageTransformer, each, threads_each
 from skdefocus._images import check_image
 from skdefocus._validation import as_array, check_choice, check_int, check_sequence
-from skdefocus.pipeline._dense import alone
+from skdefocus.pipeline._dense import Answer, alone
 from skdefocus.pipeline._inference import Head, Settings, infer, level_grid
 from skdefocus.pipeline._octaves import softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid
@@ -29,8 +30,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     """Classify patches into levels of Gaussian blur with a pre-trained network.
 
     In a pipeline it transforms the records of :class:`PatchExtractor`; by itself it is a
-    classifier over arrays of patches. The network ships with the package, so nothing has to be
-    fitted first.
+    classifier over arrays of patches, with the network's own levels. The network ships with the
+    package, so nothing has to be fitted first.
 
     Parameters
     ----------
@@ -71,15 +72,15 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     Notes
     -----
     A model file takes ``image`` (N, 1, H, W) float32 and gives ``logits`` (N, L, h, w) and
-    ``features`` (N, F, h, w), and its metadata state ``format``, ``sigmas``, ``patch_size``,
-    ``stride`` and ``reach``. It is checked before use.
+    ``features`` (N, F, h, w), h and w being H and W divided by the stride, and its metadata state
+    ``format``, ``sigmas``, ``patch_size``, ``stride``, ``multiple``, ``reach`` and, if it likes,
+    ``prior``. It is checked before use.
 
     References
     ----------
     .. [1] A. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
        arXiv:2107.14443.
-    .. [2] K. Simonyan and A. Zisserman, "Very deep convolutional networks for large-scale image
-       recognition", ICLR 2015. [1]_ has a MobileNetV2 instead, which is less accurate here.
+    .. [2] M. Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018.
 
     Examples
     --------
@@ -135,7 +136,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         check_memory(self.memory)
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check and load the network; with labelled patches, re-fit its last layer.
+        """Check and load the network; with labeled patches, re-fit its last layer.
 
         Parameters
         ----------
@@ -161,7 +162,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
         Notes
         -----
-        Every call starts from the network as it is: without labelled patches, as in a pipeline's
+        Every call starts from the network as it is: without labeled patches, as in a pipeline's
         ``fit``, a layer fitted before is gone.
         """
         self._check_params()
@@ -181,7 +182,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                 f"y must hold at least two different levels from 0 to {len(facts.sigmas) - 1}, "
                 f"got {levels[:30]}"
             )
-        features = self._run(patches, "features")
+        features = self._alone(patches, partial(self._settings().run, facts, "features"))
         scale = np.maximum(features.std(axis=0), 1e-6)
         learner = LogisticRegression(C=0.1, max_iter=500).fit(features / scale, labels)
         weights, bias = learner.coef_ / scale, learner.intercept_
@@ -231,14 +232,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
         cached = check_memory(self.memory).cache(infer, ignore=["grid", "facts", "settings"])
-        settings = Settings(
-            self.inference,
-            int(self.octaves),
-            getattr(self, "head_", None),
-            int(self.batch_size),
-            self._threads(),
-            self._providers(),
-        )
+        settings = self._settings()
         return each(self.n_jobs, level_grid, X, cached, facts, self.memory is not None, settings)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
@@ -247,7 +241,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Parameters
         ----------
         X : ndarray of shape (n, patch_size, patch_size)
-            Grey patches; bool, uint8, uint16 or float in [0, 1].
+            Gray patches; bool, uint8, uint16 or float in [0, 1].
 
         Returns
         -------
@@ -263,9 +257,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             model is wrong.
         """
         self._check_params()
-        head = getattr(self, "head_", None)
-        values = self._run(self._check_patches(X), "features" if head else "logits")
-        return softmax(values if head is None else values @ head[0].T + head[1])
+        patches = self._check_patches(X)
+        return softmax(self._alone(patches, partial(self._settings().logits, self._facts)))
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Most probable level.
@@ -305,14 +298,16 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         """
         return self.predict_proba(X) @ self.sigmas_.astype(np.float32)
 
-    def _threads(self) -> int:
-        if self.n_threads is not None:
-            return int(self.n_threads)
-        return threads_each(self.n_jobs)
-
-    def _providers(self) -> tuple[str, ...] | None:
+    def _settings(self) -> Settings:
         names = self.providers
-        return None if names is None else tuple(check_sequence(names, "providers"))
+        return Settings(
+            self.inference,
+            int(self.octaves),
+            getattr(self, "head_", None),
+            int(self.batch_size),
+            threads_each(self.n_jobs) if self.n_threads is None else int(self.n_threads),
+            None if names is None else tuple(check_sequence(names, "providers")),
+        )
 
     def _check_patches(self, X: Any) -> NDArray[np.float32]:
         size = self._facts.patch_size
@@ -322,13 +317,9 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         # Patches side by side are one image to the check of dtype and range.
         return check_image(x.reshape(-1, size), "X").reshape(x.shape)
 
-    def _run(self, patches: NDArray[np.float32], output: str) -> NDArray[np.float32]:
-        """Logits or features (n, channels) of patches by themselves."""
+    def _alone(self, patches: NDArray[np.float32], answer: Answer) -> NDArray[np.float32]:
+        """Answers (n, channels) for patches by themselves, batch by batch."""
         facts, size = self._facts, int(self.batch_size)
-
-        def answer(images: NDArray[np.float32]) -> NDArray[np.float32]:
-            return network.run(facts, images, output, self._threads(), self._providers())
-
         starts = range(0, len(patches), size)
         return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])
 

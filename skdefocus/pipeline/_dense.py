@@ -16,12 +16,12 @@ from skdefocus.network import ModelFacts
 #: Side of the tiles in pixels, so that memory does not grow with the image.
 TILE = 1536
 
-#: Maps gray images (N, H, W) to probabilities (N, rows, columns, levels) of their cells.
+#: Maps gray images (N, H, W) to values (N, rows, columns, levels) of their cells.
 Answer = Callable[[Float32Array], Float32Array]
 
 
 def dense(image: NDArray[Any], facts: ModelFacts, answer: Answer) -> Float32Array:
-    """Compute the probabilities (rows, columns, levels) of an image's cells.
+    """Compute the answers (rows, columns, levels) for an image's cells.
 
     The cells have the network's stride; those cut off by the border see mirrored pixels. A tile is
     read with all that its cells depend on, so that the answers are those of the whole image.
@@ -39,7 +39,8 @@ def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice
     """Tiles along one axis: their cells, the pixels to read, and which answers to keep."""
     unit, stride = facts.multiple, facts.stride
     units, cells = -(-length // unit), -(-length // stride)
-    halo = -(-facts.reach // unit)
+    # One at least: beyond the border a tile may go on no further than it reaches back.
+    halo = max(-(-facts.reach // unit), 1)
     count = -(-units * unit // TILE)
     for first, last in pairwise(units * i // count for i in range(count + 1)):
         start, stop = max(first - halo, 0), min(last + halo, units)
@@ -55,8 +56,8 @@ def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice
 def alone(patches: Float32Array, facts: ModelFacts, answer: Answer) -> Float32Array:
     """Compute the answers (n, levels) for patches (n, size, size) by themselves.
 
-    The network sees each with mirrored surroundings of at least its own size; what counts are the
-    cells around its middle.
+    The network sees each with mirrored surroundings of at least its own size; what counts is the
+    mean over the cells around its middle.
     """
     size, stride = facts.patch_size, facts.stride
     before = -(-size // stride) * stride

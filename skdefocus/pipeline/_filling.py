@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._grids import cell_means
+from skdefocus._grids import block_sums, cell_means
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline._octaves import twice
@@ -66,8 +66,8 @@ def filled(
     proba, times = grid.proba, max(1, COARSE // grid.step)
     times = 1 << (times.bit_length() - 1)
     block = grid.step * times
-    sums = _block_sums(weights, times)
-    coarse = _block_sums(proba * weights[..., None], times) / sums[..., None]
+    sums = block_sums(weights, times)
+    coarse = block_sums(proba * weights[..., None], times) / sums[..., None]
     guide = cell_means(grid.image, block)
     common = _surroundings(coarse, sums, guide, eps, max(1, radius // block))
     common = np.power(common + np.float32(RARE / proba.shape[-1]), np.float32(context))
@@ -102,13 +102,6 @@ def _surroundings(
         near *= np.float32(NEAR) / totals(near)
         common = near + np.float32(1 - NEAR) * common
     return np.asarray(common)
-
-
-def _block_sums(cells: Float32Array, times: int) -> Float32Array:
-    """Sums over blocks of `times` by `times` cells; the last ones may be smaller."""
-    for axis in (0, 1):
-        cells = np.add.reduceat(cells, np.arange(0, cells.shape[axis], times), axis=axis)
-    return cells
 
 
 def totals(proba: Float32Array) -> Float32Array:

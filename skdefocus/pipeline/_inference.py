@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skdefocus import network
+from skdefocus._grids import block_sums
 from skdefocus._typing import Float32Array
-from skdefocus.pipeline._dense import Answer, alone, dense
+from skdefocus.pipeline._dense import alone, dense
 from skdefocus.pipeline._octaves import extended, joined, softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid
 
@@ -47,13 +48,19 @@ class Settings:
     n_threads: int
     providers: tuple[str, ...] | None
 
+    def run(self, facts: network.ModelFacts, output: str, images: Float32Array) -> Float32Array:
+        """Compute an output (N, rows, columns, channels) of the network for images (N, H, W)."""
+        return network.run(facts, images, output, self.n_threads, self.providers)
+
+    def logits(self, facts: network.ModelFacts, images: Float32Array) -> Float32Array:
+        """Compute the logits (N, rows, columns, levels) for images (N, H, W)."""
+        if self.head is None:
+            return self.run(facts, "logits", images)
+        return self.run(facts, "features", images) @ self.head[0].T + self.head[1]
+
     def answer(self, facts: network.ModelFacts, images: Float32Array) -> Float32Array:
-        """Compute the probabilities (N, rows, columns, levels) of images (N, H, W)."""
-        output = "logits" if self.head is None else "features"
-        values = network.run(facts, images, output, self.n_threads, self.providers)
-        if self.head is not None:
-            values = values @ self.head[0].T + self.head[1]
-        return softmax(np.ascontiguousarray(values))
+        """Compute the probabilities (N, rows, columns, levels) for images (N, H, W)."""
+        return softmax(np.ascontiguousarray(self.logits(facts, images)))
 
 
 def level_grid(
@@ -83,38 +90,30 @@ def infer(
     grid: PatchGrid, facts: network.ModelFacts, settings: Settings, key: Any
 ) -> Float32Array:
     """Compute the probabilities (rows, columns, levels) of one image; a cache goes by `key`."""
-    answer = partial(settings.answer, facts)
     if settings.inference == "patches":
-        own = _patches(grid, facts, settings.batch_size, answer)
+        own = _patches(grid, facts, settings)
         more = len(extended(facts.sigmas, settings.octaves)) - own.shape[-1]
         return np.pad(own, [(0, 0), (0, 0), (0, more)])
-    proba = joined(
-        grid.image, facts, settings.octaves, lambda image: dense(image, facts, answer)
-    )
+    answer = partial(dense, facts=facts, answer=partial(settings.answer, facts))
+    proba = joined(grid.image, facts, settings.octaves, answer)
     return block_means(proba, grid.step // facts.stride)
 
 
-def _patches(
-    grid: PatchGrid, facts: network.ModelFacts, batch_size: int, answer: Answer
-) -> Float32Array:
-    """Answers for the patches of a grid, each by itself."""
-    patches, shape = grid.patches, grid.shape
+def _patches(grid: PatchGrid, facts: network.ModelFacts, settings: Settings) -> Float32Array:
+    """Probabilities (rows, columns, levels) of the patches of a grid, each by itself."""
+    patches, shape, size = grid.patches, grid.shape, settings.batch_size
     out = np.empty((*shape, len(facts.sigmas)), np.float32)
     flat = out.reshape(-1, len(facts.sigmas))
-    for start in range(0, len(flat), batch_size):
+    for start in range(0, len(flat), size):
         # Only one batch of patches is ever copied out of the view.
-        at = np.unravel_index(np.arange(start, min(start + batch_size, len(flat))), shape)
-        flat[start : start + batch_size] = alone(patches[at], facts, answer)
-    return out
+        at = np.unravel_index(np.arange(start, min(start + size, len(flat))), shape)
+        flat[start : start + size] = alone(patches[at], facts, partial(settings.logits, facts))
+    return softmax(out)
 
 
 def block_means(cells: Float32Array, side: int) -> Float32Array:
     """Means of (rows, columns, n) over blocks of `side` by `side`; the last ones may be smaller."""
     if side == 1:
         return cells
-    for axis in (0, 1):
-        starts = np.arange(0, cells.shape[axis], side)
-        sizes = np.diff(np.append(starts, cells.shape[axis])).astype(np.float32)
-        shape = [-1 if i == axis else 1 for i in range(3)]
-        cells = np.add.reduceat(cells, starts, axis=axis) / sizes.reshape(shape)
-    return cells
+    sizes = block_sums(np.ones((*cells.shape[:2], 1), np.float32), side)
+    return np.asarray(block_sums(cells, side) / sizes)

@@ -25,6 +25,8 @@ SHORTEST = 96
 WEIGHTS = (0.8, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7)
 #: Share of every answer that is taken for a mistake: no size can rule a level out by itself.
 MISTAKEN = 0.005
+#: Levels per octave beyond the network's last one, at least and at most.
+DENSITY = (1, 16)
 
 
 def octaves_of(shape: tuple[int, ...], most: int) -> int:
@@ -38,9 +40,11 @@ def octaves_of(shape: tuple[int, ...], most: int) -> int:
 def extended(sigmas: tuple[float, ...], octaves: int) -> tuple[float, ...]:
     """Continue the levels of a network, σ in pixels, up to its last one times 2 to the `octaves`.
 
-    The ratio of the last two levels is kept, but for rounding.
+    The ratio of the last two levels is kept, but for rounding and within :data:`DENSITY`.
     """
-    count = round(octaves * np.log(2) / np.log(sigmas[-1] / sigmas[-2]))
+    low, high = DENSITY
+    ratio = sigmas[-1] / max(sigmas[-2], sigmas[-1] / 2 ** (1 / low))
+    count = round(octaves / max(np.log2(ratio), 1 / high))
     more = np.geomspace(sigmas[-1], sigmas[-1] * 2**octaves, count + 1)[1:]
     return (*sigmas, *more.tolist())
 

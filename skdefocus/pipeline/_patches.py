@@ -31,8 +31,8 @@ class PatchExtractor(ImageTransformer):
     Notes
     -----
     Borders are symmetric (``cba|abc|cba``) and go on for ever, so that an image may be smaller
-    than a patch. A patch is centred on its cell; where `patch_size` - `step` is odd, half a pixel
-    towards the end of the image. Memory is that of the image and its grey values, whatever the
+    than a patch. A patch is centered on its cell; where `patch_size` - `step` is odd, half a pixel
+    towards the end of the image. Memory is that of the image and its gray values, whatever the
     step.
 
     Examples
@@ -64,7 +64,7 @@ class PatchExtractor(ImageTransformer):
         Parameters
         ----------
         X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
-            Grey, RGB or RGBA (alpha is ignored); bool, uint8, uint16 (scaled by their range) or
+            Gray, RGB or RGBA (alpha is ignored); bool, uint8, uint16 (scaled by their range) or
             float in [0, 1].
 
         Returns

@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from skdefocus._grids import mirrored
 
+#: By how much the sum of probabilities may differ from 1.
+ROUNDING = 1e-3
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PatchGrid:
     """An image and the grid of patches over it; no pixel is copied per patch.
 
     The image is divided into cells of `step` × `step` pixels, the last ones cut off by its
-    border; the patch of a cell is centred on it.
+    border; the patch of a cell is centered on it.
 
     Attributes
     ----------
@@ -51,7 +54,7 @@ class PatchGrid:
 
     @cached_property
     def padded(self) -> NDArray[np.float32]:
-        """Grey values with symmetric borders, made when first asked for.
+        """Gray values with symmetric borders, made when first asked for.
 
         Patch (i, j) begins at row ``i * step`` and column ``j * step``; shape (H', W').
         """
@@ -81,7 +84,7 @@ class LevelGrid:
     image : ndarray of shape (H, W) or (H, W, 3)
         As it came, without alpha: bool, uint8, uint16, or float in [0, 1].
     proba : ndarray of shape (rows, columns, n_levels), float32
-        Probabilities of the blur levels, summing to 1.
+        Probabilities of the blur levels, summing to 1; anything else is a ValueError.
     sigmas : ndarray of shape (n_levels,), float64
         σ of the levels in pixels.
     step : int
@@ -95,6 +98,18 @@ class LevelGrid:
     sigmas: NDArray[np.float64]
     step: int
     stacked: bool = False
+
+    def __post_init__(self) -> None:
+        proba, n = self.proba, len(self.sigmas)
+        if proba.ndim != 3 or proba.shape[-1] != n or not proba.size:
+            raise ValueError(f"proba must have shape (rows, columns, {n}), got {proba.shape}")
+        sums = proba @ np.ones(n, np.float32)
+        if not (proba.min() >= 0 and np.abs(sums - 1).max() <= ROUNDING):  # NaN fails it as well
+            raise ValueError(
+                "proba must hold probabilities, >= 0 and with a sum of 1 over the levels of each "
+                f"cell, got values from {proba.min():g} and sums from {sums.min():g} to "
+                f"{sums.max():g}"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,11 +133,11 @@ class LevelGrid:
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """How much the patch says of its blur, in [0, 1], shape (rows, columns).
+        """How much the cell says of its blur, in [0, 1], shape (rows, columns).
 
         1 − s / s₀ with s the standard deviation of the *level* (the levels are evenly spaced in
         what can be told apart) and s₀ that of a uniform distribution: 0 where every level is as
-        likely as any other, as in a flat patch, 1 where a single one is left.
+        likely as any other, as in a flat place, 1 where a single one is left.
         """
         n = len(self.sigmas)
         level = np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2)

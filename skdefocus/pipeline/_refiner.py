@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
@@ -28,10 +29,10 @@ class WeightedGuidedRefiner(ImageTransformer):
     Works in two parts, both guided filters in which every cell counts by its evidence:
 
     1. *Fill*, on the grid of cells: what a cell says by itself is multiplied by how common the
-       levels are around it (Bayes' rule), by guided filters of the probabilities with windows as
-       large as the image down to `fill_radius`. A cell that can tell keeps its level; one that
-       cannot (flat walls, skies) takes that of its surroundings; one that cannot decide between
-       two levels takes the one that is found around it.
+       levels are around it to the power of `context` (Bayes' rule), by guided filters of the
+       probabilities with windows as large as the image down to `fill_radius`. A cell that can
+       tell keeps its level; one that cannot (flat walls, skies) leans towards its surroundings;
+       one that cannot decide between two levels leans towards the one that is found around it.
     2. *Refine*, on the pixels: `n_iter` iterations of the weighted guided filter, so that the
        map's edges move to the photograph's.
 
@@ -43,7 +44,7 @@ class WeightedGuidedRefiner(ImageTransformer):
     radius : int, default=8
         Radius of the window of the refinement in pixels, ≥ 1.
     eps : float, default=3e-4
-        Regularisation of the guided filters in squared intensity (of a range of 1), > 0: edges of
+        Regularization of the guided filters in squared intensity (of a range of 1), > 0: edges of
         the photograph of a contrast well below ``sqrt(eps)`` do not show in the map.
     alpha : float, default=1.0
         Exponent of the variance in the weighted aggregation, from 0 to 30, see
@@ -55,9 +56,14 @@ class WeightedGuidedRefiner(ImageTransformer):
         a cell that is sure is about 3).
     fill_radius : int, default=64
         Smallest radius of the filling in pixels, ≥ 1.
-    guide : {"color", "grey"}, default="color"
+    context : float, default=0.3
+        Power of how common the levels are in a cell's surroundings, from 0 to 1: 0 leaves every
+        cell its own mean level, 1 is Bayes' rule as if the surroundings were independent of what
+        the cell shows. The network has seen some of them already, hence less than 1.
+    guide : {"color", "gray"}, default="color"
         Which values of the photograph guide the refinement; ``"color"`` also sees edges
-        between colours of equal brightness, ``"grey"`` saves a fifth of the time.
+        between colors of equal brightness, ``"gray"`` saves time. ``"grey"`` is the older
+        spelling of ``"gray"``.
     subsample : int, default=2
         Fit the refinement's windows at every so many pixels and interpolate the fits, ≥ 1. 2 takes
         less than half the time of 1 and changes σ by a few thousandths of a pixel.
@@ -116,8 +122,15 @@ class WeightedGuidedRefiner(ImageTransformer):
         check_int(self.n_iter, "n_iter", 0)
         check_real(self.prior, "prior", 0, 1e6, above=True)
         check_int(self.fill_radius, "fill_radius", 1)
-        check_choice(self.guide, "guide", tuple(GUIDES))
         check_real(self.context, "context", 0, 1)
+        check_choice(self.guide, "guide", tuple(GUIDES))
+        if GUIDES[self.guide] != self.guide:
+            warnings.warn(
+                f"guide={self.guide!r} was renamed to guide={GUIDES[self.guide]!r}; the old name "
+                "will be removed in version 0.3",
+                FutureWarning,
+                stacklevel=3,
+            )
         check_int(self.subsample, "subsample", 1)
 
     def transform(self, X: Sequence[LevelGrid]) -> Any:

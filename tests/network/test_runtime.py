@@ -24,6 +24,7 @@ METADATA = {
     "sigmas": "[0.0, 1.0, 2.5]",
     "patch_size": "16",
     "stride": "8",
+    "multiple": "16",
     "reach": "0",
 }
 
@@ -67,7 +68,7 @@ def tensor(external=b""):
 
 POOL = node(
     "AveragePool", ["image"], "features",
-    attribute("kernel_shape", 8, INTS, 16, 16), attribute("strides", 8, INTS, 8, 8),
+    attribute("kernel_shape", 8, INTS, 8, 8), attribute("strides", 8, INTS, 8, 8),
 )  # fmt: skip
 CONCAT = node("Concat", ["features"] * 3, "logits", attribute("axis", 3, INT, 1))
 IMAGE = value_info(11, "image", ("n", 1, "h", "w"))
@@ -76,7 +77,7 @@ OPSET = field(8, field(1, "") + field(2, 17))
 
 
 def model(nodes=POOL + CONCAT, image=IMAGE, outputs=OUTPUTS, opset=OPSET, more=b"", metadata=None):
-    """A blur-level network that averages: three levels, patches of 16, stride 8."""
+    """A blur-level network that averages: three levels, patches of 16, cells of 8."""
     graph = nodes + field(2, "graph") + image + outputs
     texts = {key: v for key, v in (METADATA | (metadata or {})).items() if v is not None}
     properties = b"".join(field(14, field(1, k) + field(2, v)) for k, v in texts.items())
@@ -100,15 +101,41 @@ def test_a_small_model_by_hand(tmp_path):
     path.write_bytes(model())
     facts = network.load_facts(str(path))
     assert facts.sigmas == (0, 1, 2.5)
-    assert (facts.patch_size, facts.stride, facts.reach) == (16, 8, 0)
+    assert (facts.patch_size, facts.stride, facts.multiple, facts.reach) == (16, 8, 16, 0)
+    assert facts.prior == (1 / 3, 1 / 3, 1 / 3)
     assert facts.metadata == METADATA
     classifier = sd.BlurLevelClassifier(path)
     assert_allclose(classifier.predict_proba(np.zeros((4, 16, 16))), np.full((4, 3), 1 / 3))
 
 
+def test_a_prior_is_read_and_made_to_sum_to_one(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(metadata={"prior": "[0.5, 0.3, 0.2004]"}))
+    prior = network.load_facts(str(path)).prior
+    assert_allclose(prior, np.array([0.5, 0.3, 0.2004]) / 1.0004)
+
+
+def test_every_cell_has_its_answer(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model())
+    facts = network.load_facts(str(path))
+    images = np.random.default_rng(0).random((2, 32, 48), np.float32)
+    for output, channels in (("logits", 3), ("features", 1)):
+        found = network.run(facts, images, output, 1)
+        means = images.reshape(2, 4, 8, 6, 8).mean(axis=(2, 4))
+        assert_allclose(found, np.repeat(means[..., None], channels, axis=-1), atol=1e-6)
+
+
 def test_the_shipped_model_is_checked_like_any_other():
-    with open(network.model_path(None), "rb") as file:
+    path = network.model_path(None)
+    with open(path, "rb") as file:
         check_file(file.read())
+    facts = network.load_facts(path)
+    images = np.full((2, facts.multiple, 3 * facts.multiple), 0.5, np.float32)
+    cells = facts.multiple // facts.stride
+    found = network.run(facts, images, "logits", 1)
+    assert found.shape == (2, cells, 3 * cells, len(facts.sigmas))
+    assert sum(facts.prior) == pytest.approx(1)
 
 
 def test_a_model_with_its_weights_inside(tmp_path):
@@ -239,22 +266,32 @@ def test_missing_metadata(tmp_path, key):
             "5", '"ab"', "{}", "rubbish", "[" * 100_000, "[0, 1" + "0" * 5000 + "]",
             json.dumps(list(range(5000))),
         )),
-        *((key, text) for key in ("patch_size", "stride", "reach") for text in (
+        *((key, text) for key in ("patch_size", "stride", "multiple", "reach") for text in (
             "", "1.5", "-1", "1000000000", "9" * 5000,
+        )),
+        *(("prior", text) for text in (
+            "", "rubbish", "[0.5, 0.5]", "[0.5, 0.5, 0]", "[0.6, 0.6, -0.2]", "[2, 3, 5]",
+            "[0.5, NaN, 0.5]", "[Infinity, 0.5, 0.5]",
         )),
         ("stride", "17"),
         ("stride", "0"),
+        ("multiple", "7"),
     ],
 )  # fmt: skip
 def test_wrong_metadata(tmp_path, key, text):
     refused(tmp_path, model(metadata={key: text}), f"metadata {key!r}")
 
 
+@pytest.mark.parametrize(("key", "text"), [("patch_size", "20"), ("multiple", "20")])
+def test_lengths_that_are_no_whole_cells(tmp_path, key, text):
+    refused(tmp_path, model(metadata={key: text}), "must be multiples of the stride 8")
+
+
 @pytest.mark.parametrize(
-    ("key", "text"), [("sigmas", "[0, 1]"), ("patch_size", "24"), ("stride", "4")]
+    ("key", "text"), [("sigmas", "[0, 1]"), ("stride", "4"), ("stride", "16")]
 )
 def test_metadata_that_do_not_fit_the_network(tmp_path, key, text):
-    refused(tmp_path, model(metadata={key: text}), "no blur-level network: windows of")
+    refused(tmp_path, model(metadata={key: text}), "no blur-level network: images of shape")
 
 
 ROOT = node("Identity", ["image"], "copy")
@@ -296,18 +333,18 @@ AVERAGES = CONCAT.replace(b"logits", b"thrice")
 @pytest.mark.parametrize(
     ("nodes", "why"),
     [
-        # -inf where a window is black
+        # -inf where a cell is black
         (POOL + AVERAGES + node("Log", ["thrice"], "logits"), "NaN, infinity"),
-        # two columns of windows, however wide the image is
+        # four columns of cells, however wide the image is
         (
-            POOL + AVERAGES + whole_numbers("begin", 0) + whole_numbers("end", 2)
+            POOL + AVERAGES + whole_numbers("begin", 0) + whole_numbers("end", 4)
             + whole_numbers("axis", 3)
             + node("Slice", ["thrice", "begin", "end", "axis"], "logits"),
-            r"logits of shape \(1, 3, \d+, 2\), expected",
+            r"logits of shape \(1, 3, \d+, 4\), expected",
         ),
         # runs on images of the size of the trial's only
         (
-            POOL + AVERAGES + whole_numbers("shape", 1, 3, 1, 2)
+            POOL + AVERAGES + whole_numbers("shape", 1, 3, 2, 4)
             + node("Reshape", ["thrice", "shape"], "logits"),
             "does not run on an image",
         ),
@@ -333,7 +370,7 @@ def test_a_file_that_changes(tmp_path):
     after = network.load_facts(str(path))
     assert (before.sigmas[-1], after.sigmas[-1]) == (2.5, 3.25)
     image = np.zeros((1, 16, 16), np.float32)
-    assert network.run(after, image, "logits", 1).shape == (1, 1, 1, 3)
+    assert network.run(after, image, "logits", 1).shape == (1, 2, 2, 3)
     with pytest.raises(ValueError, match="has changed since it was checked"):
         network.run(before, image, "logits", 2)
 
