@@ -19,9 +19,10 @@ Method = Callable[[np.ndarray], Map]
 
 
 def raw(image: np.ndarray) -> Map:
-    """σ of the cells, interpolated: no refinement."""
+    """Mean levels of the cells, interpolated, as σ: no refinement."""
     grid = levels_of(image)
-    return enlarge(grid.sigma, grid.step, whole(grid.image.shape))
+    level = enlarge(grid.level, grid.step, whole(grid.image.shape))
+    return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
 
 
 def one(estimator: object) -> Method:
