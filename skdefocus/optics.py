@@ -20,7 +20,7 @@ from PIL import ExifTags
 
 from skdefocus._typing import Float64Array
 from skdefocus._validation import check_numbers, check_real
-from skdefocus.io import exif_block, exif_distance, positive
+from skdefocus.io import Directory, exif_tags, positive
 
 __all__ = [
     "Distances",
@@ -340,16 +340,24 @@ def read_lens_facts(path: str | os.PathLike[str]) -> LensFacts:
     >>> facts.focal_length, facts.f_number  # doctest: +SKIP
     (50.0, 2.0)
     """
-    tags = exif_block(path)
+    tags = exif_tags(path)
     said = ExifTags.Base
-    per_unit = positive(tags.get(said.FocalPlaneXResolution))
-    unit = EXIF_UNITS.get(tags.get(said.FocalPlaneResolutionUnit, 2))
+    per_unit = positive(tags.number(said.FocalPlaneXResolution))
+    unit = EXIF_UNITS.get(int(tags.number(said.FocalPlaneResolutionUnit) or 2))
     return LensFacts(
-        positive(tags.get(said.FocalLength)),
-        positive(tags.get(said.FNumber)),
-        exif_distance(tags.get(said.SubjectDistance)),
+        positive(tags.number(said.FocalLength)),
+        positive(tags.number(said.FNumber)),
+        _distance(tags),
         None if per_unit is None or unit is None else unit / per_unit,
     )
+
+
+def _distance(tags: Directory) -> float | None:
+    """Metres; a numerator of all ones is infinity by EXIF's definition."""
+    value = tags.values.get(ExifTags.Base.SubjectDistance)
+    if value is not None and value.data[:4] == b"\xff" * 4:
+        return math.inf
+    return positive(tags.number(ExifTags.Base.SubjectDistance))
 
 
 def _lens(

@@ -51,7 +51,7 @@ def add_effects(commands: Any) -> None:
 def _run_effect(name: str, args: argparse.Namespace) -> int:
     from skdefocus.cli._batch import FATAL, make_folder, say
     from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier
-    from skdefocus.io import FORMATS, MAX_PIXELS, beside, check_target, read_picture, write_picture
+    from skdefocus.io import FORMATS, MAX_PIXELS, beside, read_photograph, write_photograph
 
     effect = (
         DefocusMagnifier(args.strength, args.aperture)
@@ -75,10 +75,9 @@ def _run_effect(name: str, args: argparse.Namespace) -> int:
     with progress_bar(len(targets)) as bar:
         for photo, target in zip(args.photos, targets, strict=True):
             try:
-                picture = read_picture(photo, args.max_pixels or MAX_PIXELS)
-                check_target(target, picture)
+                picture = read_photograph(photo, args.max_pixels or MAX_PIXELS)
                 found = effect.transform([picture.pixels])[0]
-                write_picture(target, found, picture, args.overwrite)
+                write_photograph(target, found, picture, args.overwrite)
                 if args.preview is not None:
                     both = beside([unit(picture.pixels), found])
                     write_preview(args.preview, both, args.overwrite)

@@ -53,11 +53,10 @@ def _run_fuse(args: argparse.Namespace) -> int:
         MAPS,
         MAX_PIXELS,
         beside,
-        check_target,
         read_image,
-        read_picture,
+        read_photograph,
         write_map,
-        write_picture,
+        write_photograph,
     )
 
     if len(args.frames) < 2:
@@ -69,15 +68,14 @@ def _run_fuse(args: argparse.Namespace) -> int:
         check_file(path, suffixes)
     fuser = FocusFuser(align=args.align, match_exposure=args.match_exposure)
     try:
-        first = read_picture(args.frames[0], limit)
-        check_target(args.out, first)
+        first = read_photograph(args.frames[0], limit)
         count = len(args.frames)
         with progress_bar(5 * count + (count if args.align != "none" else 0)) as bar:
             result = fuser.fuse([partial(_read, name, limit, bar.update) for name in args.frames])
         kept = result.inner if args.crop else (slice(None), slice(None))
         if not result.image[kept].size:
             raise ValueError("the aligned frames have nothing in common; is it one scene?")
-        write_picture(args.out, result.image[kept], first, args.overwrite)
+        write_photograph(args.out, result.image[kept], first.cut(kept), args.overwrite)
         if args.depth is not None:
             write_map(args.depth, result.depth[kept], overwrite=args.overwrite)
         if args.preview is not None:

@@ -60,6 +60,6 @@ def unit(pixels: Any) -> Any:
 
 
 def write_preview(path: Path, picture: Any, overwrite: bool) -> None:
-    from skdefocus.io import Picture, write_picture
+    from skdefocus.io import Photograph, write_photograph
 
-    write_picture(path, picture / 255, Picture(picture, None, None), overwrite)
+    write_photograph(path, picture / 255, Photograph(picture), overwrite)

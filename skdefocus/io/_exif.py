@@ -1,39 +1,118 @@
-"""EXIF blocks of files, however damaged."""
+"""EXIF blocks: brought in line with pixels that were turned or cut, and read, however damaged."""
 
 from __future__ import annotations
 
 import math
-import os
-import stat
+from dataclasses import replace
 from typing import Any
 
-from PIL import ExifTags
+from skdefocus.io import _ifd
+from skdefocus.io._ifd import Directory, TagError, Value
 
-from skdefocus.io import _read as _reading
+ORIENTATION = 0x0112
+MAKER_NOTE = 0x927C
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+#: Tags of columns and of rows, in the first directory and in that of EXIF.
+SIZES = ((256, 257), (0xA002, 0xA003))
+#: Values along x and y that change places when a picture is turned by a quarter.
+PAIRS = ((X_RESOLUTION, Y_RESOLUTION), (0xA20E, 0xA20F))
+#: Where the subject is: a point, a circle or a rectangle in pixels of the picture as stored.
+SUBJECT_AREA, SUBJECT_LOCATION = 0x9214, 0xA214
+PREFIX = b"Exif\0\0"
+#: Dots per unit, by the value of a resolution's unit.
+UNITS = {2: "inch", 3: "cm"}
 
 
-def exif_block(path: str | os.PathLike[str]) -> dict[int, Any]:
-    """Tags of a picture's EXIF block; none of them if it is damaged; OSError if it is no picture.
+def tags_of(block: bytes | None) -> Directory:
+    """Tags of an EXIF block, none of a damaged one or of None."""
+    try:
+        return _ifd.read_block(block or b"")
+    except TagError:
+        return Directory("<")
 
-    Decoders raise whatever they like on damaged files. What they warn of is not held back: warnings
-    can only be switched off for all threads at once.
+
+def resolution_of(tags: Directory) -> tuple[float, float, str] | None:
+    """Dots per unit along x and y, and the unit, or None."""
+    x, y = tags.number(X_RESOLUTION), tags.number(Y_RESOLUTION)
+    unit = UNITS.get(int(tags.number(RESOLUTION_UNIT) or 2))
+    return (x, y or x, unit) if x and unit else None
+
+
+def orientation_of(tags: Directory) -> int:
+    """How pixels have to be turned, from 1 to 8; 1, upright, where it is not told."""
+    found = int(tags.number(ORIENTATION) or 1)
+    return found if found in range(1, 9) else 1
+
+
+def without_maker_note(block: bytes) -> bytes:
+    """Write an EXIF block anew without what its camera's maker added."""
+    tags = tags_of(block)
+    below = tags.children.get(_ifd.EXIF, Directory(tags.order))
+    kept = {tag: value for tag, value in below.values.items() if tag != MAKER_NOTE}
+    children = tags.children | {_ifd.EXIF: replace(below, values=kept)}
+    return _ifd.pack_block(replace(tags, children=children))
+
+
+def upright(
+    block: bytes, orientation: int, before: tuple[int, int], size: tuple[int, int]
+) -> bytes:
+    """Let an EXIF block say what is true of pixels that were turned upright and perhaps cut.
+
+    Values are changed where they are, so that all others stay where maker notes look for them.
+
+    Parameters
+    ----------
+    block : bytes
+    orientation : int
+        From 1 to 8, that of the pixels before they were turned.
+    before, size : (int, int)
+        Width and height of the pixels as stored, and of the result.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could wait for ever
-        raise OSError(f"cannot read {os.fspath(path)!r}: it is no file")
-    with open(path, "rb") as file:
-        try:
-            picture = _reading._open(file, _reading.MAX_PIXELS)
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            why = f"it is no picture ({' '.join(str(error).split())})"
-            if isinstance(error, _reading.ReadError):
-                why = f"it has more than {_reading.MAX_PIXELS} pixels"
-            raise OSError(f"cannot read {os.fspath(path)!r}: {why}") from error
-        try:
-            return dict(picture.getexif().get_ifd(ExifTags.IFD.Exif))
-        except Exception:
-            return {}
+    tags = tags_of(block)
+    directories = (tags, tags.children.get(_ifd.EXIF, Directory(tags.order)))
+    out = bytearray(block)
+
+    def put(value: Value | None, data: bytes) -> None:
+        if value is not None and len(data) == len(value.data):
+            out[value.position : value.position + len(data)] = data
+
+    def put_number(directory: Directory, tag: int, number: int) -> None:
+        value = directory.values.get(tag)
+        if value is not None and value.kind in (_ifd.SHORT, _ifd.LONG):
+            put(value, _ifd.integer(tags.order, value.kind, number).data)
+
+    put_number(tags, ORIENTATION, 1)
+    for directory, names in zip(directories, SIZES, strict=True):
+        for tag, number in zip(names, size, strict=True):
+            put_number(directory, tag, number)
+        if orientation >= 5:
+            for x, y in PAIRS:
+                first, second = directory.values.get(x), directory.values.get(y)
+                if first is not None and second is not None:
+                    put(first, second.data)
+                    put(second, first.data)
+    for tag in (SUBJECT_AREA, SUBJECT_LOCATION):
+        area = directories[1].values.get(tag)
+        if area is not None and area.kind == _ifd.SHORT:
+            numbers = [int(v) for v in directories[1].numbers(tag)]
+            turned = _turned_area(numbers, orientation, before)
+            put(area, b"".join(_ifd.integer(tags.order, area.kind, v).data for v in turned))
+    return _ifd.without_thumbnail(bytes(out))
+
+
+def _turned_area(numbers: list[int], orientation: int, size: tuple[int, int]) -> list[int]:
+    """Point, and what there is of diameter, width and height, after the turn to upright."""
+    if len(numbers) < 2:
+        return numbers
+    (x, y), rest, (width, height) = numbers[:2], numbers[2:], size
+    x, y = min(x, width - 1), min(y, height - 1)
+    if orientation in (2, 3, 7, 8):
+        x = width - 1 - x
+    if orientation in (3, 4, 6, 7):
+        y = height - 1 - y
+    if orientation >= 5:
+        x, y, rest = y, x, rest[::-1]
+    return [x, y, *rest]
 
 
 def positive(value: Any) -> float | None:
@@ -43,10 +122,3 @@ def positive(value: Any) -> float | None:
     except (TypeError, ValueError, ZeroDivisionError):
         return None
     return number if 0 < number < math.inf else None
-
-
-def exif_distance(value: Any) -> float | None:
-    """Metres; a numerator of all ones is infinity by EXIF's definition."""
-    if getattr(value, "numerator", None) == 0xFFFFFFFF:
-        return math.inf
-    return positive(value)

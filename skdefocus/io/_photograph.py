@@ -1,96 +1,221 @@
-"""Photographs in and out with what comes along: depth, colour profile, EXIF."""
+"""Photographs in and out with all that comes along: depth, alpha, profile, EXIF and the rest."""
 
 from __future__ import annotations
 
-import io
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from skdefocus.io import _read as _reading
-from skdefocus.io._write import atomic_path, read_image
+from skdefocus.io import _exif, _heif, _ifd, _jpeg, _metadata, _png, _raw, _read, _tiff
+from skdefocus.io._atomic import atomic_path
+from skdefocus.io._errors import MAX_PIXELS, ReadError
+from skdefocus.io._metadata import Metadata
 
-#: What a photograph can be written as, and the formats that hold 16 bits of grey or of colour.
+#: What a photograph can be written as.
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
-DEEP_GREY, DEEP_COLOUR = ("PNG", "TIFF"), ("TIFF",)
-ORIENTATION = 0x0112
-ICC_TAG = 34675
+#: What other formats are written as: what phones write as JPEG, the rest without loss.
+INSTEAD = {".heic": ".jpg", ".heif": ".jpg", ".avif": ".jpg"} | dict.fromkeys(_raw.SUFFIXES, ".tif")
+ENCODERS: dict[str, Callable[[Any, Metadata], bytes]] = {
+    "PNG": _png.encode_png, "JPEG": _jpeg.encode_jpeg, "TIFF": _tiff.encode_tiff,
+}  # fmt: skip
+#: Modes of Pillow with more than 8 bits.
+DEEP = {"I": 16, "F": 32}
+GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L")
+
+StrPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A photograph, upright, and what its file says beside the pixels."""
+class Photograph:
+    """A photograph, upright, and what its file says beside the pixels.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (H, W) or (H, W, 3)
+        uint8, uint16 or float32, see :func:`skdefocus.io.read_image`.
+    alpha : ndarray of shape (H, W) or None
+        Of the same type.
+    metadata : Metadata
+        As the file has it: of the pixels before they were turned.
+    orientation : int
+        From 1 to 8, that of the pixels before they were turned.
+    """
 
     pixels: NDArray[Any]
-    profile: bytes | None
-    exif: bytes | None
+    alpha: NDArray[Any] | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    orientation: int = 1
+
+    def cut(self, kept: tuple[slice, slice]) -> Photograph:
+        """Cut off what a result does not have; metadata are brought in line when it is written."""
+        alpha = None if self.alpha is None else self.alpha[kept]
+        return replace(self, pixels=self.pixels[kept], alpha=alpha)
 
 
-def read_picture(path: str | os.PathLike[str], max_pixels: int) -> Picture:
-    """Read a photograph with its colour profile and EXIF, whose orientation is set to upright."""
-    pixels = read_image(path, max_pixels=max_pixels)
-    profile = exif = None
+def read_photograph(path: StrPath, max_pixels: int) -> Photograph:
+    """Read a photograph with all that comes along.
+
+    Raises
+    ------
+    ReadError
+        See :func:`skdefocus.io.read_image`. Metadata that are damaged raise nothing: they are
+        named in ``metadata.problems``.
+    """
+    pixels, orientation = _read.decode(path, max_pixels, alpha=True)
+    alpha = None
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        pixels, alpha = pixels[..., :-1], pixels[..., -1]
+        pixels = np.ascontiguousarray(pixels if pixels.shape[2] == 3 else pixels[..., 0])
+    metadata = read_metadata(path, max_pixels)
+    turned = orientation if orientation > 1 else metadata.turned
+    return Photograph(pixels, alpha, metadata, turned)
+
+
+def read_metadata(path: StrPath, max_pixels: int = MAX_PIXELS) -> Metadata:
+    """Read what a file says beside its pixels, and leave these alone; nothing is raised."""
     try:
-        with open(path, "rb") as file, _reading._open(file, max_pixels) as image:
-            # A profile of printing inks does not fit the RGB that is read.
-            profile = None if image.mode == "CMYK" else image.info.get("icc_profile")
-            found = image.getexif()
-            if len(found) and image.format != "TIFF":  # a TIFF's tags describe its own pixels
-                found[ORIENTATION] = 1
-                exif = found.tobytes()
-    except Exception:  # metadata that cannot be read are no reason to lose the photograph
-        profile = exif = None
-    return Picture(pixels, profile, exif)
+        return _checked(_metadata_of(path, max_pixels))
+    except Exception as error:  # no reason to lose the photograph
+        text = " ".join(str(error).split()) or type(error).__name__
+        return Metadata(problems=(f"its metadata, which are damaged ({text})",))
 
 
-def write_picture(
-    path: str | os.PathLike[str], image: NDArray[np.float32], like: Picture, overwrite: bool = False
+def exif_tags(path: StrPath) -> _ifd.Directory:
+    """Tags of EXIF's own directory, none of a damaged one; OSError if the file is no picture."""
+    try:
+        metadata = _metadata_of(path, MAX_PIXELS)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        why = " ".join(str(error).split()) or type(error).__name__
+        if not isinstance(error, ReadError):
+            why = f"it is no picture ({why})"
+        raise OSError(f"cannot read {os.fspath(path)!r}: {why}") from error
+    tags = _exif.tags_of(metadata.exif)
+    return tags.children.get(_ifd.EXIF, _ifd.Directory(tags.order))
+
+
+def _checked(metadata: Metadata) -> Metadata:
+    """Leave out what is damaged or does not belong to the pixels, and say so."""
+    if metadata.exif is not None:
+        try:
+            _ifd.read_block(metadata.exif)
+        except _ifd.TagError as error:
+            problem = f"its EXIF, which is damaged ({error})"
+            metadata = replace(metadata, exif=None, problems=(*metadata.problems, problem))
+    return _metadata.without_foreign_profile(metadata)
+
+
+def _metadata_of(path: StrPath, max_pixels: int) -> Metadata:
+    with _read.open_regular(path) as file:
+        kind = _read.kind_of(path, file)
+        if kind == "raw":
+            return _raw.read_raw(path)
+        if kind == "heif":
+            return _heif.read_heif(_heif.open_heif(file))
+        if kind == "tiff":
+            return _tiff.read_tiff(file)
+        with _read.open_with_pillow(file, max_pixels) as image:
+            found = _metadata_of_opened(image, file)
+            several = ("further pictures",) if getattr(image, "is_animated", False) else ()
+            return replace(found, problems=several)
+
+
+def _metadata_of_opened(image: Image.Image, file: IO[bytes]) -> Metadata:
+    """Metadata of a file that Pillow has opened."""
+    if image.format == "PNG":
+        return _png.read_png(file)
+    if image.format in ("JPEG", "MPO"):
+        return replace(_jpeg.read_jpeg(image), gray=image.mode == "L")
+    info = image.info
+    dpi = info.get("dpi")
+    bits = 16 if image.mode.startswith("I;16") else DEEP.get(image.mode, 8)
+    return Metadata(
+        exif=info.get("exif", b"").removeprefix(_exif.PREFIX) or None,
+        xmp=info.get("xmp") or None,
+        profile=info.get("icc_profile") or None,
+        resolution=(float(dpi[0]), float(dpi[1]), "inch") if dpi and min(dpi) > 0 else None,
+        bits=bits,
+        alpha=image.has_transparency_data,
+        gray=image.mode in GRAY_MODES,
+    )
+
+
+def output_suffix(path: StrPath) -> str:
+    """Ending of a result: that of the photograph, or of the format that is written instead."""
+    suffix = Path(path).suffix.lower()
+    return suffix if suffix in FORMATS else INSTEAD.get(suffix, ".png")
+
+
+def format_of(path: StrPath) -> str:
+    """Name the format of an output, or raise ValueError."""
+    kind = FORMATS.get(Path(path).suffix.lower())
+    if kind is None:
+        raise ValueError(f"{os.fspath(path)!r} must end in {', '.join(FORMATS)}")
+    return kind
+
+
+def left_out(target: StrPath, metadata: Metadata) -> str:
+    """One line on what of a photograph does not come into an output, or an empty one."""
+    kind = format_of(target)
+    lost = [*metadata.problems, *_metadata.fitted(metadata, kind)[1]]
+    return f"left out in {kind}: {'; '.join(lost)}" if lost else ""
+
+
+def write_photograph(
+    path: StrPath, image: NDArray[np.float32], like: Photograph, overwrite: bool = False
 ) -> None:
-    """Write a photograph in [0, 1] with the depth, profile and EXIF of another, or nothing at all.
+    """Write a photograph with the depth and metadata of another, or nothing at all.
+
+    Parameters
+    ----------
+    path : str or path
+        Ends in one of `FORMATS`.
+    image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+    like : Photograph
+        What it was made from.
+    overwrite : bool, default=False
 
     Raises
     ------
     ValueError
-        If the suffix is none of those, or its format cannot hold 16 bits.
+        If `path` ends in anything else, or the format cannot hold so many pixels.
     OSError
         If the file cannot be written.
     """
-    kind = check_target(path, like)
-    depth = np.uint16 if like.pixels.dtype != np.uint8 else np.uint8
-    pixels = np.rint(np.clip(image, 0, 1) * np.iinfo(depth).max).astype(depth)
+    kind = format_of(path)
+    height, width = like.pixels.shape[:2]
+    before = (height, width) if like.orientation >= 5 else (width, height)
+    metadata, _ = _metadata.fitted(like.metadata, kind)
+    metadata = _metadata.upright(metadata, like.orientation, before, image.shape[1::-1])
     # In memory first: on a full disk encoders may not tell that a file is short.
-    buffer = io.BytesIO()
-    if pixels.ndim == 3 and depth == np.uint16:
-        import tifffile
-
-        extra = [(ICC_TAG, 7, len(like.profile), like.profile, True)] if like.profile else []
-        tifffile.imwrite(buffer, pixels, photometric="rgb", extratags=extra)
-    else:
-        options: dict[str, Any] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
-        if like.profile:
-            options["icc_profile"] = like.profile
-        if like.exif and kind != "TIFF":
-            options["exif"] = like.exif
-        Image.fromarray(pixels).save(buffer, format=kind, **options)
+    data = ENCODERS[kind](_stored(image, like, kind), metadata)
     with atomic_path(path, overwrite) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        temporary.write_bytes(data)
 
 
-def check_target(path: str | os.PathLike[str], like: Picture) -> str:
-    """Name the format of an output that can hold such a photograph, or raise ValueError."""
-    kind = FORMATS.get(Path(path).suffix.lower())
-    if kind is None:
-        raise ValueError(f"{os.fspath(path)!r} must end in {', '.join(FORMATS)}")
-    formats = DEEP_COLOUR if like.pixels.ndim == 3 else DEEP_GREY
-    if like.pixels.dtype != np.uint8 and kind not in formats:
-        what = "colour" if like.pixels.ndim == 3 else "grey"
-        raise ValueError(f"{kind} cannot hold {what} of 16 bits; name the output .tif")
-    return kind
+def _stored(image: NDArray[np.float32], like: Photograph, kind: str) -> NDArray[Any]:
+    """Values of an image, and the alpha of another, as a format holds them."""
+    depth = like.pixels.dtype
+    if kind == "JPEG" or depth == np.bool_:
+        depth = np.dtype(np.uint8)
+    elif depth.kind == "f" and kind == "PNG":
+        depth = np.dtype(np.uint16)
+    values = np.clip(image, 0, 1)
+    if depth.kind != "f":
+        values = np.rint(values * np.iinfo(depth).max).astype(depth)
+    if like.alpha is None or kind == "JPEG":
+        return values
+    alpha = like.alpha
+    if alpha.dtype != depth:
+        alpha = np.rint(alpha * np.iinfo(depth).max).astype(depth)
+    return np.concatenate([np.atleast_3d(values), alpha[..., None]], axis=2)
 
 
 def beside(pictures: list[NDArray[Any]], width: int = 640) -> NDArray[np.uint8]:

@@ -1,4 +1,8 @@
-"""Whether a PNG is whole: Pillow decodes what there is and leaves the rest black."""
+"""PNG: whether one is whole, what stands in its chunks, and how they are written.
+
+Pillow decodes what there is of a damaged file and leaves the rest black, and it neither reads nor
+writes color of 16 bits.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,38 @@ import struct
 import zlib
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
+
+from skdefocus.io._exif import PREFIX
+from skdefocus.io._metadata import (
+    PER_METER,
+    PHOTOSHOP_HEAD,
+    Chunk,
+    Metadata,
+    photoshop,
+    read_photoshop,
+    stated_resolution,
+)
+
 #: Bytes that are unpacked at once.
 BLOCK = 2**20
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+#: PNG's number for a picture's channels: gray, gray with alpha, RGB, RGBA.
+COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+#: Chunks that say what values mean, and those that hold texts.
+COLOR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv", b"cLLi")
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+XMP_KEY = b"XML:com.adobe.xmp"
+#: ImageMagick's way to hold in a text what PNG had no chunk for; ExifTool reads and writes it too.
+PROFILE_KEY = b"Raw profile type "
+#: Bytes of one text or profile, unpacked.
+MAX_UNPACKED = 2**26
+#: zlib's level that a file is packed with.
+LEVEL = 6
+#: Rows that are filtered and packed at once.
+ROWS = 64
 #: First column and row and their distances in the seven passes of an interlaced file.
 PASSES = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
@@ -72,3 +105,174 @@ def _raw_size(head: bytes) -> int:
         if columns > 0 and rows > 0:
             total += rows * (1 + -(-columns * bits // 8))
     return total
+
+
+def read_png(file: IO[bytes]) -> Metadata:
+    """Metadata of a PNG that Pillow has opened."""
+    found = dict[bytes, bytes]()
+    texts = list[Chunk]()
+    hidden = dict[bytes, bytes]()
+    head = b""
+    for kind, content in _small_chunks(file):
+        if kind == b"IHDR":
+            head = content
+        elif kind in TEXT_CHUNKS:
+            key, text = _read_text(kind, content)
+            if key.startswith(PROFILE_KEY):
+                hidden[key[len(PROFILE_KEY) :].lower()] = _hidden(text)
+            elif key:
+                texts.append((key, text))
+        else:
+            found.setdefault(kind, content)
+    xmp = dict(texts).get(XMP_KEY) or hidden.get(b"xmp")
+    exif = found.get(b"eXIf") or hidden.get(b"exif") or hidden.get(b"app1") or b""
+    shop = hidden.get(b"8bim") or hidden.get(b"iptc") or b""
+    iptc, resources = read_photoshop(shop)
+    return Metadata(
+        exif=exif.removeprefix(PREFIX) or None,
+        xmp=xmp or None,
+        iptc=iptc or (shop if shop.startswith(b"\x1c") else None),
+        resources=resources,
+        profile=_read_profile(found.get(b"iCCP", b"")),
+        resolution=_read_resolution(found.get(b"pHYs", b"")),
+        color=tuple((kind, found[kind]) for kind in COLOR_CHUNKS if kind in found),
+        texts=tuple(pair for pair in texts if pair[0] != XMP_KEY),
+        bits=head[8] if len(head) == 13 and head[8] > 8 else 8,
+        alpha=b"tRNS" in found or (len(head) == 13 and head[9] in (4, 6)),
+        gray=len(head) == 13 and head[9] in (0, 4),
+    )
+
+
+def _small_chunks(file: IO[bytes]) -> list[Chunk]:
+    """All chunks but those of the picture itself, as far as they are whole."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(8)
+    found: list[Chunk] = []
+    while len(start := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", start)
+        if size + 4 > end - file.tell() or kind == b"IEND":
+            break
+        if kind in (b"IDAT", b"fdAT") or size > MAX_UNPACKED:
+            file.seek(size + 4, os.SEEK_CUR)
+        else:
+            found.append((kind, file.read(size)))
+            file.seek(4, os.SEEK_CUR)
+    return found
+
+
+def _unpacked(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(data, MAX_UNPACKED)
+    except zlib.error:
+        return b""
+
+
+def _read_text(kind: bytes, content: bytes) -> Chunk:
+    """Key and text in UTF-8; an empty key if it is damaged."""
+    key, _, rest = content.partition(b"\0")
+    if kind == b"iTXt":
+        packed, (_, _, text) = rest[:1], rest[2:].partition(b"\0")
+        _, _, text = text.partition(b"\0")
+        text = _unpacked(text) if packed == b"\1" else text
+    else:
+        latin = _unpacked(rest[1:]) if kind == b"zTXt" else rest
+        text = latin.decode("latin-1").encode()
+    return key.decode("latin-1").encode(), text
+
+
+def _hidden(text: bytes) -> bytes:
+    """Bytes that ImageMagick has written as a name, a length and hexadecimal digits."""
+    parts = text.strip().split(b"\n", 2)
+    try:
+        return bytes.fromhex("".join(parts[2].decode("ascii").split()))
+    except (IndexError, ValueError):
+        return b""
+
+
+def _read_profile(content: bytes) -> bytes | None:
+    _, _, rest = content.partition(b"\0")
+    return _unpacked(rest[1:]) or None
+
+
+def _read_resolution(content: bytes) -> tuple[float, float, str] | None:
+    if len(content) != 9:
+        return None
+    x, y, unit = struct.unpack(">IIB", content)
+    return (x, y, "m" if unit == 1 else "") if x and y else None
+
+
+def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], metadata: Metadata) -> bytes:
+    """Write gray or RGB, with or without alpha, of 8 or 16 bits, and all metadata.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (H, W) or (H, W, C), uint8 or uint16
+        C is from 1 to 4.
+    metadata : Metadata
+    """
+    height, width = pixels.shape[:2]
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    bits = 8 * pixels.dtype.itemsize
+    head = struct.pack(">IIBBBBB", width, height, bits, COLOR_TYPES[channels], 0, 0, 0)
+    parts = [(b"IHDR", head), *_metadata_chunks(metadata)]
+    packer = zlib.compressobj(LEVEL)
+    above = np.zeros((1, width * channels * pixels.dtype.itemsize), np.uint8)
+    packed = []
+    for start in range(0, height, ROWS):
+        part = pixels[start : start + ROWS]
+        rows = part.astype(pixels.dtype.newbyteorder(">")).reshape(len(part), -1).view(np.uint8)
+        packed.append(packer.compress(_filtered(rows, above, channels * bits // 8).tobytes()))
+        above = rows[-1:]
+    packed.append(packer.flush())
+    parts += [(b"IDAT", b"".join(packed)), (b"IEND", b"")]
+    return SIGNATURE + b"".join(_written(kind, content) for kind, content in parts)
+
+
+def _filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Rows as differences to the left or to above, whichever are smaller, with the filter's number.
+
+    `step` is the number of bytes of a pixel.
+    """
+    left = rows.copy()
+    left[:, step:] -= rows[:, :-step]
+    up = rows - np.concatenate([above, rows[:-1]])
+    sizes = [np.abs(part.view(np.int8).astype(np.int16)).sum(axis=1) for part in (left, up)]
+    best = np.where(sizes[0] <= sizes[1], 1, 2).astype(np.uint8)
+    return np.concatenate([best[:, None], np.where(best[:, None] == 1, left, up)], axis=1)
+
+
+def _written(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def _metadata_chunks(metadata: Metadata) -> list[Chunk]:
+    """Chunks for metadata, in an order in which they may stand before the picture."""
+    chunks = list(metadata.color)
+    if metadata.profile:  # an sRGB beside it would contradict it
+        chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]
+        chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.profile)))
+    if resolution := stated_resolution(metadata):
+        x, y, unit = resolution
+        numbers = [max(round(value * PER_METER.get(unit, 1)), 1) for value in (x, y)]
+        chunks.append((b"pHYs", struct.pack(">IIB", *numbers, 1 if unit else 0)))
+    if metadata.exif:
+        chunks.append((b"eXIf", metadata.exif))
+    if metadata.xmp:
+        chunks.append((b"iTXt", XMP_KEY + b"\0\0\0\0\0" + metadata.xmp))
+    if shop := (photoshop(metadata) or b"").removeprefix(PHOTOSHOP_HEAD):
+        digits = f"\niptc\n{len(shop):8}\n{shop.hex()}\n".encode()
+        chunks.append((b"zTXt", PROFILE_KEY + b"iptc\0\0" + zlib.compress(digits)))
+    texts = list(metadata.texts)
+    if metadata.comment and b"Comment" not in dict(texts):
+        comment = metadata.comment.decode("utf-8", "replace").rstrip("\0").encode()
+        texts.append((b"Comment", comment))
+    return chunks + [_written_text(key, text) for key, text in texts]
+
+
+def _written_text(key: bytes, text: bytes) -> Chunk:
+    name, value = key.decode().encode("latin-1"), text.decode("utf-8", "replace")
+    try:
+        return b"tEXt", name + b"\0" + value.encode("latin-1")
+    except UnicodeEncodeError:
+        return b"iTXt", name + b"\0\0\0\0\0" + value.encode()

@@ -1,4 +1,4 @@
-"""The decoders behind :func:`skdefocus.io.read_image`."""
+"""Photographs in from files of every kind."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from skdefocus._validation import check_int
+from skdefocus.io._errors import MAX_PIXELS, ReadError, check_size
+from skdefocus.io._exif import ORIENTATION
+from skdefocus.io._heif import heif_pixels, is_heif, is_video, open_heif
 from skdefocus.io._png import check_png
+from skdefocus.io._raw import SUFFIXES, develop, open_raw
+from skdefocus.io._tiff import TIFF_MAGIC, tiff_pixels
 
-#: Largest photograph that is read without asking for more, in pixels.
-MAX_PIXELS = 250_000_000
-#: TIFF from so many pixels on is read by strips; smaller ones have no need of it.
-LARGE = 16_000_000
+StrPath = str | os.PathLike[str]
+
 #: Rows that are copied at once.
 ROWS = 256
 #: What is read. Pillow knows more formats, some of which start other programs.
 FORMATS = (
     "PNG", "JPEG", "TIFF", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "PPM",
 )  # fmt: skip
-#: Camera raw files are TIFF inside, and their first picture is a thumbnail.
-RAW = {".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw"}
-TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: Of values in TIFF.
-KINDS = ("uint8", "uint16", "float16", "float32", "float64")
-ORIENTATION = 0x0112
-DNG_VERSION = 50706
+#: Bytes that tell which kind a file is.
+HEAD = 64
 #: Pillow's byte orders: big, little, native.
 OPPOSITE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
@@ -51,33 +50,118 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-class ReadError(ValueError):
-    """A file that cannot be read as a photograph; the message names it and says why."""
+def read_image(
+    path: StrPath, *, max_pixels: int = MAX_PIXELS, mapped: bool = False, alpha: bool = False
+) -> NDArray[Any]:
+    """Read a photograph from a file.
+
+    PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP and PNM, whatever the file's name ends in; HEIC
+    with the extra ``heic``, and raw files of cameras, told by their names, with the extra ``raw``.
+
+    Parameters
+    ----------
+    path : str or path
+        A file on disk.
+    max_pixels : int, default=250_000_000
+        Files with more pixels are refused before they are decoded: some hundred bytes can ask for
+        all the memory there is.
+    mapped : bool, default=False
+        Leave the values of an uncompressed TIFF of 16 megapixels or more in the file, from where
+        they are read as parts of the array are used, which is then read-only. The file must stay
+        as it is meanwhile. Others are read as without it.
+    alpha : bool, default=False
+        Keep alpha, if there is one, as the last channel. Colors that a TIFF has multiplied with
+        it are divided by it.
+
+    Returns
+    -------
+    ndarray of shape (H, W), (H, W, 3), or with `alpha` also (H, W, 4)
+        Turned upright as the file's EXIF orientation says.
+
+        - uint8 for most files; 1 bit becomes 0 and 255; palettes and CMYK become RGB.
+        - uint16 for PNG and TIFF with 16 bits, and 16-bit grey PGM and JPEG 2000. Colour of more
+          than 8 bits in other formats loses the lower bits.
+        - float32 within [0, 1] for float TIFF and PFM.
+
+        Without `alpha` it is dropped, and colour profiles are ignored: values are as stored. Of
+        animations and files with several pages, the first picture is read. HEIC of 10 and 12 bits
+        gives uint16. A raw file is developed to uint16 by LibRaw: its own white balance, the colors
+        of sRGB, highlights cut off at white, no brightening, the curve of sRGB.
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be read: it is not there, no regular file, no photograph, damaged, cut
+        off or too large, needs an extra that is not installed, or holds NaN, infinity, signed
+        integers, integers of 32 bits, or floats outside [0, 1]. It is a ValueError, and its message
+        names the file.
+
+    Examples
+    --------
+    >>> import skimage, skdefocus.io
+    >>> skdefocus.io.read_image(f"{skimage.data_dir}/coins.png").shape
+    (303, 384)
+    """
+    pixels, _ = decode(path, check_int(max_pixels, "max_pixels", 1), mapped, alpha)
+    return pixels[..., [0, 0, 0, 1]] if pixels.shape[2:] == (2,) else pixels
 
 
-def read(path: str | os.PathLike[str], max_pixels: int, mapped: bool = False) -> NDArray[Any]:
-    """See :func:`skdefocus.io.read_image`."""
+def decode(
+    path: StrPath, max_pixels: int, mapped: bool = False, alpha: bool = False
+) -> tuple[NDArray[Any], int]:
+    """Pixels, upright, and the orientation that EXIF had told, 1 for one that needed no turn."""
     name = os.fspath(path)
     try:
-        # Opening a pipe or a device could wait for ever.
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise ReadError("it is a folder; name the files in it")
-        if not stat.S_ISREG(mode):
-            raise ReadError("it is no regular file")
-        if Path(path).suffix.lower() in RAW:
-            raise ReadError("camera raw files are not read; develop it to TIFF, PNG or JPEG first")
-        with open(path, "rb") as file:
-            magic = file.read(8)
-            if not magic:
-                raise ReadError("the file is empty")
-            is_tiff = magic.startswith(TIFF_MAGIC)
-            pixels = _read_tiff(file, max_pixels, mapped) if is_tiff else None
-            if pixels is None:
-                pixels = _read_with_pillow(file, max_pixels)
-            return _finish(pixels, writable=not mapped)
+        with open_regular(path) as file:
+            pixels, orientation = _decode(path, file, max_pixels, mapped)
+            pixels = _finish(_upright(pixels, orientation), not mapped, alpha)
+            return pixels, orientation
     except Exception as error:  # decoders raise whatever they like on damaged files
         raise ReadError(f"cannot read {name!r}: {_reason(error)}") from error
+
+
+@contextmanager
+def open_regular(path: StrPath) -> Iterator[IO[bytes]]:
+    """Open a file for reading; ReadError if it is none: opening a pipe could wait for ever."""
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise ReadError("it is a folder; name the files in it")
+    if not stat.S_ISREG(mode):
+        raise ReadError("it is no regular file")
+    with open(path, "rb") as file:
+        yield file
+
+
+def kind_of(path: StrPath, file: IO[bytes]) -> str:
+    """Name what reads a file: "raw", "tiff", "heif" or "pillow"."""
+    if Path(path).suffix.lower() in SUFFIXES:
+        return "raw"
+    file.seek(0)
+    head = file.read(HEAD)
+    if not head:
+        raise ReadError("the file is empty")
+    if is_video(head):
+        raise ReadError("it is a film; save the frames you need as pictures first")
+    if is_heif(head):
+        return "heif"
+    return "tiff" if head.startswith(TIFF_MAGIC) else "pillow"
+
+
+def _decode(
+    path: StrPath, file: IO[bytes], max_pixels: int, mapped: bool
+) -> tuple[NDArray[Any], int]:
+    """Pixels as stored, and how they have to be turned."""
+    kind = kind_of(path, file)
+    if kind == "raw":
+        with open_raw(path) as raw:
+            check_size(raw.sizes.iwidth, raw.sizes.iheight, max_pixels)
+            return develop(raw), 1
+    if kind == "heif":
+        heif = open_heif(file)
+        check_size(heif.size[0], heif.size[1], max_pixels)
+        return heif_pixels(heif), 1
+    found = tiff_pixels(file, max_pixels, mapped) if kind == "tiff" else None
+    return found or _read_with_pillow(file, max_pixels)
 
 
 def _reason(error: Exception) -> str:
@@ -93,14 +177,6 @@ def _reason(error: Exception) -> str:
         return os.strerror(error.errno)
     text = " ".join(str(error).split()) or type(error).__name__
     return f"damaged, cut off or of a variety that is not read ({text})"
-
-
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ReadError(
-            f"it has {width} x {height} pixels, more than max_pixels = {max_pixels}; "
-            "raise the limit if you trust the file"
-        )
 
 
 @contextmanager
@@ -121,7 +197,7 @@ def formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
+def open_with_pillow(file: IO[bytes], max_pixels: int) -> Image.Image:
     file.seek(0)
     with _pillow_limit(max_pixels):
         try:
@@ -131,12 +207,12 @@ def _open(file: IO[bytes], max_pixels: int) -> Image.Image:
                 f"it has more pixels than max_pixels = {max_pixels}; "
                 "raise the limit if you trust the file"
             ) from None
-    _check_size(*image.size, max_pixels)
+    check_size(*image.size, max_pixels)
     return image
 
 
-def _read_with_pillow(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
-    image = _open(file, max_pixels)
+def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[NDArray[Any], int]:
+    image = open_with_pillow(file, max_pixels)
     pixels = _deep_color(image, file, max_pixels)
     if pixels is None:
         pixels = _pixels(_plain(image))
@@ -148,17 +224,22 @@ def _read_with_pillow(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
         orientation = 1
     if image.format == "PNG":
         check_png(file)
-    return _upright(pixels, orientation)
+    return pixels, orientation if orientation in range(1, 9) else 1
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """One of the modes L, RGB, RGBA, I;16, I, F."""
-    if image.mode in ("L", "RGB", "RGBA", "I", "F") or image.mode.startswith("I;16"):
+    """One of the modes L, LA, RGB, RGBA, I;16, I, F."""
+    clear = "transparency" in image.info
+    if image.mode in ("L", "1"):
+        return image.convert("LA" if clear else "L")
+    if image.mode == "RGB" and clear:
+        return image.convert("RGBA")
+    if image.mode in ("LA", "RGB", "RGBA", "I", "F") or image.mode.startswith("I;16"):
         return image
-    if image.mode in ("1", "LA"):
-        return image.convert("L")
-    # Through RGBA, as Pillow warns of palettes with alpha otherwise.
-    return image.convert("RGBA" if image.mode in ("P", "PA", "RGBa") else "RGB")
+    if image.mode == "P" and not clear and image.palette is not None:
+        # A palette itself may have alpha; without it, conversion to RGB is told of no alpha.
+        return image.convert("RGBA" if image.palette.mode == "RGBA" else "RGB")
+    return image.convert("RGBA" if image.mode in ("P", "PA", "RGBa", "La") else "RGB")
 
 
 def _pixels(image: Image.Image) -> NDArray[Any]:
@@ -191,7 +272,7 @@ def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> NDArray
     kind = str(kinds.pop())
 
     def decoded_as(rawmode: str) -> NDArray[np.uint16]:
-        again: Any = _open(file, max_pixels)
+        again: Any = open_with_pillow(file, max_pixels)
         again.tile = [
             tile._replace(args=new) if hasattr(tile, "_replace") else (*tile[:3], new)
             for tile, (_, *rest) in zip(tiles, args, strict=True)
@@ -201,81 +282,11 @@ def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> NDArray
 
     if kind == "LA;16B" and image.mode == "RGBA":
         pixels = decoded_as("RGBA")  # two bytes of grey, two of alpha
-        return pixels[..., 0] << 8 | pixels[..., 1]
+        return pixels[..., ::2] << 8 | pixels[..., 1::2]
     mode, _, order = kind.partition(";16")
     if mode in ("RGB", "RGBA", "RGBX") and order in OPPOSITE:
         return decoded_as(kind) << 8 | decoded_as(f"{mode};16{OPPOSITE[order]}")
     return None
-
-
-def _read_tiff(file: IO[bytes], max_pixels: int, mapped: bool) -> NDArray[Any] | None:
-    """First page of a TIFF with more than 8 bits, or a large one; None where Pillow is to read it.
-
-    Large ones are unpacked strip by strip, or not at all if they are `mapped` and not compressed.
-    """
-    import tifffile
-
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        page: Any = tiff.pages[0]
-        _check_size(page.imagewidth, page.imagelength * page.imagedepth, max_pixels)
-        if DNG_VERSION in page.tags or page.subfiletype & 1:
-            raise ReadError("its first picture is a thumbnail; export it to a plain TIFF first")
-        large = page.imagewidth * page.imagelength >= LARGE
-        kind, bits = str(page.dtype), page.bitspersample
-        if bits <= 8 and kind != "int8" and not (large and _is_plain(page)):
-            return None
-        # What has 12 bits comes as uint16, but its white is 4095.
-        odd = kind not in KINDS or bits != np.dtype(kind).itemsize * 8
-        if odd or page.imagedepth != 1:
-            raise ReadError(
-                f"TIFF with values of type {kind} in {bits} bits is not read; "
-                "export it with 8 or 16 bits or float"
-            )
-        if page.photometric not in (0, 1, 2):
-            raise ReadError("TIFF with more than 8 bits must be grey or RGB; convert it first")
-        separate = page.planarconfig == 2 and page.samplesperpixel > 1
-        try:
-            # What was unpacked into a temporary file would kill the process on a full disk.
-            map_it = mapped and large and page.is_memmappable
-            pixels = np.asarray(page.asarray(out="memmap" if map_it else None))
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            if not separate and _pillow_can_unpack(page, kind):
-                return None
-            raise ReadError(
-                "its compression is not read without the package imagecodecs; install it, or "
-                "export the file without compression"
-            ) from None
-        orientation = page.tags.valueof(ORIENTATION, default=1)
-    if separate:
-        pixels = np.moveaxis(pixels, 0, -1)
-    if page.photometric == 0:  # 0 is white
-        white = np.iinfo(np.uint16).max if kind == "uint16" else 1
-        pixels = white - pixels
-    if pixels.ndim == 3 and page.photometric != 2:
-        pixels = pixels[..., 0]
-    return _upright(pixels, orientation)
-
-
-def _pillow_can_unpack(page: Any, kind: str) -> bool:
-    """Whether it reads a compressed page right: not with 0 as white, nor floats in big-endian."""
-    little_floats = kind == "float32" and page.parent.byteorder == "<"
-    return page.photometric != 0 and (kind == "uint16" or little_floats)
-
-
-def _is_plain(page: Any) -> bool:
-    """Whether a page of 8 bits is one that tifffile and Pillow read alike."""
-    return (
-        str(page.dtype) == "uint8"
-        and page.bitspersample == 8
-        and (page.photometric, page.samplesperpixel) in ((1, 1), (2, 3))
-        and page.planarconfig == 1
-        and page.compression in (1, 8, 32946)  # none, deflate
-        and page.fillorder == 1
-        and page.imagedepth == 1
-    )
 
 
 def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
@@ -289,12 +300,15 @@ def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
     return pixels
 
 
-def _finish(pixels: NDArray[Any], writable: bool = True) -> NDArray[Any]:
+def _finish(pixels: NDArray[Any], writable: bool, alpha: bool) -> NDArray[Any]:
     needs: Any = ["C", "W"] if writable else None
     if pixels.ndim == 3:
-        if pixels.shape[2] not in (3, 4):
+        if pixels.shape[2] not in range(1, 5):
             raise ReadError(f"it has {pixels.shape[2]} channels; convert it to grey or RGB")
-        pixels = pixels[..., :3]
+        if pixels.shape[2] in (2, 4) and not alpha:
+            pixels = pixels[..., :-1]
+        if pixels.shape[2] == 1:
+            pixels = pixels[..., 0]
     if (pixels.ndim != 2 and pixels.ndim != 3) or 0 in pixels.shape:
         raise ReadError(f"it is no picture but values of shape {pixels.shape}")
     if pixels.dtype.kind == "f":

@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 import skdefocus as sd
 from skdefocus.cli import main
 from skdefocus.datasets import sample_photographs
-from skdefocus.io import read_picture
+from skdefocus.io import read_photograph
 from skdefocus.synthesis import blur
 
 SHARP = sample_photographs(96)[1]
@@ -123,9 +123,9 @@ def test_large_photographs_keep_what_comes_along(tmp_path, monkeypatch):
     exif[0x010F] = "A camera"
     name = save(tmp_path / "a.jpg", np.tile(SHARP, (8, 1)), icc_profile=PROFILE, exif=exif)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30_000)  # more than are copied at once
-    found = read_picture(name, 250_000_000)
-    assert found.profile == PROFILE
-    assert b"A camera" in found.exif
+    found = read_photograph(name, 250_000_000)
+    assert found.metadata.profile == PROFILE
+    assert b"A camera" in found.metadata.exif
 
 
 @pytest.mark.parametrize(

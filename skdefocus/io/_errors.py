@@ -1,0 +1,19 @@
+"""What readers raise, and the limit they keep to."""
+
+from __future__ import annotations
+
+#: Largest photograph that is read without asking for more, in pixels.
+MAX_PIXELS = 250_000_000
+
+
+class ReadError(ValueError):
+    """A file that cannot be read as a photograph; the message names it and says why."""
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse more pixels than are allowed, before they are decoded."""
+    if width * height > max_pixels:
+        raise ReadError(
+            f"it has {width} x {height} pixels, more than max_pixels = {max_pixels}; "
+            "raise the limit if you trust the file"
+        )

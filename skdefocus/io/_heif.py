@@ -1,0 +1,74 @@
+"""HEIC and HEIF, as phones write them, by pillow-heif (extra ``heic``)."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skdefocus.io._errors import ReadError
+from skdefocus.io._exif import PREFIX, orientation_of, tags_of
+from skdefocus.io._metadata import Metadata
+
+BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+#: A picture in the container of HEIC may also be one of AV1, which Pillow reads.
+AVIF = {b"avif", b"avis"}
+VIDEO = {b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5"}
+#: Numbers of H.273 for the primaries and the curve of sRGB, or of what is not told.
+PLAIN_PRIMARIES, PLAIN_CURVES = (1, 2), (1, 2, 6, 13)
+
+
+def brands_of(head: bytes) -> set[bytes]:
+    """Brands of an ISO media file, by its first bytes."""
+    if head[4:8] != b"ftyp":
+        return set()
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[k : k + 4] for k in range(16, size - 3, 4))}
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a HEIC or HEIF that is not AV1."""
+    brands = brands_of(head)
+    return bool(brands & BRANDS) and not brands & AVIF
+
+
+def is_video(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a film."""
+    return bool(brands_of(head) & VIDEO) and not brands_of(head) & (BRANDS | AVIF)
+
+
+def open_heif(file: IO[bytes]) -> Any:
+    """Open a file without decoding its picture."""
+    try:
+        import pillow_heif
+    except ImportError:
+        raise ReadError('HEIC and HEIF need pillow-heif: pip install "skdefocus[heic]"') from None
+    file.seek(0)
+    return pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
+
+
+def heif_pixels(heif: Any) -> NDArray[Any]:
+    """Gray or RGB, with or without alpha, already turned upright; 10 and 12 bits as 16."""
+    return np.asarray(heif)
+
+
+def read_heif(heif: Any) -> Metadata:
+    """Metadata of an opened file."""
+    info = heif.info
+    exif = (info.get("exif") or b"").removeprefix(PREFIX)
+    profile = info.get("icc_profile")
+    nclx = info.get("nclx_profile") or {}
+    names = ("color_primaries", "transfer_characteristics")
+    numbers = [int(nclx.get(name, 2)) for name in names]
+    plain = numbers[0] in PLAIN_PRIMARIES and numbers[1] in PLAIN_CURVES
+    return Metadata(
+        exif=exif or None,
+        xmp=info.get("xmp") or None,
+        profile=profile or None,
+        color=() if profile or plain else ((b"cICP", bytes([*numbers, 0, 1])),),
+        bits=16 if ";16" in heif.mode else 8,
+        alpha=heif.mode.startswith(("RGBA", "LA")),
+        gray=heif.mode.startswith("L"),
+        turned=orientation_of(tags_of(exif)),
+    )

@@ -1,0 +1,101 @@
+"""Raw files of cameras, developed by LibRaw through rawpy (extra ``raw``).
+
+A raw file holds the sensor's values; which picture they give is a choice. This is the one made
+here, the same for every camera: demosaiced by LibRaw's default (AHD), the white balance that the
+camera has noted, its colors brought to those of sRGB, highlights cut off at white, no brightening,
+and at last the curve of sRGB on linear light, in 16 bits. So linear light is known, not guessed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from skdefocus.io import _ifd
+from skdefocus.io._errors import ReadError
+from skdefocus.io._exif import MAKER_NOTE, PREFIX
+from skdefocus.io._metadata import Metadata
+
+#: What names of raw files end in.
+SUFFIXES = {
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
+    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+}  # fmt: skip
+#: Tags of a raw file's first directory that tell of the photograph and not of its storage.
+KEPT = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+#: The curve of sRGB, in LibRaw's terms: power and slope of its straight part.
+SRGB = (2.4, 12.92)
+
+
+def open_raw(path: str | os.PathLike[str]) -> Any:
+    """Open a raw file without developing it."""
+    try:
+        import rawpy
+    except ImportError:
+        raise ReadError(
+            'raw files need rawpy: pip install "skdefocus[raw]"; or develop it to TIFF first'
+        ) from None
+    try:
+        return rawpy.imread(os.fspath(path))
+    except rawpy.LibRawError as error:
+        raise ReadError(f"as a camera raw file LibRaw cannot read it ({_text(error)})") from error
+
+
+def develop(raw: Any) -> NDArray[np.uint16]:
+    """Develop an opened file to RGB of 16 bits, turned upright."""
+    import rawpy
+
+    try:
+        pixels: NDArray[np.uint16] = raw.postprocess(
+            use_camera_wb=True, no_auto_bright=True, output_bps=16, gamma=SRGB,
+            output_color=rawpy.ColorSpace.sRGB,
+        )  # fmt: skip
+    except rawpy.LibRawError as error:
+        raise ReadError(f"LibRaw cannot develop it ({_text(error)})") from error
+    return pixels
+
+
+def _text(error: Exception) -> str:
+    """What LibRaw says, which rawpy passes on as bytes."""
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+
+
+def read_raw(path: str | os.PathLike[str]) -> Metadata:
+    """Metadata of a raw file: of its own tags, or of the JPEG that lies in it.
+
+    Maker notes are left out: they are large, and tell of the raw data.
+    """
+    try:
+        with open(path, "rb") as file:
+            tags = _ifd.read_directory(file)
+    except _ifd.TagError:
+        tags = _tags_of_thumbnail(path)
+    children = {
+        tag: replace(below, values={k: v for k, v in below.values.items() if k != MAKER_NOTE})
+        for tag, below in tags.children.items()
+    }
+    kept = {tag: value for tag, value in tags.values.items() if tag in KEPT}
+    block = _ifd.pack_block(_ifd.Directory(tags.order, kept, children))
+    return Metadata(exif=block if kept or children else None, bits=16)
+
+
+def _tags_of_thumbnail(path: str | os.PathLike[str]) -> _ifd.Directory:
+    import rawpy
+
+    try:
+        with open_raw(path) as raw:
+            thumb = raw.extract_thumb()
+        if thumb.format == rawpy.ThumbFormat.JPEG:
+            with Image.open(io.BytesIO(thumb.data), formats=["JPEG"]) as image:
+                block = image.info.get("exif", b"")
+            return _ifd.read_block(block.removeprefix(PREFIX))
+    except Exception:  # a raw file without one
+        pass
+    return _ifd.Directory("<")
