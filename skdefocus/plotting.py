@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -192,6 +193,31 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
         else:
             x += w + room + GAP
     return figure
+
+
+def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
+    """Write a map as PNG in the colors of :func:`show_map`; its text ``sigma_max`` is their end.
+
+    Parameters
+    ----------
+    path : str or path
+        A file that is not there yet.
+    sigma : ndarray of shape (H, W), float32
+        σ in pixels, finite and ≥ 0.
+    """
+    from matplotlib import colormaps
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    top = _upper_end(sigma)
+    table = (colormaps[CMAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    text = PngInfo()
+    text.add_text("sigma_max", f"{top:g}")
+    text.add_text(
+        "Description", f"Blur: standard deviation sigma, from 0 to {top:g} pixels ({CMAP})"
+    )
+    level = np.clip(sigma * np.float32(255 / top), 0, 255).round().astype(np.uint8)
+    Image.fromarray(table[level]).save(path, format="PNG", pnginfo=text)
 
 
 def _box(x: float, y: float, w: float, h: float, size: tuple[float, float]) -> Any:

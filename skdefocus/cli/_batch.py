@@ -15,65 +15,62 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import joblib
-import numpy as np
-from numpy.typing import NDArray
 
 from skdefocus.cli._process import quiet_decoders
-from skdefocus.io import MAX_PIXELS, ReadError, move, read_image, write_map, write_scaled_png
+from skdefocus.io import ReadError, move
 
 #: After these every further photograph would fail as well.
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
-@dataclass(frozen=True)
-class Options:
-    """Where the outputs go and which they are.
+class Work(Protocol):
+    """What is done with a photograph; travels to the workers."""
 
-    Attributes
-    ----------
-    out : Path
-        Folder of the outputs; it exists.
-    suffix : str
-        ``".tif"`` or ``".npy"``, of the map in float32.
-    picture : bool
-        Whether there is an overview picture.
-    overwrite, skip_existing : bool
-        What happens to files that are there: replaced, or left alone; an error if neither.
-    max_pixels : int
-        See :func:`skdefocus.io.read_image`.
-    """
-
-    out: Path
-    suffix: str = ".tif"
-    picture: bool = True
-    overwrite: bool = False
-    skip_existing: bool = False
-    max_pixels: int = MAX_PIXELS
+    @property
+    def out(self) -> Path:
+        """Folder of the outputs."""
 
     def targets(self, photo: str) -> dict[str, Path]:
         """Outputs of a photograph, by kind."""
-        stem = Path(photo).stem
-        names = {"map": f"{stem}_sigma{self.suffix}", "png": f"{stem}_sigma.png"}
-        if self.picture:
-            names["picture"] = f"{stem}_overview.png"
-        return {kind: self.out / name for kind, name in names.items()}
 
-    def there(self, photo: str) -> frozenset[str]:
-        """Kinds of output that exist."""
-        targets = self.targets(photo)
+    def warning(self, photo: str) -> str:
+        """What of a photograph its outputs will lack, in one line; told before the work."""
+
+    def make(self, photo: str, files: dict[str, Path]) -> None:
+        """Write the outputs of some kinds to files that are not there yet."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Work on many photographs, and what happens to files that are there.
+
+    Attributes
+    ----------
+    work : Work
+    overwrite, skip_existing : bool
+        They are replaced, or left alone; an error if neither.
+    """
+
+    work: Work
+    overwrite: bool = False
+    skip_existing: bool = False
+
+    def existing(self, photo: str) -> frozenset[str]:
+        """Kinds of output that are there."""
+        targets = self.work.targets(photo)
         return frozenset(kind for kind, target in targets.items() if os.path.lexists(target))
 
     def missing(self, photo: str) -> dict[str, Path]:
-        """Those to be written; FileExistsError if one may not be replaced."""
-        targets = self.targets(photo)
-        there = self.there(photo)
+        """Outputs to be written; FileExistsError if one may not be replaced."""
+        targets = self.work.targets(photo)
+        existing = self.existing(photo)
         if self.skip_existing:
-            return {kind: target for kind, target in targets.items() if kind not in there}
-        if there and not self.overwrite:
-            name = str(next(target for kind, target in targets.items() if kind in there))
+            return {kind: target for kind, target in targets.items() if kind not in existing}
+        if existing and not self.overwrite:
+            name = str(next(target for kind, target in targets.items() if kind in existing))
             raise FileExistsError(errno.EEXIST, "exists, and --overwrite was not given", name)
         return targets
 
@@ -110,17 +107,17 @@ def scratch_folder(out: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def plan(photos: Sequence[str], options: Options) -> tuple[list[str], list[Result]]:
+def plan(photos: Sequence[str], work: Work) -> tuple[list[str], list[Result]]:
     """Photographs to work on, each once, and failures: outputs that would hit something else."""
     tasks: list[str] = []
     failures: list[Result] = []
     owners: dict[str, str] = {}
     inputs = {os.path.realpath(photo) for photo in photos}
     for photo in photos:
-        stem = os.path.normcase(Path(photo).stem)
-        targets = options.targets(photo).values()
+        targets = list(work.targets(photo).values())
+        name = os.path.normcase(targets[0])
         hit = [target for target in targets if os.path.realpath(target) in inputs]
-        if owner := owners.get(stem):
+        if owner := owners.get(name):
             if os.path.abspath(owner) != os.path.abspath(photo):
                 text = f"its outputs would have the names of those of {owner!r}; use another --out"
                 failures.append(Result(photo, failure=text))
@@ -128,15 +125,13 @@ def plan(photos: Sequence[str], options: Options) -> tuple[list[str], list[Resul
             text = f"its output {str(hit[0])!r} is also an input; use another --out"
             failures.append(Result(photo, failure=text))
         else:
-            owners[stem] = photo
+            owners[name] = photo
             tasks.append(photo)
     return tasks, failures
 
 
-def run(
-    photos: Iterable[str], pipeline: Any, scratch: Path, options: Options, n_jobs: int
-) -> Iterator[Result]:
-    """Map photographs in parallel; results come in order, and memory does not grow.
+def run(photos: Iterable[str], batch: Batch, scratch: Path, n_jobs: int) -> Iterator[Result]:
+    """Work on photographs in parallel; results come in order, and memory does not grow.
 
     When a process dies, the photographs that were handed out are done again, each alone, so that
     it shows which of them it dies of; the others go on.
@@ -146,42 +141,38 @@ def run(
 
     def hand_out() -> Iterator[str]:
         for photo in todo:
-            given.append((photo, options.there(photo)))
+            given.append((photo, batch.existing(photo)))
             yield photo
 
     while True:
         try:
-            for result in _parallel(hand_out(), pipeline, scratch, options, n_jobs):
+            for result in _parallel(hand_out(), batch, scratch, n_jobs):
                 given.popleft()
                 yield result
             return
         except BrokenExecutor:
             while given:
-                yield _map_alone(*given.popleft(), pipeline, scratch, options, n_jobs)
+                yield _alone(*given.popleft(), batch, scratch, n_jobs)
 
 
-def _parallel(
-    photos: Iterable[str], pipeline: Any, scratch: Path, options: Options, n_jobs: int
-) -> Iterator[Result]:
+def _parallel(photos: Iterable[str], batch: Batch, scratch: Path, n_jobs: int) -> Iterator[Result]:
     parallel = joblib.Parallel(
         n_jobs=n_jobs, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs"
     )
-    work = joblib.delayed(map_file)
-    return iter(parallel(work(photo, pipeline, scratch, options) for photo in photos))
+    call = joblib.delayed(work_on)
+    return iter(parallel(call(photo, batch, scratch) for photo in photos))
 
 
-def _map_alone(
-    photo: str, before: frozenset[str], pipeline: Any, scratch: Path, options: Options, n_jobs: int
-) -> Result:
-    """Map a photograph that a process has had in hand, which may have finished it or a part."""
-    refused = before and not options.skip_existing
-    again = options if options.overwrite or refused else replace(options, skip_existing=True)
+def _alone(photo: str, before: frozenset[str], batch: Batch, scratch: Path, n_jobs: int) -> Result:
+    """Work on a photograph that a process has had in hand, which may have finished it or a part."""
+    refused = before and not batch.skip_existing
+    again = batch if batch.overwrite or refused else replace(batch, skip_existing=True)
     try:
-        (result,) = _parallel([photo], pipeline, scratch, again, n_jobs)  # to its end
+        (result,) = _parallel([photo], again, scratch, n_jobs)  # to its end
     except BrokenExecutor:
         text = "its process died; if of want of memory, use fewer --jobs or a smaller photograph"
         return Result(photo, failure=text)
-    finished = not result.failure and before != options.there(photo)
+    finished = not result.failure and before != batch.existing(photo)
     return replace(result, written=result.written or finished)
 
 
@@ -195,16 +186,15 @@ def leave_ctrl_c_to_the_main_process() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Result:
-    """Map one file; never raises, because the others are to go on."""
+def work_on(photo: str, batch: Batch, scratch: Path) -> Result:
+    """Make the outputs of one photograph; never raises, because the others are to go on."""
     leave_ctrl_c_to_the_main_process()
     try:
-        missing = options.missing(photo)
+        missing = batch.missing(photo)
         if not missing:
             return Result(photo)
         with quiet_decoders():
-            image = read_image(photo, max_pixels=options.max_pixels, mapped=True)
-        map_image(image, missing, pipeline, scratch, options.overwrite, options.skip_existing)
+            make_all(photo, missing, batch, scratch)
     except ReadError as error:
         return Result(photo, failure=str(error).removeprefix(f"cannot read {photo!r}: "))
     except Exception as error:
@@ -212,39 +202,24 @@ def map_file(photo: str, pipeline: Any, scratch: Path, options: Options) -> Resu
     return Result(photo, written=True)
 
 
-def map_image(
-    image: NDArray[Any],
-    targets: dict[str, Path],
-    pipeline: Any,
-    scratch: Path,
-    overwrite: bool,
-    skip_existing: bool = False,
-) -> NDArray[np.float32]:
-    """Map one photograph; all its files are finished before the first gets its name."""
-    levels = pipeline[:-1].transform([image])
-    sigma: NDArray[np.float32] = pipeline[-1].transform(levels)[0]
-    # Of a name of its own: what a killed worker left may be there.
+def make_all(photo: str, targets: dict[str, Path], batch: Batch, scratch: Path) -> None:
+    """Make outputs; all of them are finished before the first gets its name."""
+    # Of a name of its own: what a killed worker left may be there. An output elsewhere is begun
+    # beside its place, as it could not be moved there from another disk.
     unfinished = {
-        kind: scratch / f"{secrets.token_hex(8)}{target.suffix}" for kind, target in targets.items()
+        kind: (scratch if target.parent == batch.work.out else target.parent)
+        / f".{secrets.token_hex(8)}{target.suffix}"
+        for kind, target in targets.items()
     }
     try:
-        if "map" in targets:
-            write_map(unfinished["map"], sigma)
-        if "png" in targets:
-            write_scaled_png(unfinished["png"], sigma)
-        if "picture" in targets:
-            from skdefocus.plotting import overview
-
-            figure = overview(levels[0].image, sigma, levels[0].confidence)
-            figure.savefig(unfinished["picture"])
+        batch.work.make(photo, unfinished)
         for kind, target in targets.items():
             # Another process may have been faster.
-            with suppress(FileExistsError) if skip_existing else nullcontext():
-                move(unfinished[kind], target, overwrite)
+            with suppress(FileExistsError) if batch.skip_existing else nullcontext():
+                move(unfinished[kind], target, batch.overwrite)
     finally:
         for path in unfinished.values():
             path.unlink(missing_ok=True)
-    return sigma
 
 
 def say(error: Exception) -> str:

@@ -1,94 +1,199 @@
-"""The commands that follow a defocus map: magnify, sharpen."""
+"""The commands that follow a defocus map and write photographs: magnify, sharpen."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from skdefocus.cli._arguments import UsageError, command, complain, number, place
-from skdefocus.cli._outputs import (
-    add_common,
-    check_file,
-    check_outputs,
-    progress_bar,
-    unit,
-    write_preview,
+from skdefocus._typing import AnyArray, Float32Array
+from skdefocus.cli._arguments import (
+    UsageError,
+    add_existing,
+    add_given_map,
+    add_jobs,
+    add_limit,
+    add_model,
+    add_photos,
+    command,
+    number,
+    path_argument,
 )
+from skdefocus.cli._outputs import add_output, as_floats, check_file, write_preview
+from skdefocus.cli._photos import MapSource, check_same_size, map_source, run_batch
 
-EFFECTS: dict[str, tuple[str, str]] = {
-    "magnify": ("Blur what is out of focus even more.", "_magnified"),
-    "sharpen": ("Sharpen what is nearly in focus and nothing else.", "_sharpened"),
-}
+#: An effect: photograph and map give a photograph.
+Effect = Callable[[AnyArray, Float32Array], Float32Array]
+
+
+@dataclass(frozen=True)
+class EffectCommand:
+    """A command of this kind.
+
+    Attributes
+    ----------
+    text : str
+        What it does.
+    ending : str
+        Of the stem of its outputs' names.
+    add_options : callable
+        Adds its own options to a parser.
+    effect : callable
+        Makes the effect of parsed arguments.
+    masks_blur : bool
+        Whether a mask first lessens the map's blur, so that what it protects does not spill.
+    """
+
+    text: str
+    ending: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    effect: Callable[[argparse.Namespace], Effect]
+    masks_blur: bool
+
+
+def _magnify_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strength", type=number(float, 1), default=2.0, metavar="X",
+        help="what the blur is multiplied by (default: 2)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--aperture", choices=("disc", "polygon", "gaussian"),
+        help="shape of highlights (default: disc, or polygon with --blades)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--blades", type=number(int, 3), metavar="N", help="corners of the polygon (default: 6)"
+    )
+
+
+def _magnify(args: argparse.Namespace) -> Effect:
+    from skdefocus.effects import magnify
+
+    aperture = args.aperture or ("polygon" if args.blades else "disc")
+    if args.blades and aperture != "polygon":
+        raise UsageError(f"--blades is for the aperture polygon, not {aperture}")
+    return partial(magnify, strength=args.strength, aperture=aperture, blades=args.blades or 6)
+
+
+def _sharpen_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--amount", type=number(float, 0), default=1.0, metavar="X",
+        help="share of the correction that is applied (default: 1)",
+    )  # fmt: skip
+
+
+def _sharpen(args: argparse.Namespace) -> Effect:
+    from skdefocus.effects import sharpen
+
+    return partial(sharpen, amount=args.amount)
+
+
+COMMANDS = {
+    "magnify": EffectCommand(
+        "Blur what is out of focus even more.", "_magnified", _magnify_options, _magnify, True
+    ),
+    "sharpen": EffectCommand(
+        "Sharpen what is nearly in focus and nothing else.", "_sharpened", _sharpen_options,
+        _sharpen, False,
+    ),
+}  # fmt: skip
 
 
 def add_effects(commands: Any) -> None:
-    for name, (text, suffix) in EFFECTS.items():
+    for name, entry in COMMANDS.items():
         parser = command(
-            commands, name, partial(_run_effect, name), text,
-            f"For NAME.jpg it writes NAME{suffix}.jpg, with the photograph's depth, colour profile "
-            "and EXIF. A bad file is reported and the rest go on.",
+            commands, name, partial(_run_effect, entry), entry.text,
+            f"For NAME.jpg it writes NAME{entry.ending}.jpg, with the photograph's depth, alpha, "
+            "color profile, EXIF and all else that its file says; of other formats than PNG, JPEG "
+            "and TIFF a JPEG (HEIC, AVIF), a TIFF of 16 bits (raw) or a PNG. What the format "
+            "cannot hold is told. A bad file is reported and the rest go on.",
         )  # fmt: skip
-        parser.add_argument("photos", nargs="+", metavar="PHOTO", help="PNG, JPEG or TIFF")
-        parser.add_argument("--out", "-o", type=place, metavar="DIR", required=True, help="folder")
-        if name == "magnify":
-            parser.add_argument(
-                "--strength", type=number(float, 1), default=2.0, metavar="X",
-                help="what the blur is multiplied by (default: 2)",
-            )  # fmt: skip
-            parser.add_argument(
-                "--aperture", choices=("disc", "polygon", "gaussian"), default="disc"
-            )
+        add_photos(parser)
+        add_output(parser, "of one photograph, the file itself: PNG, JPEG or TIFF")
+        add_existing(parser)
+        entry.add_options(parser)
+        add_given_map(parser)
+        parser.add_argument(
+            "--mask", type=path_argument, metavar="FILE",
+            help="a picture of the photograph's size: where it is black the photograph stays as it "
+            "is, where it is gray the effect is weaker",
+        )  # fmt: skip
+        parser.add_argument(
+            "--preview", type=path_argument, metavar="FILE",
+            help="also write before and after side by side",
+        )  # fmt: skip
+        add_model(parser)
+        add_limit(parser)
+        add_jobs(parser)
+
+
+def _run_effect(entry: EffectCommand, args: argparse.Namespace) -> int:
+    from skdefocus.io import FORMATS, MAX_PIXELS
+
+    file = args.out.file_of_one(FORMATS, len(args.photos))
+    if args.preview is not None:
+        if len(args.photos) > 1:
+            raise UsageError("--preview is for a single photograph")
+        check_file(args.preview, FORMATS)
+    if args.mask is not None and not args.mask.is_file():
+        raise UsageError(f"--mask: {str(args.mask)!r} is no file")
+    work = EffectWork(
+        args.out.folder(file), file, entry, entry.effect(args), map_source(args), args.mask,
+        args.preview, args.max_pixels or MAX_PIXELS,
+    )  # fmt: skip
+    return run_batch(args, work, f"written to {str(file or work.out)!r}", [args.preview])
+
+
+@dataclass(frozen=True)
+class EffectWork:
+    """An effect on photographs, see :class:`skdefocus.cli._batch.Work`."""
+
+    out: Path
+    file: Path | None
+    entry: EffectCommand
+    effect: Effect
+    maps: MapSource
+    mask: Path | None
+    preview: Path | None
+    max_pixels: int
+
+    def targets(self, photo: str) -> dict[str, Path]:
+        from skdefocus.io import output_suffix
+
+        name = f"{Path(photo).stem}{self.entry.ending}{output_suffix(photo)}"
+        found = {"photo": self.file or self.out / name}
+        return found if self.preview is None else found | {"preview": self.preview}
+
+    def warning(self, photo: str) -> str:
+        from skdefocus.io import left_out, read_metadata
+
+        return left_out(self.targets(photo)["photo"], read_metadata(photo, self.max_pixels))
+
+    def make(self, photo: str, files: dict[str, Path]) -> None:
+        from skdefocus.io import read_photograph, write_photograph
+
+        like = read_photograph(photo, self.max_pixels)
+        found = self._applied(photo, like.pixels)
+        if "photo" in files:
+            write_photograph(files["photo"], found, like)
+        if "preview" in files:
+            write_preview(files["preview"], [like.pixels, found])
+
+    def _applied(self, photo: str, pixels: AnyArray) -> Float32Array:
+        sigma = self.maps.sigma(photo, pixels)
+        if self.mask is None:
+            return self.effect(pixels, sigma)
+        from skdefocus._images import to_gray
+        from skdefocus.io import read_image
+
+        share = to_gray(read_image(self.mask, max_pixels=self.max_pixels))
+        check_same_size("mask", self.mask, share, pixels)
+        if self.entry.masks_blur:
+            found = self.effect(pixels, sigma * share)
+            share = (share > 0).astype(share.dtype)
         else:
-            parser.add_argument(
-                "--amount", type=number(float, 0), default=1.0, metavar="X",
-                help="share of the correction that is applied (default: 1)",
-            )  # fmt: skip
-        add_common(parser)
-
-
-def _run_effect(name: str, args: argparse.Namespace) -> int:
-    from skdefocus.cli._batch import FATAL, make_folder, say
-    from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier
-    from skdefocus.io import FORMATS, MAX_PIXELS, beside, read_photograph, write_photograph
-
-    effect = (
-        DefocusMagnifier(args.strength, args.aperture)
-        if name == "magnify"
-        else AdaptiveSharpener(args.amount)
-    )
-    if args.preview is not None and len(args.photos) > 1:
-        raise UsageError("--preview is for a single photograph")
-    targets = [
-        args.out / f"{Path(p).stem}{EFFECTS[name][1]}{Path(p).suffix.lower()}" for p in args.photos
-    ]
-    if len(set(targets)) < len(targets):
-        raise UsageError("two photographs have the same name; use another --out for one of them")
-    check_outputs([p for p in (*targets, args.preview) if p], args.photos, args.overwrite)
-    try:
-        make_folder(args.out)
-    except OSError as error:
-        raise UsageError(say(error)) from None
-    check_file(args.preview, FORMATS)
-    written = failed = 0
-    with progress_bar(len(targets)) as bar:
-        for photo, target in zip(args.photos, targets, strict=True):
-            try:
-                picture = read_photograph(photo, args.max_pixels or MAX_PIXELS)
-                found = effect.transform([picture.pixels])[0]
-                write_photograph(target, found, picture, args.overwrite)
-                if args.preview is not None:
-                    both = beside([unit(picture.pixels), found])
-                    write_preview(args.preview, both, args.overwrite)
-                written += 1
-            except Exception as error:
-                failed += 1
-                complain(f"{photo!r}: {say(error)}")
-                if getattr(error, "errno", None) in FATAL:
-                    left = len(targets) - written - failed
-                    complain(f"stopped, {left} photographs not done: nothing more can be written")
-                    break
-            bar.update()
-    print(f"{written} written to {str(args.out)!r}; {failed} failed")
-    return 1 if failed else 0
+            found = self.effect(pixels, sigma)
+        share = share.reshape(share.shape + (1,) * (found.ndim - 2))
+        return found * share + as_floats(pixels) * (1 - share)

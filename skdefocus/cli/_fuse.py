@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from skdefocus.cli._arguments import UsageError, command, complain, place
+from skdefocus.cli._arguments import (
+    UsageError,
+    add_existing,
+    add_limit,
+    command,
+    complain,
+    path_argument,
+)
 from skdefocus.cli._outputs import (
-    add_common,
+    add_output,
     check_file,
     check_outputs,
     progress_bar,
-    unit,
     write_preview,
 )
 
@@ -21,13 +29,12 @@ from skdefocus.cli._outputs import (
 def add_fuse(commands: Any) -> None:
     parser = command(
         commands, "fuse", _run_fuse, "Fuse photographs of one scene, focused at different depths.",
-        "The result has the depth, colour profile and EXIF of the first frame. Frames are read one "
-        "at a time, each five times.",
+        "The result has the depth, alpha, color profile, EXIF and all else of the first frame. "
+        "Frames are read one at a time, each five times.",
     )  # fmt: skip
     parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
-    parser.add_argument(
-        "--out", "-o", type=place, metavar="FILE", required=True, help="PNG, JPEG or TIFF"
-    )
+    add_output(parser, "the file itself: PNG, JPEG or TIFF (in a folder it is FIRST_fused)")
+    add_existing(parser)
     parser.add_argument(
         "--align", choices=("none", "translation", "affine"), default="none",
         help="bring the frames to coincide; affine undoes focus breathing too (default: none)",
@@ -40,9 +47,16 @@ def add_fuse(commands: Any) -> None:
         help="cut off borders that not all frames reach once they are aligned",
     )  # fmt: skip
     parser.add_argument(
-        "--depth", type=place, metavar="FILE", help="also write the order in depth (TIFF or NPY)"
+        "--depth",
+        type=path_argument,
+        metavar="FILE",
+        help="also write the order in depth (TIFF or NPY)",
     )
-    add_common(parser)
+    parser.add_argument(
+        "--preview", type=path_argument, metavar="FILE",
+        help="also write frames and result side by side",
+    )  # fmt: skip
+    add_limit(parser)
 
 
 def _run_fuse(args: argparse.Namespace) -> int:
@@ -52,8 +66,9 @@ def _run_fuse(args: argparse.Namespace) -> int:
         FORMATS,
         MAPS,
         MAX_PIXELS,
-        beside,
+        left_out,
         read_image,
+        read_metadata,
         read_photograph,
         write_map,
         write_photograph,
@@ -62,27 +77,34 @@ def _run_fuse(args: argparse.Namespace) -> int:
     if len(args.frames) < 2:
         raise UsageError("fuse needs two or more frames")
     limit = args.max_pixels or MAX_PIXELS
-    outputs = [p for p in (args.out, args.depth, args.preview) if p is not None]
+    out = _output(args)
+    outputs = [p for p in (out, args.depth, args.preview) if p is not None]
+    if args.skip_existing and all(os.path.lexists(path) for path in outputs):
+        print("\n".join(f"{str(path)!r} is there already" for path in outputs))
+        return 0
     check_outputs(outputs, args.frames, args.overwrite)
-    for path, suffixes in ((args.out, FORMATS), (args.preview, FORMATS), (args.depth, MAPS)):
+    for path, suffixes in ((out, FORMATS), (args.preview, FORMATS), (args.depth, MAPS)):
         check_file(path, suffixes)
+    if lost := left_out(out, read_metadata(args.frames[0], limit)):
+        complain(f"{args.frames[0]!r}: {lost}")
     fuser = FocusFuser(align=args.align, match_exposure=args.match_exposure)
     try:
         first = read_photograph(args.frames[0], limit)
+        shape = first.pixels.shape
         count = len(args.frames)
         with progress_bar(5 * count + (count if args.align != "none" else 0)) as bar:
-            result = fuser.fuse([partial(_read, name, limit, bar.update) for name in args.frames])
+            read = partial(_read, args.frames[0], shape, limit, bar.update)
+            result = fuser.fuse([partial(read, name) for name in args.frames])
         kept = result.inner if args.crop else (slice(None), slice(None))
         if not result.image[kept].size:
             raise ValueError("the aligned frames have nothing in common; is it one scene?")
-        write_photograph(args.out, result.image[kept], first.cut(kept), args.overwrite)
+        write_photograph(out, result.image[kept], first.cut(kept), args.overwrite)
         if args.depth is not None:
             write_map(args.depth, result.depth[kept], overwrite=args.overwrite)
         if args.preview is not None:
             last = read_image(args.frames[-1], max_pixels=limit)
-            frames = [unit(first.pixels), unit(last), result.image]
-            frames = [frame[kept] for frame in frames]
-            write_preview(args.preview, beside(frames), args.overwrite)
+            pictures = [picture[kept] for picture in (first.pixels, last, result.image)]
+            write_preview(args.preview, pictures, args.overwrite)
     except Exception as error:
         complain(say(error))
         return 1
@@ -90,10 +112,38 @@ def _run_fuse(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: str, limit: int, tick: Callable[[], Any]) -> Any:
-    """Read a frame, and tell the progress bar."""
+def _output(args: argparse.Namespace) -> Path:
+    """The file that the fused photograph goes to."""
+    from skdefocus.cli._batch import make_folder, say
+    from skdefocus.io import FORMATS, output_suffix
+
+    file = args.out.file(FORMATS)
+    if file is not None:
+        return Path(file)
+    first = args.frames[0]
+    try:
+        make_folder(args.out.path)
+    except OSError as error:
+        raise UsageError(say(error)) from None
+    return Path(args.out.path / f"{Path(first).stem}_fused{output_suffix(first)}")
+
+
+def _read(
+    first: str, shape: tuple[int, ...], limit: int, tick: Callable[[], Any], path: str
+) -> Any:
+    """Read a frame that is to be of the first one's shape, and tell the progress bar."""
     from skdefocus.io import read_image
 
     pixels = read_image(path, max_pixels=limit)
+    if pixels.shape != shape:
+        raise ValueError(
+            f"{path!r} is {_description(pixels.shape)} and {first!r} {_description(shape)}; the "
+            "frames of a stack have one size and color"
+        )
     tick()
     return pixels
+
+
+def _description(shape: tuple[int, ...]) -> str:
+    kind = "in color" if len(shape) == 3 else "gray"
+    return f"{shape[1]} x {shape[0]} pixels, {kind},"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from skdefocus.cli._arguments import UsageError, complain
+from skdefocus.cli._depth import add_depth
 from skdefocus.cli._effects import add_effects
 from skdefocus.cli._fuse import add_fuse
 from skdefocus.cli._info import add_info
@@ -84,6 +85,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"skdefocus {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_demo, add_map, add_fuse, add_effects, add_info):
+    for add in (add_demo, add_map, add_depth, add_fuse, add_effects, add_info):
         add(commands)
     return parser

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import warnings
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skdefocus.cli._arguments import UsageError, add_model, command, complain, number, place
+from skdefocus._typing import AnyArray, Float32Array
+from skdefocus.cli._arguments import (
+    UsageError,
+    add_existing,
+    add_jobs,
+    add_limit,
+    add_model,
+    add_photos,
+    command,
+    number,
+)
+from skdefocus.cli._outputs import Output, add_output
+from skdefocus.cli._photos import map_source, run_batch
 
 #: What `demo` writes to without --out; its own, so that it may replace what is there.
 DEMO_FOLDER = Path("skdefocus-demo")
+DEMO_PHOTO = "flower.jpg"
+#: What a file may end in that --out names.
+FILES = (".tif", ".tiff", ".npy", ".png")
 
 
-def _add_output(parser: argparse.ArgumentParser, default: Path | None = None) -> None:
-    parser.add_argument(
-        "--out", "-o", type=place, metavar="DIR", required=default is None, default=default,
-        help="folder to write to, made if missing" + (f" (default: {default})" if default else ""),
-    )  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
-
-
-def _need_matplotlib() -> None:
+def _need_matplotlib(without: str) -> None:
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
         raise UsageError(
-            'the picture needs matplotlib: pip install "skdefocus[plot]" '
-            "(or: skdefocus map --no-picture)"
+            f'the picture needs matplotlib: pip install "skdefocus[plot]" (or: {without})'
         )
 
 
@@ -37,34 +42,33 @@ def add_demo(commands: Any) -> None:
     parser = command(
         commands, "demo", _run_demo, "Map a photograph that comes with scikit-learn.",
         "Writes flower_overview.png (photograph, map and confidence), flower_sigma.tif (σ in "
-        "pixels, float32) and flower_sigma.png (16 bits, value = 1000 σ); in the default folder "
-        "it replaces those of the last time.",
+        "pixels, float32) and flower_sigma.png (16 bits, its scale is in the file); in the default "
+        "folder it replaces those of the last time.",
     )  # fmt: skip
-    _add_output(parser, default=DEMO_FOLDER)
+    add_output(parser, default=Output(DEMO_FOLDER))
+    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
 
 
 def _run_demo(args: argparse.Namespace) -> int:
-    _need_matplotlib()
+    _need_matplotlib("skdefocus map --no-picture")
     import numpy as np
     from skimage.filters import threshold_otsu
-    from sklearn.datasets import load_sample_image
 
     from skdefocus.cli import _batch
+    from skdefocus.io import read_map
     from skdefocus.pipeline import make_defocus_pipeline
 
-    overwrite = args.overwrite or args.out == DEMO_FOLDER
-    options = _batch.Options(args.out, overwrite=overwrite)
-    name = "flower.jpg"
+    work = DemoWork(args.out.path, None, make_defocus_pipeline())
+    batch = _batch.Batch(work, args.overwrite or args.out.path == DEMO_FOLDER)
     with ExitStack() as stack:
         try:
-            targets = options.missing(name)
-            scratch = stack.enter_context(_batch.scratch_folder(args.out))
+            targets = batch.missing(DEMO_PHOTO)
+            scratch = stack.enter_context(_batch.scratch_folder(work.out))
         except OSError as error:
             raise UsageError(_batch.say(error)) from None
-        sigma = _batch.map_image(
-            load_sample_image(name), targets, make_defocus_pipeline(), scratch, overwrite
-        )
+        _batch.make_all(DEMO_PHOTO, targets, batch, scratch)
     print("\n".join(f"wrote {str(target)!r}" for target in reversed(targets.values())))
+    sigma = read_map(targets["map"])
     # By levels, which are even in the logarithm of the total blur.
     level = np.log(sigma + 0.5)
     in_focus = level <= threshold_otsu(level)
@@ -77,17 +81,14 @@ def _run_demo(args: argparse.Namespace) -> int:
 def add_map(commands: Any) -> None:
     parser = command(
         commands, "map", _run_map, "Make defocus maps of photographs.",
-        "For NAME.jpg it writes NAME_sigma.tif (σ in pixels, float32), NAME_sigma.png (16 bits, "
-        "value = 1000 σ) and NAME_overview.png (photograph, map and confidence). A bad file is "
-        "reported and the rest go on. Names that begin with a dash go behind a double dash; "
-        "very many names go through xargs.",
+        "For NAME.jpg it writes NAME_sigma.tif (σ in pixels, float32), NAME_sigma.png (16 bits; "
+        "the value divided by the text sigma_scale in the file is σ) and NAME_overview.png "
+        "(photograph, map and confidence). A bad file is reported and the rest go on. Names that "
+        "begin with a dash go behind a double dash; very many names go through xargs.",
     )  # fmt: skip
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="PNG, JPEG, TIFF, WebP, …")
-    _add_output(parser)
-    parser.add_argument(
-        "--skip-existing", action="store_true",
-        help="leave files alone that are there and make those that are missing: resumes a run",
-    )  # fmt: skip
+    add_photos(parser)
+    add_output(parser, "of one photograph, a file: .tif and .npy get the map, .png its picture")
+    add_existing(parser)
     parser.add_argument(
         "--format", choices=("tiff", "npy"), default="tiff",
         help="of the map in float32 (default: tiff)",
@@ -95,6 +96,21 @@ def add_map(commands: Any) -> None:
     parser.add_argument(
         "--no-picture", dest="picture", action="store_false",
         help="no overview picture; matplotlib is then not needed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--confidence", action="store_true",
+        help="also write NAME_confidence: where the network is sure, from 0 to 1, as float32",
+    )  # fmt: skip
+    look = parser.add_mutually_exclusive_group()
+    look.add_argument(
+        "--scale", type=number(float, 1e-9), metavar="X",
+        help="values of NAME_sigma.png for one pixel of σ, the same for all photographs (default: "
+        "each one's own, by which its largest σ, at least 1, is white)",
+    )  # fmt: skip
+    look.add_argument(
+        "--color", action="store_true",
+        help="NAME_sigma.png in color with 8 bits, to be looked at; the σ of its brightest color "
+        "is in the file, as text sigma_max",
     )  # fmt: skip
     parser.add_argument(
         "--step", type=number(int, 1), default=8, metavar="N",
@@ -112,95 +128,106 @@ def add_map(commands: Any) -> None:
         "edges of the photograph (default: that of WeightedGuidedRefiner)",
     )  # fmt: skip
     add_model(parser)
-    parser.add_argument(
-        "--max-pixels", type=number(int, 1), metavar="N",
-        help="refuse photographs with more pixels (default: 250 million)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--jobs", "-j", type=number(int, 1, -1), default=1, metavar="N",
-        help="photographs worked on at once, each with its own process and memory; -1 is one per "
-        "core (default: 1, which uses all cores)",
-    )  # fmt: skip
-    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar, no summary")
+    add_limit(parser)
+    add_jobs(parser)
 
 
 def _run_map(args: argparse.Namespace) -> int:
-    if args.overwrite and args.skip_existing:
-        raise UsageError("--overwrite and --skip-existing exclude each other")
-    if args.picture:
-        _need_matplotlib()
-    import joblib
-    import numpy as np
-
-    from skdefocus.cli import _batch
     from skdefocus.io import MAX_PIXELS
-    from skdefocus.pipeline import pipeline_of_worker
 
-    n_jobs = joblib.effective_n_jobs(args.jobs)
+    file = args.out.file_of_one(FILES, len(args.photos))
+    if (args.picture and file is None) or args.color:
+        _need_matplotlib("skdefocus map --no-picture, without --color")
+    if args.confidence and file is not None:
+        raise UsageError(f"--confidence needs a folder for --out, {str(file)!r} is a file")
     refine = {key: v for key in ("radius", "eps") if (v := getattr(args, key)) is not None}
-    pipeline = pipeline_of_worker(n_jobs, step=args.step, **refine)
-    pipeline.set_params(levels__model=args.model)
-    try:  # wrong options show before any work
-        pipeline.transform([np.zeros((1, 1), np.float32)])
-    except (TypeError, ValueError) as error:
-        raise UsageError(str(error)) from None
-    options = _batch.Options(
-        args.out, ".tif" if args.format == "tiff" else ".npy", args.picture, args.overwrite,
-        args.skip_existing, args.max_pixels or MAX_PIXELS,
+    work = MapWork(
+        args.out.folder(file), file, map_source(args, step=args.step, **refine).pipeline,
+        suffix=".tif" if args.format == "tiff" else ".npy", picture=args.picture,
+        confidence=args.confidence, scale=args.scale, color=args.color,
+        max_pixels=args.max_pixels or MAX_PIXELS,
     )  # fmt: skip
-    with ExitStack() as stack:
-        try:
-            scratch = stack.enter_context(_batch.scratch_folder(args.out))
-        except OSError as error:
-            raise UsageError(_batch.say(error)) from None
-        return _map_all(args, pipeline, scratch, options, n_jobs)
+    return run_batch(args, work, f"mapped to {str(file or work.out)!r}")
 
 
-def _map_all(
-    args: argparse.Namespace, pipeline: Any, scratch: Path, options: Any, n_jobs: int
-) -> int:
-    from tqdm import tqdm
+@dataclass(frozen=True)
+class MapWork:
+    """Maps of photographs, see :class:`skdefocus.cli._batch.Work`.
 
-    from skdefocus.cli import _batch
+    Attributes
+    ----------
+    out : Path
+        Folder of the outputs.
+    file : Path or None
+        The only output, whose ending tells which one it is; None for all of them.
+    pipeline : Pipeline
+    suffix : str
+        ``".tif"`` or ``".npy"``, of the map in float32.
+    picture, confidence : bool
+        Whether there are these outputs.
+    scale : float or None
+        Of the PNG; None stretches it.
+    color : bool
+        Whether the PNG is colored.
+    max_pixels : int or None
+        See :func:`skdefocus.io.read_image`.
+    """
 
-    tasks, failures = _batch.plan(args.photos, options)
-    for failure in failures:
-        complain(f"{failure.photo!r}: {failure.failure}")
-    silent = args.quiet or not sys.stderr.isatty()
-    done = written = skipped = 0
-    stopped = ""
-    with (
-        warnings.catch_warnings(),
-        tqdm(total=len(tasks), unit="photo", leave=False, disable=silent) as bar,
-    ):
-        # After a stop, joblib would say that work was left undone.
-        warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
-        try:
-            for result in _batch.run(tasks, pipeline, scratch, options, n_jobs):
-                done += 1
-                written += result.written
-                skipped += not result.written and not result.failure
-                if result.failure:
-                    failures.append(result)
-                    with tqdm.external_write_mode(file=sys.stderr):
-                        complain(f"{result.photo!r}: {result.failure}")
-                bar.update()
-                if result.fatal:
-                    stopped = "nothing more can be written"
-                    break
-        except Exception as error:  # no photograph's own, which are results
-            stopped = f"the workers failed ({_batch.say(error)})"
-    if stopped:
-        complain(f"stopped, {len(tasks) - done} photographs not done: {stopped}")
-    if not args.quiet:
-        _summary(written, skipped, [failure.photo for failure in failures], args.out)
-    return 1 if failures or stopped else 0
+    out: Path
+    file: Path | None
+    pipeline: Any
+    suffix: str = ".tif"
+    picture: bool = True
+    confidence: bool = False
+    scale: float | None = None
+    color: bool = False
+    max_pixels: int | None = None
+
+    def targets(self, photo: str) -> dict[str, Path]:
+        if self.file is not None:
+            return {"png" if self.file.suffix.lower() == ".png" else "map": self.file}
+        stem = Path(photo).stem
+        names = {"map": f"{stem}_sigma{self.suffix}", "png": f"{stem}_sigma.png"}
+        if self.confidence:
+            names["confidence"] = f"{stem}_confidence{self.suffix}"
+        if self.picture:
+            names["picture"] = f"{stem}_overview.png"
+        return {kind: self.out / name for kind, name in names.items()}
+
+    def warning(self, photo: str) -> str:
+        return ""
+
+    def read(self, photo: str) -> AnyArray:
+        from skdefocus.io import MAX_PIXELS, read_image
+
+        return read_image(photo, max_pixels=self.max_pixels or MAX_PIXELS, mapped=True)
+
+    def make(self, photo: str, files: dict[str, Path]) -> None:
+        from skdefocus.io import write_map, write_scaled_png, write_values
+        from skdefocus.plotting import overview, write_colored
+
+        levels = self.pipeline[:-1].transform([self.read(photo)])
+        grid = levels[0]
+        sigma: Float32Array = self.pipeline[-1].transform(levels)[0]
+        if "map" in files:
+            write_map(files["map"], sigma)
+        if "png" in files and self.color:
+            write_colored(files["png"], sigma)
+        elif "png" in files:
+            write_scaled_png(files["png"], sigma, scale=self.scale)
+        if "confidence" in files:
+            height, width = sigma.shape
+            every = grid.confidence.repeat(grid.step, 0).repeat(grid.step, 1)[:height, :width]
+            write_values(files["confidence"], every, "Confidence: 0 cannot tell, 1 is sure")
+        if "picture" in files:
+            overview(grid.image, sigma, grid.confidence).savefig(files["picture"])
 
 
-def _summary(written: int, skipped: int, failed: list[str], out: Path) -> None:
-    parts = [f"{written} mapped to {str(out)!r}"]
-    if skipped:
-        parts.append(f"{skipped} there already")
-    if failed:
-        parts.append(f"{len(failed)} failed: {', '.join(map(repr, failed))}")
-    print("; ".join(parts))
+class DemoWork(MapWork):
+    """The map of a photograph that comes with scikit-learn."""
+
+    def read(self, photo: str) -> AnyArray:
+        from sklearn.datasets import load_sample_image
+
+        found: AnyArray = load_sample_image(photo)
+        return found

@@ -1,25 +1,86 @@
-"""Outputs of the commands that write photographs, checked before any work."""
+"""Where results go: a file or a folder, told apart in one way by all commands."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skdefocus.cli._arguments import UsageError, number, place
+from skdefocus._typing import AnyArray, Float32Array
+from skdefocus.cli._arguments import UsageError, path_argument
+
+#: Endings by which a name is meant as a file's, though none of these is written.
+OTHER_FILES = {
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".npz", ".pbm", ".pdf", ".pgm", ".pnm",
+    ".ppm", ".psd", ".webp",
+}  # fmt: skip
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+@dataclass(frozen=True)
+class Output:
+    """What ``--out`` names.
+
+    Attributes
+    ----------
+    path : Path
+    slash : bool
+        Whether it ends as folders do.
+    """
+
+    path: Path
+    slash: bool = False
+
+    def file(self, suffixes: Collection[str]) -> Path | None:
+        """The file that is named, or None where it is a folder.
+
+        A folder is what is one, or ends in a slash, or in no ending of a file. Anything else must
+        end in one of `suffixes`, or UsageError tells so.
+        """
+        suffix = self.path.suffix.lower()
+        if self.slash or self.path.is_dir():
+            return None
+        if suffix in suffixes:
+            if not self.path.parent.is_dir():
+                raise UsageError(f"{str(self.path.parent)!r} is no folder; make it first")
+            return self.path
+        if suffix in OTHER_FILES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}:
+            raise UsageError(
+                f"{str(self.path)!r} must end in {', '.join(suffixes)}, or be a folder's name"
+            )
+        return None
+
+    def file_of_one(self, suffixes: Collection[str], count: int) -> Path | None:
+        """As :meth:`file`, and UsageError if it is one for several photographs."""
+        path = self.file(suffixes)
+        if path is not None and count > 1:
+            raise UsageError(
+                f"{str(path)!r} names a file, but there are {count} photographs; name a folder"
+            )
+        return path
+
+    def folder(self, file: Path | None) -> Path:
+        """Folder of all outputs."""
+        return self.path if file is None else file.parent
+
+
+def output_argument(text: str) -> Output:
+    """A type for argparse."""
+    return Output(path_argument(text), text.endswith(("/", os.sep)))
+
+
+def add_output(
+    parser: argparse.ArgumentParser, files: str = "", default: Output | None = None
+) -> None:
+    """Add ``--out``; `files` says which files it may name."""
+    text = f"folder to write to, made if missing{'; or ' if files else ''}{files}"
     parser.add_argument(
-        "--preview", type=place, metavar="FILE", help="also write before and after side by side"
-    )
-    parser.add_argument(
-        "--max-pixels", type=number(int, 1), metavar="N",
-        help="refuse photographs with more pixels (default: 250 million)",
+        "--out", "-o", type=output_argument, metavar="PATH" if files else "DIR",
+        required=default is None, default=default,
+        help=text + (f" (default: {default.path})" if default else ""),
     )  # fmt: skip
 
 
@@ -53,13 +114,16 @@ def progress_bar(total: int) -> Any:
     return tqdm(total=total, leave=False, disable=not sys.stderr.isatty())
 
 
-def unit(pixels: Any) -> Any:
+def as_floats(pixels: AnyArray) -> Float32Array:
+    """Values of a photograph as float32 in [0, 1]."""
     from skdefocus._images import check_image
 
     return check_image(pixels)
 
 
-def write_preview(path: Path, picture: Any, overwrite: bool) -> None:
-    from skdefocus.io import Photograph, write_photograph
+def write_preview(path: Path, pictures: list[AnyArray], overwrite: bool = False) -> None:
+    """Write pictures side by side."""
+    from skdefocus.io import Photograph, beside, write_photograph
 
-    write_photograph(path, picture / 255, Photograph(picture), overwrite)
+    picture = beside([as_floats(pixels) for pixels in pictures])
+    write_photograph(path, as_floats(picture), Photograph(picture), overwrite)

@@ -6,7 +6,8 @@ from skdefocus.io._errors import MAX_PIXELS, ReadError
 from skdefocus.io._exif import positive as positive
 from skdefocus.io._ifd import Directory as Directory
 from skdefocus.io._maps import MAPS as MAPS
-from skdefocus.io._maps import write_map, write_scaled_png
+from skdefocus.io._maps import read_map, write_map, write_scaled_png
+from skdefocus.io._maps import write_values as write_values
 from skdefocus.io._photograph import FORMATS as FORMATS
 from skdefocus.io._photograph import Photograph as Photograph
 from skdefocus.io._photograph import beside as beside
@@ -23,6 +24,7 @@ __all__ = [
     "ReadError",
     "atomic_path",
     "read_image",
+    "read_map",
     "write_map",
     "write_scaled_png",
 ]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from skdefocus._images import check_map
-from skdefocus._validation import check_real
+from skdefocus._typing import Float32Array
+from skdefocus._validation import check_int, check_real
 from skdefocus.io._atomic import atomic_path
-from skdefocus.io._read import ROWS
+from skdefocus.io._errors import MAX_PIXELS, ReadError, check_size
+from skdefocus.io._read import ROWS, open_regular, open_with_pillow, readable
+from skdefocus.io._tiff import TIFF_MAGIC, tiff_pixels
 
 StrPath = str | os.PathLike[str]
 
@@ -52,7 +55,12 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
     >>> np.load(path).dtype
     dtype('float32')
     """
-    values = check_map(sigma)
+    text = "Blur in pixels: standard deviation sigma of the equivalent Gaussian"
+    write_values(path, check_map(sigma), text, overwrite)
+
+
+def write_values(path: StrPath, values: Float32Array, text: str, overwrite: bool = False) -> None:
+    """Write values of any unit as :func:`write_map` does, with a text in TIFF that tells it."""
     suffix = Path(path).suffix.lower()
     if suffix not in MAPS:
         raise ValueError(f"path must end in {', '.join(MAPS)}, got {os.fspath(path)!r}")
@@ -63,7 +71,6 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
         else:
             import tifffile
 
-            text = "Blur in pixels: standard deviation sigma of the equivalent Gaussian"
             place: Any = tifffile.imwrite(
                 temporary, shape=values.shape, dtype=values.dtype, photometric="minisblack",
                 description=text, metadata=None, software=None, returnoffset=True,
@@ -75,7 +82,7 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
 
 
 def write_scaled_png(
-    path: StrPath, sigma: ArrayLike, *, scale: float = 1000.0, overwrite: bool = False
+    path: StrPath, sigma: ArrayLike, *, scale: float | None = 1000.0, overwrite: bool = False
 ) -> None:
     """Write a map as 16-bit grey PNG that any viewer opens; value = round(σ · scale).
 
@@ -84,8 +91,10 @@ def write_scaled_png(
     path : str or path
     sigma : array_like of shape (H, W)
         σ in pixels, finite and ≥ 0.
-    scale : float, default=1000
-        Grey levels per pixel of σ, at most 10⁹. Stands in the file, as text ``sigma_scale``.
+    scale : float or None, default=1000
+        Gray levels per pixel of σ, at most 10⁹. Stands in the file, as text ``sigma_scale``. None
+        takes the one, of two digits, by which the largest σ becomes nearly white, though no more
+        than if that were one pixel, so that noise stays dark.
     overwrite : bool, default=False
         See :func:`atomic_path`.
 
@@ -107,8 +116,10 @@ def write_scaled_png(
     ('1000', 1500)
     """
     values = check_map(sigma)
-    scale = check_real(scale, "scale", 0, MAX_SCALE, above=True)
     low, high = float(values.min()), float(values.max())
+    if scale is None and np.isfinite(high):
+        scale = _two_digits(np.iinfo(np.uint16).max / max(high, 1.0))
+    scale = check_real(scale, "scale", 0, MAX_SCALE, above=True)
     if not (low >= 0 and high * scale <= np.iinfo(np.uint16).max):
         raise ValueError(
             f"sigma * scale must be within 0 to 65535, but sigma spans [{low:.6g}, {high:.6g}] "
@@ -125,3 +136,93 @@ def write_scaled_png(
         grey[start : start + ROWS] = np.rint(part, out=part)
     with atomic_path(path, overwrite) as temporary:
         Image.fromarray(grey).save(temporary, format="PNG", pnginfo=text)
+
+
+def _two_digits(number: float) -> float:
+    """A number rounded down to two significant digits."""
+    unit = 10.0 ** (np.floor(np.log10(number)) - 1)
+    return float(np.floor(number / unit) * unit)
+
+
+def read_map(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> Float32Array:
+    """Read a map back that :func:`write_map` or :func:`write_scaled_png` has written.
+
+    Another program may have changed it meanwhile, such as an image editor by hand.
+
+    Parameters
+    ----------
+    path : str or path
+        TIFF or NPY with floats, or a PNG of 16 bits that still has the text ``sigma_scale``; what
+        it holds counts, not its name.
+    max_pixels : int, default=250_000_000
+        See :func:`read_image`.
+
+    Returns
+    -------
+    ndarray of shape (H, W), float32
+        σ in pixels.
+
+    Raises
+    ------
+    ReadError
+        If it is no such file, or holds values that are no σ: negative, NaN or infinite. It is a
+        ValueError, and its message names the file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "map.png"
+    >>> write_scaled_png(path, np.full((2, 3), 1.5))
+    >>> read_map(path)
+    array([[1.5, 1.5, 1.5],
+           [1.5, 1.5, 1.5]], dtype=float32)
+    """
+    limit = check_int(max_pixels, "max_pixels", 1)
+    with readable(path), open_regular(path) as file:
+        values = _stored_values(file, limit)
+        if values.ndim == 3 and values.shape[2] == 1:
+            values = values[..., 0]
+        if values.ndim != 2 or values.dtype.kind != "f" or 0 in values.shape:
+            raise ReadError(
+                f"a map has one float a pixel, and it has {values.dtype} of shape {values.shape}"
+            )
+        if not (np.isfinite(values).all() and values.min() >= 0):
+            raise ReadError("a map holds no negative values, NaN or infinity")
+        return np.ascontiguousarray(values, np.float32)
+
+
+def _stored_values(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
+    head = file.read(8)
+    file.seek(0)
+    if head.startswith(b"\x93NUMPY"):
+        return _stored_array(file, max_pixels)
+    if head.startswith(TIFF_MAGIC):
+        found = tiff_pixels(file, max_pixels, mapped=False)
+        if found is not None:
+            return found[0]
+    with open_with_pillow(file, max_pixels) as image:
+        scale = getattr(image, "text", {}).get("sigma_scale")
+        if image.format == "TIFF":
+            return np.asarray(image)
+        if scale is None:
+            raise ReadError(
+                "it does not say its scale; a map is a float TIFF, NPY, or a PNG with the text "
+                "sigma_scale"
+            )
+        if not image.mode.startswith("I"):
+            raise ReadError("its 16 bits have become 8; save it with 16, or as a float TIFF")
+        return np.asarray(image, np.float32) / np.float32(scale)
+
+
+def _stored_array(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
+    version = np.lib.format.read_magic(file)
+    read_head = {
+        (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0
+    }  # fmt: skip
+    shape, _, kind = read_head[version](file)
+    if len(shape) != 2 or kind.hasobject:
+        raise ReadError(f"a map has one float a pixel, and it has {kind} of shape {shape}")
+    check_size(shape[1], shape[0], max_pixels)
+    file.seek(0)
+    found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    return found

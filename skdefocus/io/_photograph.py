@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,9 +80,20 @@ def read_photograph(path: StrPath, max_pixels: int) -> Photograph:
 
 
 def read_metadata(path: StrPath, max_pixels: int = MAX_PIXELS) -> Metadata:
-    """Read what a file says beside its pixels, and leave these alone; nothing is raised."""
+    """Read what a file says beside its pixels, and leave these alone; nothing is raised.
+
+    Of a file that cannot be opened there are none: that is told when its pixels are read.
+    """
     try:
-        return _checked(_metadata_of(path, max_pixels))
+        with _metadata_reader(path, max_pixels) as read:
+            return _readable(read)
+    except Exception:
+        return Metadata()
+
+
+def _readable(read: Callable[[], Metadata]) -> Metadata:
+    try:
+        return _checked(read())
     except Exception as error:  # no reason to lose the photograph
         text = " ".join(str(error).split()) or type(error).__name__
         return Metadata(problems=(f"its metadata, which are damaged ({text})",))
@@ -89,7 +102,8 @@ def read_metadata(path: StrPath, max_pixels: int = MAX_PIXELS) -> Metadata:
 def exif_tags(path: StrPath) -> _ifd.Directory:
     """Tags of EXIF's own directory, none of a damaged one; OSError if the file is no picture."""
     try:
-        metadata = _metadata_of(path, MAX_PIXELS)
+        with _metadata_reader(path, MAX_PIXELS) as read:
+            metadata = read()
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -112,27 +126,36 @@ def _checked(metadata: Metadata) -> Metadata:
     return _metadata.without_foreign_profile(metadata)
 
 
-def _metadata_of(path: StrPath, max_pixels: int) -> Metadata:
-    with _read.open_regular(path) as file:
+@contextmanager
+def _metadata_reader(path: StrPath, max_pixels: int) -> Iterator[Callable[[], Metadata]]:
+    """Open a file; what comes of it reads its metadata."""
+    with _read.open_regular(path) as file, ExitStack() as stack:
         kind = _read.kind_of(path, file)
         if kind == "raw":
-            return _raw.read_raw(path)
-        if kind == "heif":
-            return _heif.read_heif(_heif.open_heif(file))
-        if kind == "tiff":
-            return _tiff.read_tiff(file)
-        with _read.open_with_pillow(file, max_pixels) as image:
-            found = _metadata_of_opened(image, file)
-            several = ("further pictures",) if getattr(image, "is_animated", False) else ()
-            return replace(found, problems=several)
+            yield partial(_raw.read_raw, path)
+        elif kind == "heif":
+            yield partial(_heif.read_heif, _heif.open_heif(file))
+        elif kind == "tiff":
+            yield partial(_tiff.read_tiff, file)
+        else:
+            image = stack.enter_context(_read.open_with_pillow(file, max_pixels))
+            yield partial(_metadata_of_opened, image, file)
 
 
 def _metadata_of_opened(image: Image.Image, file: IO[bytes]) -> Metadata:
     """Metadata of a file that Pillow has opened."""
     if image.format == "PNG":
-        return _png.read_png(file)
-    if image.format in ("JPEG", "MPO"):
-        return replace(_jpeg.read_jpeg(image), gray=image.mode == "L")
+        found = _png.read_png(file)
+    elif image.format in ("JPEG", "MPO"):
+        found = replace(_jpeg.read_jpeg(image), gray=image.mode == "L")
+    else:
+        found = _metadata_of_other(image)
+    several = getattr(image, "is_animated", False)
+    return replace(found, problems=("further pictures",)) if several else found
+
+
+def _metadata_of_other(image: Image.Image) -> Metadata:
+    """Metadata as Pillow tells them of WebP, AVIF, JPEG 2000, GIF, BMP and PNM."""
     info = image.info
     dpi = info.get("dpi")
     bits = 16 if image.mode.startswith("I;16") else DEEP.get(image.mode, 8)

@@ -110,14 +110,18 @@ def decode(
     path: StrPath, max_pixels: int, mapped: bool = False, alpha: bool = False
 ) -> tuple[NDArray[Any], int]:
     """Pixels, upright, and the orientation that EXIF had told, 1 for one that needed no turn."""
-    name = os.fspath(path)
+    with readable(path), open_regular(path) as file:
+        pixels, orientation = _decode(path, file, max_pixels, mapped)
+        return _finish(_upright(pixels, orientation), not mapped, alpha), orientation
+
+
+@contextmanager
+def readable(path: StrPath) -> Iterator[None]:
+    """Make a ReadError that names the file of whatever decoders raise."""
     try:
-        with open_regular(path) as file:
-            pixels, orientation = _decode(path, file, max_pixels, mapped)
-            pixels = _finish(_upright(pixels, orientation), not mapped, alpha)
-            return pixels, orientation
-    except Exception as error:  # decoders raise whatever they like on damaged files
-        raise ReadError(f"cannot read {name!r}: {_reason(error)}") from error
+        yield
+    except Exception as error:
+        raise ReadError(f"cannot read {os.fspath(path)!r}: {_reason(error)}") from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from skdefocus import cli
 from skdefocus.cli import _batch
+from skdefocus.cli._map import MapWork
 
 COUNT = 10_000
 OURS = [tracemalloc.Filter(True, f"*{name}*") for name in ("skdefocus", "joblib", "test_many")]
@@ -21,12 +22,12 @@ def test_ten_thousand_photographs_are_taken_one_by_one(tmp_path, monkeypatch):
             taken += 1
             yield f"{i:05d}.png"
 
-    monkeypatch.setattr(_batch, "map_file", lambda photo, *_: _batch.Result(photo, written=True))
-    options = _batch.Options(tmp_path)
+    monkeypatch.setattr(_batch, "work_on", lambda photo, *_: _batch.Result(photo, written=True))
+    batch = _batch.Batch(MapWork(tmp_path, None, None))
     sizes, ahead = [], 0
     tracemalloc.start()
     try:
-        for i, result in enumerate(_batch.run(names(), None, tmp_path, options, 1)):
+        for i, result in enumerate(_batch.run(names(), batch, tmp_path, 1)):
             assert result.photo == f"{i:05d}.png"
             ahead = max(ahead, taken - i)
             if i in (COUNT // 10, COUNT - 1):
@@ -42,11 +43,11 @@ def test_ten_thousand_photographs_are_taken_one_by_one(tmp_path, monkeypatch):
 
 
 def test_ten_thousand_photographs_in_the_command_line(tmp_path, monkeypatch, capsys):
-    def map_file(photo, *_):
+    def work_on(photo, *_):
         number = int(Path(photo).stem)
         return _batch.Result(photo, number % 2 == 0, "is damaged" if number % 2500 == 1 else "")
 
-    monkeypatch.setattr(_batch, "map_file", map_file)
+    monkeypatch.setattr(_batch, "work_on", work_on)
     names = [f"{i:05d}.png" for i in range(COUNT)]
     assert cli.main(["map", *names, "--out", str(tmp_path), "--skip-existing", "--no-picture"]) == 1
     said = capsys.readouterr()

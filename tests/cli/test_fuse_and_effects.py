@@ -84,8 +84,12 @@ def test_sixteen_bits_are_kept(tmp_path, capsys):
     assert run("fuse", name, name, "--out", tmp_path / "f.tif", capsys=capsys)[0] == 0
     assert np.abs(tifffile.imread(tmp_path / "f.tif").astype(int) - deep).max() <= 1
     code, _, err = run("fuse", name, name, "--out", tmp_path / "f.jpg", capsys=capsys)
-    assert code == 1
-    assert ".tif" in err
+    assert code == 0
+    assert err.splitlines() == [
+        f"skdefocus: {str(name)!r}: left out in JPEG: more than 8 bits of the 16 per channel"
+    ]
+    with Image.open(tmp_path / "f.jpg") as image:
+        assert image.size == deep.shape[1::-1]
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("magnify", "magnified"), ("sharpen", "sharpened")])
@@ -138,7 +142,16 @@ def test_large_photographs_keep_what_comes_along(tmp_path, monkeypatch):
         (["magnify", "a.png", "--out", "o", "--strength", "0.5"], "--strength"),
         (["sharpen", "a.png", "--out", "o", "--amount", "-1"], "--amount"),
         (["sharpen", "a.png", "b.png", "--out", "o", "--preview", "p.png"], "--preview"),
-        (["sharpen", "a.png", "x/a.png", "--out", "o"], "same name"),
+        (["sharpen", "a.png", "b.png", "--out", "o.png"], "there are 2 photographs"),
+        (["sharpen", "a.png", "--out", "o", "--map", "none.tif"], "'none.tif' is not there"),
+        (["sharpen", "a.png", "b.png", "--out", "o", "--map", "a.png"], "the folder they are in"),
+        (["sharpen", "a.png", "--out", "o", "--mask", "none.png"], "'none.png' is no file"),
+        (["magnify", "a.png", "--out", "o", "--blades", "2"], "--blades"),
+        (["magnify", "a.png", "--out", "o", "--blades", "5", "--aperture", "disc"], "polygon"),
+        (["magnify", "a.png", "--out", "o", "--overwrite", "--skip-existing"], "exclude"),
+        (["depth", "a.png", "--out", "d.tif"], "--side"),
+        (["map", "a.png", "--out", "m.tif", "--confidence"], "needs a folder"),
+        (["map", "a.png", "--out", "m", "--color", "--scale", "3"], "not allowed with"),
     ],
 )
 def test_wrong_usage(tmp_path, frames, capsys, monkeypatch, arguments, word):

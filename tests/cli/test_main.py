@@ -17,6 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import skdefocus as sd
+from skdefocus import io
 from skdefocus.cli import _batch
 
 pytest.importorskip("matplotlib")
@@ -267,7 +268,7 @@ def test_a_full_disk_stops_with_one_line_and_leaves_nothing_half(
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr(_batch, writer, full)
+    monkeypatch.setattr(io, writer, full)
     many = [photo(tmp_path / "in", f"{i}.png") for i in range(3)]
     code, out, err = run("map", *many, "--out", tmp_path / "m", "--no-picture", capsys=capsys)
     assert code == 1
@@ -316,7 +317,7 @@ def test_missing_rights(tmp_path, capsys):
     ):
         with without_rights(tmp_path):
             code, _, err = run(command, *photos, capsys=capsys)
-        assert code == (2 if command == "map" else 1)
+        assert code == (1 if command == "fuse" else 2)
         assert len(err.splitlines()) == 1
         assert "'m" in err
         assert "Permission denied" in err

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 import skdefocus as sd
-from skdefocus.io import ReadError, _read, read_image
+from skdefocus.io import ReadError, _read, _tiff, read_image
 
 RNG = np.random.default_rng(0)
 
@@ -56,7 +56,7 @@ LARGE = {
 @pytest.fixture
 def large(monkeypatch):
     """What is done with large TIFF, done with small ones; photographs of many strips."""
-    monkeypatch.setattr(_read, "LARGE", 1)
+    monkeypatch.setattr(_tiff, "LARGE", 1)
     monkeypatch.setattr(_read, "ROWS", 7)
     rng = np.random.default_rng(1)
     return [

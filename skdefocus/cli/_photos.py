@@ -1,0 +1,187 @@
+"""What the commands share that work on many photographs, one after another."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skdefocus._typing import AnyArray, Float32Array
+from skdefocus.cli._arguments import UsageError, complain
+from skdefocus.cli._outputs import check_outputs
+
+#: What `map` calls the map of a photograph.
+MAP_NAMES = ("_sigma.tif", "_sigma.npy", "_sigma.png")
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """Where the map of a photograph comes from: the network, or a file.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+    given : Path or None
+        A map, or a folder of maps that are called as `map` calls them.
+    """
+
+    pipeline: Any
+    given: Path | None = None
+
+    def sigma(self, photo: str, pixels: AnyArray) -> Float32Array:
+        """Make or read the map; ValueError that names the file if it does not fit."""
+        if self.given is None:
+            made: Float32Array = self.pipeline.transform([pixels])[0]
+            return made
+        from skdefocus.io import read_map
+
+        path = self._file(photo)
+        found = read_map(path, max_pixels=max(pixels.shape[0] * pixels.shape[1], 1))
+        check_same_size("map", path, found, pixels)
+        return found
+
+    def _file(self, photo: str) -> Path:
+        given = self.given
+        assert given is not None
+        if not given.is_dir():
+            return given
+        names = [Path(photo).stem + ending for ending in MAP_NAMES]
+        found = next((given / name for name in names if (given / name).exists()), None)
+        if found is None:
+            raise ValueError(f"its map is not in {str(given)!r}, where it may be called {names[0]}")
+        return found
+
+
+def check_same_size(kind: str, path: Path, values: AnyArray, pixels: AnyArray) -> None:
+    """Check that a map or mask belongs to a photograph."""
+    if values.shape[:2] != pixels.shape[:2]:
+        height, width = pixels.shape[:2]
+        raise ValueError(
+            f"the {kind} {str(path)!r} has {values.shape[1]} x {values.shape[0]} pixels and the "
+            f"photograph, turned upright, {width} x {height}"
+        )
+
+
+def map_source(args: argparse.Namespace, **parameters: Any) -> MapSource:
+    """What makes the maps in each worker; wrong options show before any work."""
+    given = getattr(args, "given", None)
+    if given is not None:
+        if not given.exists():
+            raise UsageError(f"--map: {str(given)!r} is not there")
+        if len(args.photos) > 1 and not given.is_dir():
+            raise UsageError("--map: one map is for one photograph; name the folder they are in")
+    import joblib
+    import numpy as np
+
+    from skdefocus.pipeline import pipeline_of_worker
+
+    pipeline = pipeline_of_worker(joblib.effective_n_jobs(args.jobs), **parameters)
+    pipeline.set_params(levels__model=args.model)
+    if given is None:
+        try:
+            pipeline.transform([np.zeros((1, 1), np.float32)])
+        except (TypeError, ValueError) as error:
+            raise UsageError(str(error)) from None
+    return MapSource(pipeline, given)
+
+
+def run_batch(
+    args: argparse.Namespace, work: Any, done: str, extra: Iterable[Path | None] = ()
+) -> int:
+    """Work on all photographs, tell what went wrong, and sum up.
+
+    Parameters
+    ----------
+    args : Namespace
+    work : skdefocus.cli._batch.Work
+        With ``file``, the output that was named, or None.
+    done : str
+        What was done to the photographs.
+    extra : iterable of Path or None
+        Other outputs that were named.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    from skdefocus.cli import _batch
+
+    if args.overwrite and args.skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other")
+    named = [path for path in (work.file, *extra) if path is not None]
+    check_outputs(named, args.photos, args.overwrite or args.skip_existing)
+    batch = _batch.Batch(work, args.overwrite, args.skip_existing)
+    with ExitStack() as stack:
+        try:
+            scratch = stack.enter_context(_batch.scratch_folder(work.out))
+        except OSError as error:
+            raise UsageError(_batch.say(error)) from None
+        return _run_all(args, batch, scratch, done)
+
+
+def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> int:
+    import joblib
+    from tqdm import tqdm
+
+    from skdefocus.cli import _batch
+
+    tasks, failures = _batch.plan(args.photos, batch.work)
+    for failure in failures:
+        complain(f"{failure.photo!r}: {failure.failure}")
+    silent = args.quiet or not sys.stderr.isatty()
+    finished = written = skipped = 0
+    stopped = ""
+    with (
+        warnings.catch_warnings(),
+        tqdm(total=len(tasks), unit="photo", leave=False, disable=silent) as bar,
+    ):
+        # After a stop, joblib would say that work was left undone.
+        warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
+        try:
+            jobs = joblib.effective_n_jobs(args.jobs)
+            for result in _batch.run(_warned(tasks, batch), batch, scratch, jobs):
+                finished += 1
+                written += result.written
+                skipped += not result.written and not result.failure
+                if result.failure:
+                    failures.append(result)
+                    with tqdm.external_write_mode(file=sys.stderr):
+                        complain(f"{result.photo!r}: {result.failure}")
+                bar.update()
+                if result.fatal:
+                    stopped = "nothing more can be written"
+                    break
+        except Exception as error:  # no photograph's own, which are results
+            stopped = f"the workers failed ({_batch.say(error)})"
+    if stopped:
+        complain(f"stopped, {len(tasks) - finished} photographs not done: {stopped}")
+    if not args.quiet:
+        _sum_up(f"{written} {done}", skipped, [failure.photo for failure in failures])
+    return 1 if failures or stopped else 0
+
+
+def _warned(tasks: list[str], batch: Any) -> Any:
+    """Photographs, each after a line on what its outputs will lack."""
+    from tqdm import tqdm
+
+    for photo in tasks:
+        warning = batch.work.warning(photo)
+        if warning:
+            with tqdm.external_write_mode(file=sys.stderr):
+                complain(f"{photo!r}: {warning}")
+        yield photo
+
+
+def _sum_up(written: str, skipped: int, failed: list[str]) -> None:
+    parts = [written]
+    if skipped:
+        parts.append(f"{skipped} there already")
+    if failed:
+        parts.append(f"{len(failed)} failed: {', '.join(map(repr, failed))}")
+    print("; ".join(parts))
