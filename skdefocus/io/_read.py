@@ -112,7 +112,7 @@ def decode(
     """Pixels, upright, and the orientation that EXIF had told, 1 for one that needed no turn."""
     with readable(path), open_regular(path) as file:
         pixels, orientation = _decode(path, file, max_pixels, mapped)
-        return _finish(_upright(pixels, orientation), not mapped, alpha), orientation
+        return _finish(pixels, not mapped, alpha), orientation
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def kind_of(path: StrPath, file: IO[bytes]) -> str:
 def _decode(
     path: StrPath, file: IO[bytes], max_pixels: int, mapped: bool
 ) -> tuple[NDArray[Any], int]:
-    """Pixels as stored, and how they have to be turned."""
+    """Pixels, upright, and how they had to be turned."""
     kind = kind_of(path, file)
     if kind == "raw":
         with open_raw(path) as raw:
@@ -165,7 +165,10 @@ def _decode(
         check_size(heif.size[0], heif.size[1], max_pixels)
         return heif_pixels(heif), 1
     found = tiff_pixels(file, max_pixels, mapped) if kind == "tiff" else None
-    return found or _read_with_pillow(file, max_pixels)
+    if found is None:
+        return _read_with_pillow(file, max_pixels)
+    pixels, orientation = found
+    return _upright(pixels, orientation), orientation
 
 
 def _reason(error: Exception) -> str:
@@ -217,18 +220,26 @@ def open_with_pillow(file: IO[bytes], max_pixels: int) -> Image.Image:
 
 def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[NDArray[Any], int]:
     image = open_with_pillow(file, max_pixels)
+    told = _orientation(image)
     pixels = _deep_color(image, file, max_pixels)
     if pixels is None:
         pixels = _pixels(_plain(image))
     # After loading, because Pillow turns TIFF itself and then says that it is upright.
     image.load()
-    try:
-        orientation = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # a damaged block is no reason to lose the photograph
-        orientation = 1
     if image.format == "PNG":
         check_png(file)
-    return pixels, orientation if orientation in range(1, 9) else 1
+    if image.format == "TIFF":
+        return _upright(pixels, _orientation(image)), told
+    told = _orientation(image)  # a PNG may tell it behind its pixels
+    return _upright(pixels, told), told
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # a damaged block is no reason to lose the photograph
+        return 1
+    return int(found) if found in range(1, 9) else 1
 
 
 def _plain(image: Image.Image) -> Image.Image:
