@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,14 @@ GRAY_ROWS = 128
 OTHER_MODES = ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV")
 
 _ACCEPTED = "bool, uint8, uint16 or float"
+
+
+def refuse_path(value: Any, name: str, reader: str, form: str = "{}") -> None:
+    """Say how to read a file where its name was given instead of an array."""
+    if isinstance(value, str | bytes | os.PathLike):
+        path = os.fspath(value)
+        call = form.format(f"skdefocus.io.{reader}({path!r})")
+        raise TypeError(f"{name} must be an array, got the name of a file; read it first: {call}")
 
 
 def check_image(image: Any, name: str = "image") -> Float32Array:
@@ -59,6 +68,7 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
         If the shape is no image's, values are not finite or not within [0, 1], or the image is
         Pillow's and neither grey nor RGB.
     """
+    refuse_path(image, name, "read_image")
     mode = getattr(image, "mode", None)
     if isinstance(mode, str) and mode in OTHER_MODES:
         raise ValueError(
@@ -109,6 +119,7 @@ def check_map(
     dtype : float32 or float64
         Of the result.
     """
+    refuse_path(values, name, "read_map")
     x = as_array(values, name)
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"{name} must have shape (H, W), got {x.shape}")
@@ -184,6 +195,7 @@ def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
     stacked : bool
         True if `X` was an array, so that the result should be one.
     """
+    refuse_path(X, name, "read_image", "[{}]")
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim == 0):
         if looks_like_one(X):
             several = f", or list({name}) if these are {len(X)} images" if X.ndim == 3 else ""
