@@ -26,8 +26,9 @@ from PIL import Image
 from benchmarks.report import machine, table
 from skdefocus import defocus_map, make_defocus_pipeline
 from skdefocus.cli import _batch
+from skdefocus.cli._map import MapWork
 from skdefocus.datasets import sample_photographs
-from skdefocus.io import read_image
+from skdefocus.io import read_image, read_map
 
 FAULTS = {
     "worker killed (SIGKILL)": (signal.SIGKILL, True, {0}),
@@ -122,7 +123,7 @@ def whole(path: Path, sigmas: dict[str, np.ndarray]) -> bool:
     try:
         if path.suffix == ".tif":
             return np.allclose(tifffile.imread(path), expected, atol=1e-5)
-        return np.allclose(read_image(path) / 1000, expected, atol=6e-4)
+        return np.allclose(read_map(path), expected, atol=6e-4)
     except Exception as error:
         print(f"{path.name}: {error}")
         return False
@@ -143,13 +144,13 @@ def workers(parent: int) -> list[int]:
 
 def many(out: Path, photos: list[Path], images: int) -> str:
     """Map files in a loop; memory at ten times from the second tenth on."""
-    pipeline = make_defocus_pipeline()
-    options = _batch.Options(out, picture=False, overwrite=True)
+    work = MapWork(out, None, make_defocus_pipeline(), picture=False)
+    batch = _batch.Batch(work, overwrite=True)
     failures, used = 0, []
     with _batch.scratch_folder(out) as scratch:
         for i in range(images):
             photo = str(photos[i % len(photos)])
-            failures += not _batch.map_file(photo, pipeline, scratch, options).written
+            failures += not _batch.work_on(photo, batch, scratch).written
             if (i + 1) % max(1, images // 10) == 0:
                 used.append(memory())
                 print(f"{i + 1} images: {used[-1]:.1f} MiB", file=sys.stderr, flush=True)

@@ -1,5 +1,7 @@
 """What counts as an image, a batch, a parameter; and what the messages say of the rest."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+import skdefocus as sd
 from skdefocus._images import LUMA, check_image, check_images, check_map, check_photograph, to_gray
 
 sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -206,8 +209,9 @@ def test_shapes_that_are_batches(shape):
         (np.empty(0, object), ValueError, "Y is empty"),
         ([], ValueError, "Y is empty; at least one image is needed"),
         ((), ValueError, "Y is empty"),
-        ("a.png", TypeError, "Y must be an array .* got str"),
-        (b"abc", TypeError, "got bytes"),
+        ("a.png", TypeError, r"Y .* read it first: \[skdefocus.io.read_image\('a.png'\)\]"),
+        (b"abc", TypeError, r"read_image\(b'abc'\)"),
+        (Path("a.png"), TypeError, r"read_image\('a.png'\)"),
         (7, TypeError, "got int"),
         ({1, 2}, TypeError, "got set"),
         ((x for x in [np.zeros((6, 7))]), TypeError, "got generator"),
@@ -216,3 +220,19 @@ def test_shapes_that_are_batches(shape):
 def test_what_is_no_batch(X, error, message):
     with pytest.raises(error, match=message):
         check_images(X, "Y")
+
+
+@pytest.mark.parametrize("path", ["photo.jpg", Path("photo.jpg")])
+def test_the_name_of_a_file_is_no_array(path):
+    """Everywhere it is said what to call."""
+    plain = np.zeros((40, 40))
+    for call, name, reader in (
+        (lambda: sd.defocus_map(path), "image", "read_image"),
+        (lambda: sd.make_defocus_pipeline().transform([path]), r"X\[0\]", "read_image"),
+        (lambda: sd.FocusFuser().fuse([path, path]), r"\[0\]", "read_image"),
+        (lambda: sd.DefocusMagnifier().transform([path]), r"X\[0\]", "read_image"),
+        (lambda: sd.effects.sharpen(plain, path), "sigma", "read_map"),
+        (lambda: sd.metrics.psnr(path, plain), "image", "read_image"),
+    ):
+        with pytest.raises(TypeError, match=rf"{name} .*skdefocus.io.{reader}\('photo.jpg'\)"):
+            call()

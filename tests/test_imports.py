@@ -38,7 +38,7 @@ PUBLIC = {
         FocusFuser FusionResult
     """,
     "skdefocus.io": """
-        MAX_PIXELS ReadError atomic_path read_image write_map write_scaled_png
+        MAX_PIXELS ReadError atomic_path read_image read_map write_map write_scaled_png
     """,
     "skdefocus.metrics": """
         best_f blur_score error_against_kept_share expected_calibration_error focus_auc

@@ -220,7 +220,7 @@ def open_with_pillow(file: IO[bytes], max_pixels: int) -> Image.Image:
 
 def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[NDArray[Any], int]:
     image = open_with_pillow(file, max_pixels)
-    told = _orientation(image)
+    told = _orientation(image) if image.format == "TIFF" else 1
     pixels = _deep_color(image, file, max_pixels)
     if pixels is None:
         pixels = _pixels(_plain(image))

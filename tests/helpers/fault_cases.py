@@ -14,7 +14,7 @@ from PIL import Image
 
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
-from skdefocus.io import read_image
+from skdefocus.io import read_map
 
 PHOTOS = [np.round(255 * p[40:80, 40:96]).astype(np.uint8) for p in sample_photographs(128)]
 #: Guards against a hang; nothing takes nearly as long.
@@ -81,7 +81,7 @@ def check_outputs(out, photos):
     )
     for i, stem in enumerate(stems):
         check_map(out / f"{stem}_sigma.tif", i)
-        scaled = read_image(out / f"{stem}_sigma.png") / 1000
+        scaled = read_map(out / f"{stem}_sigma.png")
         assert_allclose(scaled, tifffile.imread(out / f"{stem}_sigma.tif"), atol=6e-4)
 
 

@@ -46,11 +46,26 @@ case(
     "io.read_image",
     io.read_image,
     lambda result, given: None,
-    {"path": "a name: OSErrors of the system are ReadErrors that name it"},
+    {
+        "path": "a name: OSErrors of the system are ReadErrors that name it",
+        "alpha": "true or false",
+    },
 )
 def read(draw):
     path = file_name(draw, ".png", ".tif")
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(path)
+    return {"path": path, "max_pixels": pick(draw, 20, 10**9), "alpha": pick(draw, False, True)}
+
+
+@case(
+    "io.read_map",
+    io.read_map,
+    lambda result, given: None,
+    {"path": "a name: OSErrors of the system are ReadErrors that name it"},
+)
+def read_back(draw):
+    path = file_name(draw, ".npy", ".tif")
+    io.write_map(path, np.ones((4, 5)))
     return {"path": path, "max_pixels": pick(draw, 20, 10**9)}
 
 
@@ -87,7 +102,7 @@ def command_line(argv):
 
 
 WORDS = [
-    "map", "fuse", "magnify", "sharpen", "info", "--out", "--help", "--version", "--model",
+    "map", "fuse", "magnify", "sharpen", "depth", "info", "--out", "--help", "--version", "--model",
     "--step",    "--overwrite", "none.jpg", "", "--", "-1", "1e999", "\ud800", "a\0b", str(FOLDER),
 ]  # fmt: skip
 

@@ -159,6 +159,13 @@ def test_raw_larger_than_allowed_is_not_developed(dng):
         read_image(dng, max_pixels=1000)
 
 
+def test_thumbnails_of_raw_files(tmp_path):
+    """Under a name that does not tell that it is one."""
+    write_dng(tmp_path / "a.tif", np.zeros((32, 32), np.uint16))
+    with pytest.raises(ReadError, match=r"a\.tif.*thumbnail"):
+        read_image(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("name", ["a.nef", "a.cr3", "a.RAF"])
 def test_damaged_raw(tmp_path, name):
     pytest.importorskip("rawpy")

@@ -39,7 +39,7 @@ KINDS = ("jpg", "png", "tif")
 BASE, SUB, GPS = ExifTags.Base, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
 
 
-def make_exif(orientation=1, note=b"maker's own", thumbnail=False):
+def make_exif(orientation=1, note=b"maker's own"):
     exif = Image.Exif()
     exif[BASE.Make], exif[BASE.Model] = "Maker", "Model 1"
     exif[BASE.Artist], exif[BASE.Copyright] = "Someone", "(c) someone"
@@ -52,8 +52,6 @@ def make_exif(orientation=1, note=b"maker's own", thumbnail=False):
     sub[BASE.ExifImageWidth], sub[BASE.ExifImageHeight] = WIDTH, HEIGHT
     sub[0x9214] = (40, 10, 4, 8)  # SubjectArea
     exif.get_ifd(GPS)[1], exif.get_ifd(GPS)[2] = "N", (48.0, 6.0, 30.0)
-    if thumbnail:
-        exif.get_ifd(ExifTags.IFD.IFD1)[513] = 0
     return exif
 
 

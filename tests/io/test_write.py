@@ -7,8 +7,16 @@ import pytest
 import tifffile
 from numpy.testing import assert_array_equal
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from skdefocus.io import atomic_path, read_image, write_map, write_scaled_png
+from skdefocus.io import (
+    ReadError,
+    atomic_path,
+    read_image,
+    read_map,
+    write_map,
+    write_scaled_png,
+)
 
 GREY = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17)
 SIGMA = np.random.default_rng(0).uniform(0, 8, (7, 9)).astype(np.float32)
@@ -140,3 +148,68 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path, name):
         write_map(tmp_path / name, SIGMA)
     assert caught.value.filename == str(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- and in again -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["map.tif", "map.npy", "map.png"])
+def test_maps_are_read_back(tmp_path, name):
+    writer = write_scaled_png if name.endswith("png") else write_map
+    writer(tmp_path / name, SIGMA)
+    found = read_map(tmp_path / name)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, SIGMA, atol=6e-4 if name.endswith("png") else 0)
+    (tmp_path / name).rename(tmp_path / "other")  # the content counts
+    assert_array_equal(read_map(tmp_path / "other"), found)
+
+
+@pytest.mark.parametrize("options", [{"byteorder": ">"}, {"compression": "zlib"}])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_maps_that_another_program_has_saved(tmp_path, options, dtype):
+    tifffile.imwrite(tmp_path / "a.tif", SIGMA.astype(dtype), **options)
+    assert_array_equal(read_map(tmp_path / "a.tif"), SIGMA)
+    np.save(tmp_path / "a.npy", np.asfortranarray(SIGMA.astype(dtype)))
+    assert_array_equal(read_map(tmp_path / "a.npy"), SIGMA)
+    Image.fromarray(SIGMA).save(tmp_path / "p.tif", compression="tiff_lzw")
+    assert_array_equal(read_map(tmp_path / "p.tif"), SIGMA)
+
+
+def save_wrong(folder):
+    """Files that are no maps, and a word of what is said of them."""
+    Image.fromarray(GREY).save(folder / "photo.png")
+    info = PngInfo()
+    info.add_text("sigma_scale", "1000")
+    Image.fromarray(GREY).save(folder / "eight.png", pnginfo=info)
+    np.save(folder / "negative.npy", -SIGMA)
+    np.save(folder / "nan.npy", SIGMA * np.nan)
+    np.save(folder / "integers.npy", GREY)
+    np.save(folder / "planes.npy", np.stack([SIGMA, SIGMA]))
+    np.save(folder / "pickle.npy", np.array([[{}]], object), allow_pickle=True)
+    np.save(folder / "large.npy", np.zeros((20, 20)))
+    (folder / "cut.npy").write_bytes((folder / "negative.npy").read_bytes()[:150])
+    tifffile.imwrite(folder / "color.tif", np.zeros((9, 9, 3), np.float32), photometric="rgb")
+    (folder / "text.tif").write_text("no map")
+    return {
+        "photo.png": "does not say its scale", "eight.png": "have become 8",
+        "negative.npy": "no negative", "nan.npy": "NaN", "integers.npy": "one float a pixel",
+        "planes.npy": "one float a pixel", "pickle.npy": "one float a pixel",
+        "large.npy": "max_pixels", "cut.npy": "cut off", "color.tif": "one float a pixel",
+        "text.tif": "no picture", "none.npy": "No such file",
+    }  # fmt: skip
+
+
+def test_what_is_no_map_is_refused_by_name(tmp_path):
+    for name, word in save_wrong(tmp_path).items():
+        with pytest.raises(ReadError, match=word) as caught:
+            read_map(tmp_path / name, max_pixels=300)
+        assert name in str(caught.value), name
+        assert "\n" not in str(caught.value), name
+
+
+@pytest.mark.parametrize(("high", "scale"), [(8.0, "8100"), (0.01, "65000"), (70.0, "930")])
+def test_a_scale_by_which_a_map_is_not_black(tmp_path, high, scale):
+    write_scaled_png(tmp_path / "a.png", np.linspace(0, high, 20).reshape(4, 5), scale=None)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.text["sigma_scale"] == scale
+        assert np.asarray(image).max() == round(high * float(scale))
