@@ -65,7 +65,7 @@ def read(draw):
 )
 def read_back(draw):
     path = file_name(draw, ".npy", ".tif")
-    io.write_map(path, np.ones((4, 5)))
+    io.write_map(path, np.ones((4, 5)), overwrite=True)
     return {"path": path, "max_pixels": pick(draw, 20, 10**9)}
 
 
