@@ -113,9 +113,9 @@ def add_map(commands: Any) -> None:
         "is in the file, as text sigma_max",
     )  # fmt: skip
     parser.add_argument(
-        "--step", type=number(int, 1), default=8, metavar="N",
-        help="distance of neighbouring patches in pixels, 1, 2, 4, 8, 16, 24 or 32: less is finer "
-        "and slower (default: 8)",
+        "--step", type=number(int, 1), metavar="N",
+        help="distance of neighboring patches in pixels, 1, 2, 4, 8, 16, 24 or 32: less is finer "
+        "and slower (default: that of PatchExtractor)",
     )  # fmt: skip
     parser.add_argument(
         "--radius", type=number(int, 1), metavar="N",
@@ -140,9 +140,10 @@ def _run_map(args: argparse.Namespace) -> int:
         _need_matplotlib("skdefocus map --no-picture, without --color")
     if args.confidence and file is not None:
         raise UsageError(f"--confidence needs a folder for --out, {str(file)!r} is a file")
-    refine = {key: v for key in ("radius", "eps") if (v := getattr(args, key)) is not None}
+    names = ("step", "radius", "eps")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None}
     work = MapWork(
-        args.out.folder(file), file, map_source(args, step=args.step, **refine).pipeline,
+        args.out.folder(file), file, map_source(args, **given).pipeline,
         suffix=".tif" if args.format == "tiff" else ".npy", picture=args.picture,
         confidence=args.confidence, scale=args.scale, color=args.color,
         max_pixels=args.max_pixels or MAX_PIXELS,
