@@ -59,11 +59,18 @@ def test_maps_of_odd_images_are_within_the_range_of_the_model(name):
     check_map(sd.defocus_map(ODD[name]), ODD[name].shape[:2])
 
 
-@pytest.mark.parametrize("step", [1, 4, 32])
+@pytest.mark.parametrize("step", [4, 8, 12, 32])
 def test_at_other_steps_as_well(step):
     for name in ("noise", "checkerboard", "9 x 7"):
         image = ODD[name][:40, :50]
         check_map(sd.defocus_map(image, step=step), image.shape)
+
+
+def test_patch_by_patch_at_any_step():
+    pipe = sd.make_defocus_pipeline(step=5).set_params(levels__inference="patches")
+    for name in ("noise", "checkerboard", "9 x 7"):
+        image = ODD[name][:20, :25]
+        check_map(pipe.transform([image])[0], image.shape)
 
 
 @given(
