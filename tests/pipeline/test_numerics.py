@@ -18,7 +18,8 @@ from skdefocus.datasets import sample_photographs
 from skdefocus.pipeline import _refiner as refining
 from skdefocus.synthesis import blur
 
-SIGMAS = network.load_facts(network.model_path(None)).sigmas
+#: Levels of the maps, whatever the photograph's size.
+SIGMAS = sd.make_defocus_pipeline()[:-1].transform([np.zeros((1, 1))])[0].sigmas
 RNG = np.random.default_rng(0)
 ROWS, COLUMNS = np.mgrid[:70, :90]
 
