@@ -101,10 +101,10 @@ def _exif() -> Image.Exif:
 def models() -> Iterator[bytes]:
     """Blur-level networks of a few operators, and files that ask for what is not granted."""
     node = helper.make_node
-    pool = node("AveragePool", ["image"], ["features"], kernel_shape=[16, 16], strides=[8, 8])
+    pool = node("AveragePool", ["image"], ["features"], kernel_shape=[8, 8], strides=[8, 8])
     concat = node("Concat", ["features"] * 3, ["logits"], axis=1)
     yield _model([pool, concat])
-    weight = RNG.normal(size=(3, 1, 16, 16)).astype(np.float32)
+    weight = RNG.normal(size=(3, 1, 8, 8)).astype(np.float32)
     conv = node("Conv", ["image", "weight"], ["features"], strides=[8, 8])
     yield _model([conv, node("Softmax", ["features"], ["logits"], axis=1)], weight=weight)
     yield _model(
@@ -112,7 +112,7 @@ def models() -> Iterator[bytes]:
             node("Clip", ["image", "low", "high"], ["clipped"]),
             node("Pad", ["clipped", "pads"], ["padded"], mode="reflect"),
             node("Resize", ["padded", "", "scales"], ["resized"], mode="linear"),
-            node("AveragePool", ["resized"], ["features"], kernel_shape=[9, 9], strides=[4, 4]),
+            node("AveragePool", ["resized"], ["features"], kernel_shape=[5, 5], strides=[4, 4]),
             node("Tile", ["features", "repeats"], ["logits"]),
         ],
         low=np.float32(0),
@@ -157,7 +157,14 @@ def _model(nodes: list[onnx.NodeProto], **weights: Any) -> bytes:
 def _packed(graph: onnx.GraphProto, patch_size: int) -> bytes:
     opset = [helper.make_opsetid("", 17)]
     model = helper.make_model(graph, opset_imports=opset, ir_version=8)
-    facts = {"format": network.FORMAT, "sigmas": "[0.0, 1.0, 2.5]", "stride": "8", "reach": "0"}
+    facts = {
+        "format": network.FORMAT,
+        "sigmas": "[0.0, 1.0, 2.5]",
+        "prior": "[0.5, 0.3, 0.2]",
+        "stride": "8",
+        "multiple": "16",
+        "reach": "0",
+    }
     helper.set_model_props(model, facts | {"patch_size": str(patch_size)})
     return model.SerializeToString()
 
@@ -173,7 +180,7 @@ def _first_layers() -> bytes:
     nodes += [
         helper.make_node("ReduceMean", [last], ["mean"], axes=[1], keepdims=1),
         helper.make_node(
-            "AveragePool", ["mean"], ["features"], kernel_shape=[16, 16], strides=[4, 4]
+            "AveragePool", ["mean"], ["features"], kernel_shape=[4, 4], strides=[4, 4]
         ),
         helper.make_node("Concat", ["features"] * 3, ["logits"], axis=1),
     ]

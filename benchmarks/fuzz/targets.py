@@ -183,7 +183,7 @@ class Models(Target):
         except ValueError as error:
             self.check_message(error)
             return False
-        shape = (*extractor.transform([IMAGE])[0].shape, len(facts.sigmas))
+        shape = (*extractor.transform([IMAGE])[0].shape, len(levels.sigmas))
         promised(levels.proba.shape == shape, "an answer for every cell")
         promised(np.allclose(levels.proba.sum(-1), 1, atol=1e-3), "probabilities")
         return True

@@ -26,16 +26,16 @@ for name, image in zip(("china", "flower"), load_sample_images().images, strict=
         Image.fromarray((255 * seen).round().astype("uint8")).save(folder / f"{name}-{blur}.jpg")
 
 # %%
-# One map at a time, so that memory does not grow with the folder. The confidence (of each cell of
-# 8 × 8 pixels, hence repeated) keeps flat regions, whose σ is a guess, from deciding.
+# One map at a time, so that memory does not grow with the folder. The confidence (of each cell,
+# hence repeated) keeps flat regions, whose σ is a guess, from deciding.
 
 pipe = sd.make_defocus_pipeline()
 
 
 def score(path):
-    levels = pipe[:-1].transform([read_image(path)])
-    sigma = pipe[-1].transform(levels)[0]
-    confidence = levels[0].confidence.repeat(8, axis=0).repeat(8, axis=1)
+    (levels,) = pipe[:-1].transform([read_image(path)])
+    sigma = pipe[-1].transform([levels])[0]
+    confidence = levels.confidence.repeat(levels.step, axis=0).repeat(levels.step, axis=1)
     height, width = sigma.shape
     return sd.metrics.blur_score(sigma, confidence=confidence[:height, :width])
 

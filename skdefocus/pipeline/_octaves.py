@@ -1,4 +1,4 @@
-"""Blur beyond the network's last level: its answers for the photograph reduced by 2, 4, 8 …
+"""Blur beyond the network's last level: answers for the photograph reduced by 2, 4, 8 and so on.
 
 Reduced by 2, a blur of σ is one of σ / 2. What looks the same to the network at one size, a surface
 blurred by 10 and by 20 pixels, it tells apart at another. So the answers are pooled as evidence:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from skdefocus._grids import mirrored
 
-#: By how much the sum of probabilities may differ from 1.
+#: By how much probabilities may be below 0 and their sum differ from 1.
 ROUNDING = 1e-3
 
 
@@ -109,7 +109,8 @@ class LevelGrid:
         if proba.ndim != 3 or proba.shape[-1] != n or not proba.size:
             raise ValueError(f"proba must have shape (rows, columns, {n}), got {proba.shape}")
         sums = proba @ np.ones(n, np.float32)
-        if not (proba.min() >= 0 and np.abs(sums - 1).max() <= ROUNDING):  # NaN fails it as well
+        # NaN fails it as well.
+        if not (proba.min() >= -ROUNDING and np.abs(sums - 1).max() <= ROUNDING):
             raise ValueError(
                 "proba must hold probabilities, >= 0 and with a sum of 1 over the levels of each "
                 f"cell, got values from {proba.min():g} and sums from {sums.min():g} to "

@@ -19,6 +19,9 @@ from skdefocus.filters import weighted_guided_filter
 from skdefocus.pipeline._filling import filled, mean_and_evidence
 from skdefocus.pipeline._records import LevelGrid, sigma_at
 
+#: Least weight of a cell: less has no inverse in float32.
+LEAST = 1e-30
+
 #: Values of the parameter `guide`; "grey" is the older spelling.
 GUIDES = {"color": "color", "gray": "gray", "grey": "gray"}
 
@@ -190,7 +193,7 @@ def refine(grid: LevelGrid, settings: Settings) -> Float32Array:
     """Compute σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
     s = settings
     level, evidence = mean_and_evidence(grid.proba)
-    weights = evidence + np.float32(s.prior)
+    weights = evidence + np.float32(max(s.prior, LEAST))
     if s.context:
         level = filled(grid, weights, s.eps, s.fill_radius, s.context)
     out = np.empty(grid.image.shape[:2], np.float32)

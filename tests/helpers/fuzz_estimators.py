@@ -112,7 +112,8 @@ def probabilities(result, given):
 def classified(draw):
     return {
         "X": grids(pick(draw, 8, 16))(batch(draw)), "inference": pick(draw, "dense", "patches"),
-        "batch_size": pick(draw, 1, 7), "n_threads": 1, "model": None, "providers": None,
+        "octaves": pick(draw, 0, 3), "batch_size": pick(draw, 1, 7), "n_threads": 1, "model": None,
+        "providers": None,
     }  # fmt: skip
 
 
@@ -138,8 +139,8 @@ def refined(draw):
     return {
         "X": levels, "radius": pick(draw, 1, 8), "eps": pick(draw, 1e-6, 0.1),
         "alpha": pick(draw, 0, 4.0), "n_iter": pick(draw, 0, 2), "prior": pick(draw, 1e-3, 1),
-        "fill_radius": pick(draw, 1, 40), "guide": pick(draw, "color", "grey"),
-        "subsample": pick(draw, 1, 2, 5),
+        "fill_radius": pick(draw, 1, 40), "guide": pick(draw, "color", "gray"),
+        "context": pick(draw, 0, 0.3, 1.0), "subsample": pick(draw, 1, 2, 5),
     }  # fmt: skip
 
 

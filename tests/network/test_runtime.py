@@ -287,9 +287,7 @@ def test_lengths_that_are_no_whole_cells(tmp_path, key, text):
     refused(tmp_path, model(metadata={key: text}), "must be multiples of the stride 8")
 
 
-@pytest.mark.parametrize(
-    ("key", "text"), [("sigmas", "[0, 1]"), ("stride", "4"), ("stride", "16")]
-)
+@pytest.mark.parametrize(("key", "text"), [("sigmas", "[0, 1]"), ("stride", "4"), ("stride", "16")])
 def test_metadata_that_do_not_fit_the_network(tmp_path, key, text):
     refused(tmp_path, model(metadata={key: text}), "no blur-level network: images of shape")
 

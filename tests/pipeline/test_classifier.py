@@ -26,7 +26,7 @@ def shipped():
 def test_levels_come_from_the_model_file(shipped):
     facts = network.load_facts(network.model_path(None))
     assert_array_equal(shipped.sigmas_, facts.sigmas)
-    assert len(shipped.classes_) == 20
+    assert_array_equal(shipped.classes_, np.arange(len(facts.sigmas)))
     assert shipped.sigmas_[0] == 0
     assert np.all(np.diff(shipped.sigmas_) > 0)
 
@@ -55,27 +55,17 @@ def test_a_flat_patch_says_that_it_cannot_tell(shipped):
     assert np.median(texture.confidence) > 0.7
 
 
-@pytest.mark.parametrize("step", [2, 4, 8, 16, 32])
+@pytest.mark.parametrize("step", [8, 16, 32])
 def test_dense_is_about_what_patches_say(step):
     image = [np.clip(blur(PHOTO[:96, :128], 1.5), 0, 1)]
     grids = sd.PatchExtractor(step=step).transform(image)
-    dense = sd.BlurLevelClassifier(inference="dense", n_threads=1).transform(grids)[0]
-    alone = sd.BlurLevelClassifier(inference="patches", n_threads=1).transform(grids)[0]
+    dense, alone = (
+        sd.BlurLevelClassifier(inference=inference, octaves=0, n_threads=1).transform(grids)[0]
+        for inference in ("dense", "patches")
+    )
     assert dense.proba.shape == alone.proba.shape == (-(-96 // step), -(-128 // step), 20)
     assert np.abs(dense.sigma - alone.sigma).mean() < 0.6
     assert_allclose(dense.sigma.mean(), 1.5, atol=0.5)
-
-
-def test_dense_at_small_steps_holds_the_answers_of_larger_ones():
-    # Every second cell of step 4 sees a window 2 pixels off those of step 8: close, not equal;
-    # every second cell of step 8 is exactly the window of no other grid, but 16 leaves out 8s.
-    image = [PHOTO[:128, :128]]
-    fine, coarse = (
-        sd.BlurLevelClassifier(n_threads=1).transform(sd.PatchExtractor(step=s).transform(image))[0]
-        for s in (4, 8)
-    )
-    pooled = fine.sigma.reshape(16, 2, 16, 2).mean(axis=(1, 3))
-    assert np.abs(pooled - coarse.sigma).mean() < 0.1
 
 
 @pytest.mark.parametrize("step", [4, 8, 16])
@@ -85,7 +75,7 @@ def test_tiles_equal_the_whole(monkeypatch, step):
     whole = sd.BlurLevelClassifier(n_threads=1).transform(grids)[0]
     monkeypatch.setattr(_dense, "TILE", 128)
     tiled = sd.BlurLevelClassifier(n_threads=1).transform(grids)[0]
-    assert_allclose(tiled.proba, whole.proba, atol=1e-4)
+    assert_allclose(tiled.proba, whole.proba, atol=1e-5)
 
 
 def test_threads_and_batches_change_nothing():
@@ -97,12 +87,22 @@ def test_threads_and_batches_change_nothing():
         assert_allclose(a.proba, b.proba, atol=1e-5)
 
 
+def test_patches_do_not_depend_on_their_batch(shipped):
+    patches = patches_of(PHOTO)[:9]
+    together = shipped.predict_proba(patches)
+    for size in (1, 4):
+        by_batch = sd.BlurLevelClassifier(n_threads=1, batch_size=size).predict_proba(patches)
+        assert_allclose(by_batch, together, atol=1e-5)
+    assert_allclose(shipped.predict_proba(patches[3:4]), together[3:4], atol=1e-5)
+
+
 def test_records_carry_the_image_and_the_step(shipped):
     grids = sd.PatchExtractor(step=16).transform([PHOTO[:50, :70]])
     out = shipped.transform(grids)[0]
     assert out.image is grids[0].image
     assert (out.step, out.shape) == (16, (4, 5))
-    assert_allclose(out.sigma, out.proba @ shipped.sigmas_, rtol=1e-5)
+    assert_allclose(out.sigma, out.proba @ out.sigmas, rtol=1e-5)
+    assert_array_equal(out.sigmas[: len(shipped.sigmas_)], shipped.sigmas_)
     assert 0 <= out.confidence.min() <= out.confidence.max() <= 1
 
 
@@ -141,7 +141,9 @@ def test_fit_with_labels_refits_the_last_layer(shipped):
     grids = sd.PatchExtractor(step=32).transform([other])
     in_patches = model.set_params(inference="patches").transform(grids)[0]
     assert_allclose(
-        in_patches.proba.reshape(-1, 20), model.predict_proba(patches_of(other)), atol=1e-5
+        in_patches.proba[..., :20].reshape(-1, 20),
+        model.predict_proba(patches_of(other)),
+        atol=1e-5,
     )
     assert_allclose(model.fit(X).predict_proba(X_test), shipped.predict_proba(X_test), atol=1e-6)
 
@@ -156,6 +158,8 @@ def test_fit_refits_several_levels():
     ("parameters", "message"),
     [
         ({"inference": "fast"}, "inference must be one of"),
+        ({"octaves": -1}, "octaves must be from 0 to 6"),
+        ({"octaves": 7}, "octaves must be from 0 to 6"),
         ({"batch_size": 0}, "batch_size must be >= 1"),
         ({"n_threads": 0}, "n_threads must be >= 1"),
         ({"model": "nowhere.onnx"}, "model must be a readable ONNX file"),
@@ -179,8 +183,9 @@ def test_wrong_inputs(shipped):
         shipped.fit(np.zeros((2, 32, 32)), [1, 99])
     with pytest.raises(ValueError, match="patch_size must be 32"):
         shipped.transform(sd.PatchExtractor(16).transform([PHOTO]))
-    with pytest.raises(ValueError, match="step must be a multiple or a divisor of 8"):
-        shipped.transform(sd.PatchExtractor(step=6).transform([PHOTO]))
+    for step in (2, 6):
+        with pytest.raises(ValueError, match="step must be a multiple of 4"):
+            shipped.transform(sd.PatchExtractor(step=step).transform([PHOTO]))
 
 
 def test_a_stranger_is_not_taken_for_a_model(tmp_path):

@@ -18,10 +18,7 @@ PHOTO = sample_photographs(256)[2][:72, :100]
 def test_block_means(rows, columns, side):
     cells = np.random.default_rng(rows).random((rows, columns, 2), np.float32)
     expected = [
-        [
-            cells[i : i + side, j : j + side].mean(axis=(0, 1))
-            for j in range(0, columns, side)
-        ]
+        [cells[i : i + side, j : j + side].mean(axis=(0, 1)) for j in range(0, columns, side)]
         for i in range(0, rows, side)
     ]
     found = block_means(cells, side)
@@ -33,8 +30,7 @@ def test_block_means(rows, columns, side):
 def test_larger_steps_average_the_answers_of_the_smallest(octaves):
     classifier = sd.BlurLevelClassifier(octaves=octaves, n_threads=1)
     fine, coarse = (
-        classifier.transform(sd.PatchExtractor(step=step).transform([PHOTO]))[0]
-        for step in (4, 16)
+        classifier.transform(sd.PatchExtractor(step=step).transform([PHOTO]))[0] for step in (4, 16)
     )
     assert coarse.shape == (5, 7)
     assert_allclose(coarse.proba, block_means(fine.proba, 4), atol=1e-6)
@@ -91,4 +87,6 @@ def test_lone_patches_have_no_levels_beyond_the_network_s():
     assert len(grid.sigmas) > n
     assert_array_equal(grid.proba[..., n:], 0)
     patches = np.array(grids[0].patches.reshape(-1, 32, 32))
-    assert_allclose(grid.proba[..., :n].reshape(-1, n), classifier.predict_proba(patches), atol=1e-5)
+    assert_allclose(
+        grid.proba[..., :n].reshape(-1, n), classifier.predict_proba(patches), atol=1e-5
+    )

@@ -18,7 +18,8 @@ from skdefocus.datasets import sample_photographs
 from skdefocus.pipeline import _refiner as refining
 from skdefocus.synthesis import blur
 
-SIGMAS = network.load_facts(network.model_path(None)).sigmas
+#: Levels of the maps, whatever the photograph's size.
+SIGMAS = sd.make_defocus_pipeline()[:-1].transform([np.zeros((1, 1))])[0].sigmas
 RNG = np.random.default_rng(0)
 ROWS, COLUMNS = np.mgrid[:70, :90]
 
@@ -59,11 +60,18 @@ def test_maps_of_odd_images_are_within_the_range_of_the_model(name):
     check_map(sd.defocus_map(ODD[name]), ODD[name].shape[:2])
 
 
-@pytest.mark.parametrize("step", [1, 4, 32])
+@pytest.mark.parametrize("step", [4, 8, 12, 32])
 def test_at_other_steps_as_well(step):
     for name in ("noise", "checkerboard", "9 x 7"):
         image = ODD[name][:40, :50]
         check_map(sd.defocus_map(image, step=step), image.shape)
+
+
+def test_patch_by_patch_at_any_step():
+    pipe = sd.make_defocus_pipeline(step=5).set_params(levels__inference="patches")
+    for name in ("noise", "checkerboard", "9 x 7"):
+        image = ODD[name][:20, :25]
+        check_map(pipe.transform([image])[0], image.shape)
 
 
 @given(

@@ -100,15 +100,15 @@ def test_neighbouring_patches_overlap_by_a_step():
 
 def test_default_patch_in_the_middle_is_the_image_itself():
     image = GREY8 / np.float32(255)
-    # Cell (2, 3) begins at (16, 24) and is 8 wide: its 32 pixels begin 12 earlier.
-    assert_allclose(one(GREY8).patches[2, 3], image[4:36, 12:44], atol=1e-7)
+    # Cell (5, 7) begins at (20, 28) and is 4 wide: its 32 pixels begin 14 earlier.
+    assert_allclose(one(GREY8).patches[5, 7], image[6:38, 14:46], atol=1e-7)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 20), (1, 50), (33, 2)])
 def test_images_smaller_than_a_patch(size):
     image = RNG.random(size, np.float32)
     grid = one(image)
-    assert grid.shape == (-(-size[0] // 8), -(-size[1] // 8))
+    assert grid.shape == (-(-size[0] // 4), -(-size[1] // 4))
     assert_array_equal(np.unique(grid.patches), np.unique(image))
 
 
@@ -254,6 +254,6 @@ def test_numpy_integers_are_integers():
 
 def test_a_record_can_be_made_without_the_estimator():
     image = GREY8 / np.float32(255)
-    grid = PatchGrid(image, 32, 8)
+    grid = PatchGrid(image, 32, 4)
     assert grid.padded is grid.padded
     assert_array_equal(grid.patches, one(image).patches)

@@ -121,6 +121,29 @@ def test_level_grid_repr_is_short():
     assert repr(grid) == "LevelGrid(4x6 cells of 8 px, 20 levels, image 32x48)"
 
 
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (np.full(20, 0.06), "sums from 1 to 1.2"),
+        (np.full(20, 0.04), "sums from 0.8 to 1"),
+        (np.zeros(20), "sums from 0 to 1"),
+        ([-0.5, 1.5, *[0.0] * 18], "values from -0.5"),
+        ([np.nan] * 20, "must hold probabilities"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(cell, message):
+    proba = np.full((2, 3, 20), 0.05)
+    proba[1, 2] = cell
+    with pytest.raises(ValueError, match=f"proba must hold probabilities.*{message}|{message}"):
+        levels(proba)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 19), (2, 20), (0, 3, 20)])
+def test_probabilities_have_the_shape_of_cells_and_levels(shape):
+    with pytest.raises(ValueError, match=r"proba must have shape \(rows, columns, 20\), got"):
+        LevelGrid(np.zeros((16, 24)), np.full(shape, 0.05), SIGMAS, 8)
+
+
 def test_records_are_frozen_and_compared_by_identity():
     grid = levels(np.full((1, 1, 20), 0.05))
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import uniform_filter
 
 import skdefocus as sd
-from skdefocus._grids import tiles
+from skdefocus._grids import enlarge, tiles, whole
 from skdefocus.datasets import sample_photographs
 from skdefocus.pipeline import LevelGrid
-from skdefocus.pipeline._filling import RARE, belief, fill
 from skdefocus.synthesis import Layer, render_layers
 
 SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
@@ -38,11 +38,42 @@ def test_no_evidence_at_all_is_finite_and_even():
     assert SIGMAS[0] < out[0, 0] < SIGMAS[-1]
 
 
-def test_cells_that_cannot_tell_take_their_neighbours_value():
+def test_cells_that_cannot_tell_take_their_neighbors_value():
     proba = np.full((12, 12, 5), 0.2)
     proba[:, :2] = certain(1)
-    out = sd.WeightedGuidedRefiner().transform([grid_of(proba)])[0]
+    out = sd.WeightedGuidedRefiner(context=1).transform([grid_of(proba)])[0]
     assert_allclose(out, 0.5, atol=0.05)
+    far = [
+        np.abs(sd.WeightedGuidedRefiner(context=c).transform([grid_of(proba)])[0] - 0.5).mean()
+        for c in (0, 0.3, 0.6, 1)
+    ]
+    assert np.all(np.diff(far) < 0)
+
+
+def test_without_context_the_fill_is_left_out():
+    proba = np.random.default_rng(0).dirichlet(np.full(5, 0.3), (6, 7))
+    out = sd.WeightedGuidedRefiner(context=0, n_iter=0).transform([grid_of(proba)])[0]
+    levels = enlarge(np.float32(proba @ np.arange(5)), 8, whole(out.shape))
+    assert_allclose(out, np.interp(levels, np.arange(5), SIGMAS), atol=1e-5)
+
+
+@pytest.mark.parametrize("prior", [1e-300, 1e-30, 1e6])
+def test_any_prior(prior):
+    proba = np.full((6, 7, 5), 0.2)
+    for cell in (0.2, certain(2)):
+        proba[2, 3] = cell
+        out = sd.WeightedGuidedRefiner(prior=prior).transform([grid_of(proba)])[0]
+        assert np.isfinite(out).all()
+
+
+def test_the_older_spelling_of_gray():
+    image = np.random.default_rng(0).random((48, 56, 3), np.float32)
+    grid = grid_of(np.random.default_rng(1).dirichlet(np.full(5, 0.3), (6, 7)), image=image)
+    older, gray = (sd.WeightedGuidedRefiner(guide=guide) for guide in ("grey", "gray"))
+    with pytest.warns(FutureWarning, match="guide='grey' was renamed to guide='gray'"):
+        found = older.transform([grid])[0]
+    assert_array_equal(found, gray.transform([grid])[0])
+    assert np.abs(found - sd.WeightedGuidedRefiner().transform([grid])[0]).max() > 1e-3
 
 
 def test_edges_move_to_those_of_the_photograph():
@@ -80,25 +111,55 @@ def test_flips_and_transposition_commute():
     assert_allclose(turned.T, out, atol=1e-3)
 
 
-@pytest.mark.parametrize(("radius", "behind", "front"), [(60, 3, 0), (50, 0, 3), (70, 4, 0.5)])
-def test_finds_depth_edges_that_show_in_the_photograph(radius, behind, front):
+def disc_scene(radius, behind, front):
+    """A disc before a background, and the distance of every pixel from its outline."""
     _, gravel, grass = sample_photographs(192)
     distance = np.hypot(*(np.mgrid[:192, :192] - 96.0)) - radius
     disc = Layer(0.6 + 0.4 * grass, front, np.clip(0.5 - distance, 0, 1))
-    scene = render_layers([Layer(0.4 * gravel, behind), disc])
-    grids = sd.BlurLevelClassifier(n_threads=1).transform(
-        sd.PatchExtractor().transform([scene.photograph])
-    )
-    coarse = np.abs(np.kron(grids[0].sigma, np.ones((8, 8))) - scene.sigma)
-    fine = np.abs(sd.WeightedGuidedRefiner().transform(grids)[0] - scene.sigma)
+    return render_layers([Layer(0.4 * gravel, behind), disc]), distance
+
+
+def errors(scene, grid):
+    """Absolute errors of σ by cell and after the refinement, in pixels."""
+    by_cell = np.kron(grid.sigma, np.ones((grid.step, grid.step)))
+    refined = sd.WeightedGuidedRefiner().transform([grid])[0]
+    return np.abs(by_cell - scene.sigma), np.abs(refined - scene.sigma)
+
+
+SCENES = pytest.mark.parametrize(
+    ("radius", "behind", "front"), [(60, 3, 0), (50, 0, 3), (70, 4, 0.5)]
+)
+
+
+@SCENES
+@pytest.mark.parametrize("step", [4, 8])
+def test_finds_depth_edges_that_show_in_the_photograph(radius, behind, front, step):
+    # As a network would that sees patches of 24 pixels and nothing else wrong.
+    scene, distance = disc_scene(radius, behind, front)
+    sigmas = sd.BlurLevelClassifier().sigmas_
+    level = np.interp(scene.sigma, sigmas, np.arange(len(sigmas)))
+    exact = np.maximum(1 - np.abs(level[..., None] - np.arange(len(sigmas))), 0)
+    seen = uniform_filter(exact, (24, 24, 0), mode="nearest")
+    n = 192 // step
+    proba = seen.reshape(n, step, n, step, -1).mean(axis=(1, 3)).astype(np.float32)
+    coarse, fine = errors(scene, LevelGrid(scene.photograph, proba, sigmas, step))
     near = np.abs(distance) < 10
     assert fine.mean() < 0.9 * coarse.mean()
     assert fine[near].mean() < 0.7 * coarse[near].mean()
 
 
+@SCENES
+def test_depth_edges_gain_from_the_refinement_of_the_network_s_answers(radius, behind, front):
+    scene, distance = disc_scene(radius, behind, front)
+    grids = sd.PatchExtractor().transform([scene.photograph])
+    coarse, fine = errors(scene, sd.BlurLevelClassifier(n_threads=1).transform(grids)[0])
+    near = np.abs(distance) < 10
+    assert fine[near].mean() < coarse[near].mean()
+
+
 @pytest.mark.parametrize("n_iter", [0, 1, 2])
 @pytest.mark.parametrize("subsample", [1, 2, 3])
-@pytest.mark.parametrize("guide", ["color", "grey"])
+@pytest.mark.parametrize("guide", ["color", "gray"])
 def test_tiles_equal_the_whole(monkeypatch, n_iter, guide, subsample):
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.full(5, 0.3), (27, 16))
@@ -109,53 +170,6 @@ def test_tiles_equal_the_whole(monkeypatch, n_iter, guide, subsample):
     assert len(list(tiles(image.shape, 8, 8))) == 5 * 3
     parts = refiner.transform([grid_of(proba, image=image)])[0]
     assert_allclose(parts, at_once, atol=1e-4)
-
-
-def test_belief():
-    mean, evidence = belief(grid_of(np.stack([certain([2, 0]), np.full((2, 5), 0.2)])))
-    assert_allclose(mean, [[2, 0], [2, 2]], atol=1e-6)
-    assert_allclose(evidence[1], 0, atol=1 / 0.3)
-    assert np.all(evidence[0] > 2)
-    assert np.all(evidence[1] < 0.1)
-
-
-def filled(proba, weights, smallest=1):
-    shape = proba.shape[:2]
-    flat = np.full(shape, 0.5, np.float32)
-    weights = np.broadcast_to(np.float32(weights), shape)
-    return fill(proba.astype(np.float32), weights, flat, 1e-3, smallest)
-
-
-def test_fill_keeps_what_is_certain():
-    level = np.array([[1, 4], [4, 1]])
-    assert_allclose(filled(np.eye(5)[level], 3.0), level, atol=1e-4)
-
-
-def test_fill_decides_by_what_is_around():
-    proba = np.zeros((9, 9, 5))
-    proba[..., 3] = 1
-    proba[4, 4] = [0.5, 0, 0, 0.5, 0]  # cannot decide
-    proba[0, 0] = 0.2  # cannot tell at all
-    out = filled(proba, 1.0)
-    assert_allclose(out, 3, atol=0.05)
-
-
-def test_fill_by_hand():
-    # One window as large as the image on a flat guide: the mean of all, twice.
-    proba = np.array([[[0.8, 0.2], [0.4, 0.6]]])
-    prior = proba.mean((0, 1)) + RARE / 2
-    expected = proba * prior / (proba * prior).sum(-1, keepdims=True)
-    assert_allclose(filled(proba, 1.0, smallest=2), expected[..., 1], rtol=1e-5)
-
-
-def test_surroundings_count_by_their_weights():
-    proba = np.zeros((9, 9, 5))
-    proba[:, ::2, 1], proba[:, 1::2, 3] = 1, 1
-    proba[4, 4] = 0.2
-    for kept, level in ((0, 1), (1, 3)):
-        weights = np.full((9, 9), 1e-6)
-        weights[:, kept::2] = 1
-        assert filled(proba, weights)[4, 4] == pytest.approx(level, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +183,8 @@ def test_surroundings_count_by_their_weights():
         ({"n_iter": -1}, ValueError, "n_iter must be >= 0"),
         ({"prior": 0}, ValueError, "prior must be finite and > 0"),
         ({"fill_radius": 0}, ValueError, "fill_radius must be >= 1"),
+        ({"context": -0.1}, ValueError, "context must be"),
+        ({"context": 1.1}, ValueError, "context must be"),
         ({"guide": "red"}, ValueError, "guide must be one of"),
         ({"subsample": 0}, ValueError, "subsample must be >= 1"),
     ],
