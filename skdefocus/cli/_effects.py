@@ -77,7 +77,7 @@ def _run_effect(name: str, args: argparse.Namespace) -> int:
             try:
                 picture = read_picture(photo, args.max_pixels or MAX_PIXELS)
                 check_target(target, picture)
-                found = effect.transform([picture.pixels])[0]
+                found = effect.transform([unit(picture.pixels)])[0]
                 write_picture(target, found, picture, args.overwrite)
                 if args.preview is not None:
                     both = beside([unit(picture.pixels), found])
