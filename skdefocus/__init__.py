@@ -2,7 +2,7 @@
 
 from skdefocus import datasets, filters, metrics, optics, synthesis
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
-from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier
+from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier, magnify, sharpen
 from skdefocus.features import DefocusFeatures
 from skdefocus.fusion import FocusFuser, FusionResult
 from skdefocus.pipeline import (
@@ -33,8 +33,10 @@ __all__ = [
     "datasets",
     "defocus_map",
     "filters",
+    "magnify",
     "make_defocus_pipeline",
     "metrics",
     "optics",
+    "sharpen",
     "synthesis",
 ]

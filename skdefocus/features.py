@@ -1,8 +1,9 @@
-"""One row of numbers per photograph: how blurred it is, where, and how sure that is."""
+"""One row of numbers per photograph: the amount of blur, its place, and its certainty."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skdefocus._estimators import ImageTransformer, each
-from skdefocus._images import check_images, check_map, check_photograph, check_sigma_map
-from skdefocus._typing import FloatArray
+from skdefocus._images import check_images, check_photograph, check_sigma_map
+from skdefocus._typing import AnyArray, Float64Array, FloatArray
 from skdefocus._validation import check_real, check_sequence
 from skdefocus.metrics import blur_score
 from skdefocus.pipeline import MAP, WeightedGuidedRefiner, check_mapper, map_of, mapper_of
@@ -23,6 +24,28 @@ __all__ = ["DefocusFeatures"]
 SURE = 0.5
 #: Statistics of the confidence, if there is one.
 CONFIDENCE = ("confidence_mean", "confidence_median", "share_sure")
+#: Statistics of the map after its mean, spread and quantiles.
+STATISTICS = (
+    "share_in_focus", "blur_score", "sigma_center", "sigma_border", "tilt_rows", "tilt_columns",
+    "gradient_mean", "focus_row", "focus_column",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Description:
+    """Parameters of a row.
+
+    Attributes
+    ----------
+    in_focus, quantiles
+        See :class:`DefocusFeatures`.
+    confidence : bool
+        Whether the row ends with statistics of the confidence.
+    """
+
+    in_focus: float
+    quantiles: tuple[float, ...]
+    confidence: bool
 
 
 class DefocusFeatures(ImageTransformer):
@@ -35,41 +58,42 @@ class DefocusFeatures(ImageTransformer):
     Parameters
     ----------
     estimator : transformer, "passthrough" or None, default=None
-        From photographs to σ maps; None is :func:`make_defocus_pipeline`. ``"passthrough"`` takes
-        σ maps in place of photographs. It must need no fit: it is not fitted here, and what it has
-        learned is lost when this is cloned, as by a cross-validation. Wrap a fitted one in
+        Makes σ maps from photographs; None is :func:`make_defocus_pipeline`. ``"passthrough"``
+        takes σ maps in place of photographs. It is not fitted here, and what it has learned is
+        lost when this object is cloned, for example by a cross-validation. Wrap a fitted one in
         :class:`sklearn.frozen.FrozenEstimator` (scikit-learn 1.6 or newer).
     in_focus : float, default=1.0
         σ in pixels, ≥ 0, up to which a pixel counts as in focus.
     quantiles : sequence of float, default=(0.05, 0.25, 0.5, 0.75, 0.95)
-        Of σ, from 0 to 1.
+        Quantiles of σ to list, each from 0 to 1.
     n_jobs : int or None, default=None
-        Photographs worked on at once, see :class:`joblib.Parallel`.
+        Number of photographs that are worked on at once, see :class:`joblib.Parallel`.
 
     See Also
     --------
-    skdefocus.metrics.blur_score : a single number from 0 to 1.
+    skdefocus.metrics.blur_score : A single number from 0 to 1 for each map.
 
     Notes
     -----
     The columns, σ in pixels:
 
     - ``sigma_mean``, ``sigma_std`` and ``sigma_q05`` … for every quantile;
-    - ``share_in_focus``: share of the pixels with σ ≤ `in_focus`;
-    - ``blur_score``: see :func:`skdefocus.metrics.blur_score`;
+    - ``share_in_focus``: share of the pixels with σ ≤ `in_focus`, from 0 to 1;
+    - ``blur_score``: from 0 to 1, see :func:`skdefocus.metrics.blur_score`;
     - ``sigma_center``, ``sigma_border``: means over the middle of half the height and width, and
       over the rest;
-    - ``tilt_rows``, ``tilt_columns``: how much σ grows from the first row (column) to the last,
-      of the plane that fits best;
+    - ``tilt_rows``, ``tilt_columns``: growth of σ from the first row (column) to the last, of the
+      plane that fits best;
     - ``gradient_mean``: mean length of σ's gradient, pixels per pixel;
-    - ``focus_row``, ``focus_column``: centre of what is in focus (every pixel counts by
-      exp(-σ²/2)), from 0 to 1;
+    - ``focus_row``, ``focus_column``: center of what is sharpest, from 0 to 1; every pixel counts
+      by 1 / (σ² + ¼)², the inverse fourth power of its total blur, so that this works for any
+      size of blur;
     - ``confidence_mean``, ``confidence_median``, ``share_sure`` (confidence ≥ 0.5): over the cells
       of :class:`LevelGrid`; only if `estimator` is None or a pipeline that ends with
       :class:`WeightedGuidedRefiner`.
 
-    σ is in pixels of each photograph: bring photographs to one size first if they are to be
-    compared as pictures and not as pixels.
+    σ may have any size, and is in pixels of each photograph: bring photographs to one size first
+    to compare them as pictures and not as pixels.
 
     Cost: that of the maps; one photograph and its map per job are in memory at a time.
 
@@ -128,11 +152,8 @@ class DefocusFeatures(ImageTransformer):
         -------
         ndarray of str, object
         """
-        names = [
-            "sigma_mean", "sigma_std", *(f"sigma_q{100 * q:02.4g}" for q in self.quantiles),
-            "share_in_focus", "blur_score", "sigma_center", "sigma_border", "tilt_rows",
-            "tilt_columns", "gradient_mean", "focus_row", "focus_column",
-        ]  # fmt: skip
+        quantiles = (f"sigma_q{100 * q:02.4g}" for q in self.quantiles)
+        names = ["sigma_mean", "sigma_std", *quantiles, *STATISTICS]
         if self._tells_confidence():
             names += CONFIDENCE
         return np.array(names, dtype=object)
@@ -143,8 +164,8 @@ class DefocusFeatures(ImageTransformer):
         Parameters
         ----------
         X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
-            Grey, RGB or RGBA (alpha is ignored); bool, uint8, uint16 (scaled by their range) or
-            float in [0, 1]. With ``estimator="passthrough"`` maps (H, W) of finite σ ≥ 0.
+            Gray, RGB or RGBA (alpha is ignored); bool, uint8, uint16 or float in [0, 1]. With
+            ``estimator="passthrough"`` maps (H, W) of finite σ ≥ 0.
 
         Returns
         -------
@@ -154,78 +175,79 @@ class DefocusFeatures(ImageTransformer):
         Raises
         ------
         TypeError, ValueError
-            If `X` is no batch of images (or of maps) or a parameter is wrong; the message names it.
+            If `X` is not a batch of images (or of maps) or a parameter is wrong; the message names
+            it.
         """
         self._check_params()
         samples, _ = check_images(X)
+        description = Description(
+            float(self.in_focus), tuple(map(float, self.quantiles)), self._tells_confidence()
+        )
         if self.estimator == "passthrough":
-            named = [(check_sigma_map(x, f"X[{i}]"), None) for i, x in enumerate(samples)]
-        else:
-            mapper = mapper_of(self.estimator, self.n_jobs)
-            named = [(check_photograph(x, f"X[{i}]"), mapper) for i, x in enumerate(samples)]
-        rows = each(
-            self.n_jobs, describe, named, float(self.in_focus), tuple(map(float, self.quantiles)),
-            self._tells_confidence(),
-        )  # fmt: skip
-        return np.array(rows)
+            maps = [check_sigma_map(x, f"X[{i}]") for i, x in enumerate(samples)]
+            return np.array(each(self.n_jobs, describe_map, maps, description))
+        images = [check_photograph(x, f"X[{i}]") for i, x in enumerate(samples)]
+        mapper = mapper_of(self.estimator, self.n_jobs)
+        return np.array(each(self.n_jobs, describe_photograph, images, mapper, description))
 
 
-def describe(
-    sample: tuple[Any, Any], in_focus: float, quantiles: tuple[float, ...], levels: bool
-) -> list[float]:
-    """Row of a photograph and what maps it, or of a map and None."""
-    image, mapper = sample
-    if mapper is None:
-        return map_statistics(image, in_focus, quantiles)
-    if not levels:
-        found = check_map(map_of(image, mapper), MAP, image.shape[:2])
-        return map_statistics(found, in_focus, quantiles)
+def describe_photograph(image: AnyArray, mapper: Any, description: Description) -> list[float]:
+    """Map a checked photograph and return its row."""
+    if not description.confidence:
+        sigma = check_sigma_map(map_of(image, mapper), MAP, image.shape[:2])
+        return describe_map(sigma, description)
     grids = mapper[:-1].transform([image])
+    row = describe_map(mapper[-1].transform(grids)[0], description)
     confidence = grids[0].confidence
-    sure = [confidence.mean(), np.median(confidence), (confidence >= SURE).mean()]
-    row = map_statistics(mapper[-1].transform(grids)[0], in_focus, quantiles)
+    sure = confidence.mean(), np.median(confidence), (confidence >= SURE).mean()
     return [*row, *map(float, sure)]
 
 
-def map_statistics(sigma: FloatArray, in_focus: float, quantiles: tuple[float, ...]) -> list[float]:
-    """Columns of a map, without those of the confidence; see :class:`DefocusFeatures`."""
+def describe_map(sigma: FloatArray, description: Description) -> list[float]:
+    """Return a map's row, without the statistics of the confidence."""
     s = np.asarray(sigma, np.float64)
+    values = (
+        s.mean(),
+        s.std(),
+        *np.quantile(s, description.quantiles),
+        (s <= description.in_focus).mean(),
+        blur_score(s),
+        *_center_and_border(s),
+        _slope(s.mean(axis=1)),
+        _slope(s.mean(axis=0)),
+        _mean_gradient(s),
+        *_sharpest_place(s),
+    )
+    return [float(value) for value in values]
+
+
+def _center_and_border(s: Float64Array) -> tuple[float, float]:
+    """Return the means over the middle of half the height and width, and over the rest."""
     height, width = s.shape
-    rows, columns = np.linspace(0, 1, height), np.linspace(0, 1, width)
     middle = np.zeros(s.shape, bool)
     middle[height // 4 : height - height // 4, width // 4 : width - width // 4] = True
-    rest = s[~middle]
     center = s[middle].mean()
-    sharp = np.exp(-0.5 * (s - s.min()) ** 2)  # the factor common to all pixels does not matter
-    sharp /= sharp.sum()
-    return [
-        float(value)
-        for value in (
-            s.mean(),
-            s.std(),
-            *np.quantile(s, quantiles),
-            (s <= in_focus).mean(),
-            blur_score(s),
-            center,
-            rest.mean() if rest.size else center,
-            _slope(rows, s.mean(axis=1)),
-            _slope(columns, s.mean(axis=0)),
-            _mean_gradient(s),
-            sharp.sum(axis=1) @ rows if height > 1 else 0.5,
-            sharp.sum(axis=0) @ columns if width > 1 else 0.5,
-        )
-    ]
+    return center, center if middle.all() else s[~middle].mean()
 
 
-def _slope(x: FloatArray, y: FloatArray) -> float:
-    """Rise of the straight line that fits best from x = 0 to 1; 0 for a single value."""
-    x = x - x.mean()
+def _sharpest_place(s: Float64Array) -> tuple[float, float]:
+    """Return the row and the column, from 0 to 1, of the center of what is sharpest."""
+    weight = (s**2 + 0.25) ** -2
+    weight /= weight.sum()
+    sides = weight.sum(axis=1), weight.sum(axis=0)
+    row, column = (w @ np.linspace(0, 1, len(w)) if len(w) > 1 else 0.5 for w in sides)
+    return row, column
+
+
+def _slope(values: Float64Array) -> float:
+    """Return the rise from first to last of the line that fits best; 0 for a single value."""
+    x = np.linspace(-0.5, 0.5, len(values)) if len(values) > 1 else np.zeros(1)
     spread = float(x @ x)
-    return float(x @ y) / spread if spread else 0.0
+    return float(x @ values) / spread if spread else 0.0
 
 
-def _mean_gradient(s: FloatArray) -> float:
-    """Mean length of the gradient by central differences; an axis of one pixel has none."""
+def _mean_gradient(s: Float64Array) -> float:
+    """Return the mean length of the gradient; along an axis of one pixel there is none."""
     parts = [np.gradient(s, axis=axis) for axis in (0, 1) if s.shape[axis] > 1]
     squared = sum(p**2 for p in parts) if parts else np.zeros_like(s)
     return float(np.sqrt(squared).mean())

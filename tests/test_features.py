@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -103,6 +103,35 @@ def test_blurred_photographs_have_larger_sigmas():
     names = list(DefocusFeatures().get_feature_names_out())
     for name in ("sigma_mean", "sigma_q50", "blur_score"):
         assert rows[1, names.index(name)] > rows[0, names.index(name)]
+
+
+class KnownMap(TransformerMixin, BaseEstimator):
+    """Take the mean of each photograph, times 100, for its σ."""
+
+    def transform(self, X):
+        return [np.full(image.shape, 100 * image.mean()) for image in X]
+
+
+def test_features_rise_with_blur_of_any_size():
+    blurs = (0, 1, 2, 4, 8, 16, 32, 60)
+    features = DefocusFeatures(KnownMap())
+    rows = features.transform([np.full((12, 15), sigma / 100) for sigma in blurs])
+    names = list(features.get_feature_names_out())
+    for name in ("sigma_mean", "sigma_q05", "sigma_q95", "blur_score", "sigma_center"):
+        assert (np.diff(rows[:, names.index(name)]) > 0).all()
+    assert_allclose(rows[:, names.index("sigma_mean")], blurs, atol=1e-5)
+    assert rows[:, names.index("share_in_focus")].tolist() == [1, 1, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("scale", [1, 20])
+def test_the_sharpest_place_where_nothing_is_sharp(scale):
+    """One pixel's error in the map must not decide where a strongly blurred photograph is best."""
+    sigma = np.full((60, 60), 2.0 * scale)
+    sigma[:20, 40:] = 0.5 * scale
+    sigma[50, 5] = 0.3 * scale
+    row = row_of(sigma)
+    assert row["focus_row"] == pytest.approx(10 / 60, abs=0.06)
+    assert row["focus_column"] == pytest.approx(50 / 60, abs=0.06)
 
 
 def test_rows_in_order_for_lists_arrays_and_jobs():

@@ -12,8 +12,8 @@ PUBLIC = {
     "skdefocus": """
         AdaptiveSharpener BlurLevelClassifier DefocusFeatures DefocusMagnifier
         EdgeReblurEstimator FocusFuser FocusMeasure FusionResult LevelGrid PatchExtractor
-        PatchGrid WeightedGuidedRefiner datasets defocus_map filters make_defocus_pipeline
-        metrics optics synthesis
+        PatchGrid WeightedGuidedRefiner datasets defocus_map filters magnify
+        make_defocus_pipeline metrics optics sharpen synthesis
     """,
     "skdefocus.classical": """
         EdgeReblurEstimator FocusMeasure

@@ -40,16 +40,16 @@ for ax, image, label in zip(axes, X, y, strict=False):
 plt.show()
 
 # %%
-# Map statistics beside plain colour statistics, in one model.
+# Map statistics beside plain color statistics, in one model.
 
 
-def colours(images):
+def colors(images):
     """Mean and spread of each channel."""
     return np.array([np.r_[im.mean(axis=(0, 1)), im.std(axis=(0, 1))] for im in images])
 
 
 model = make_pipeline(
-    FeatureUnion([("defocus", DefocusFeatures()), ("colours", FunctionTransformer(colours))]),
+    FeatureUnion([("defocus", DefocusFeatures()), ("colors", FunctionTransformer(colors))]),
     StandardScaler(),
     LogisticRegression(),
 )
@@ -59,8 +59,8 @@ model
 # Predictions for photographs that the model has not seen:
 
 predicted = cross_val_predict(model, X, y, cv=4)
-print(f"{np.mean(predicted == np.array(y)):.0%} right, by colours alone:", end=" ")
-alone = make_pipeline(FunctionTransformer(colours), StandardScaler(), LogisticRegression())
+print(f"{np.mean(predicted == np.array(y)):.0%} right, by colors alone:", end=" ")
+alone = make_pipeline(FunctionTransformer(colors), StandardScaler(), LogisticRegression())
 print(f"{np.mean(cross_val_predict(alone, X, y, cv=4) == np.array(y)):.0%}")
 
 # %%

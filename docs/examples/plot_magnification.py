@@ -14,10 +14,8 @@ import skdefocus as sd
 flower = load_sample_image("flower.jpg")
 pictures = {
     "photograph": flower,
-    "σ doubled": sd.DefocusMagnifier(strength=2).fit_transform([flower])[0],
-    "three times σ, six blades": sd.DefocusMagnifier(
-        strength=3, aperture="polygon", blades=6
-    ).fit_transform([flower])[0],
+    "σ doubled": sd.magnify(flower, strength=2),
+    "three times σ, six blades": sd.magnify(flower, strength=3, aperture="polygon", blades=6),
 }
 
 fig, axes = plt.subplots(1, 3, figsize=(11, 4.3), layout="constrained")
@@ -31,13 +29,11 @@ plt.show()
 # ``strength`` is the ratio of the apertures' diameters: from f/4, a strength of 2 leads to f/2. The
 # subject stays as it is, and does not bleed into the background.
 #
-# A map that is there already, or was painted by hand, goes into the function.
-
-from skdefocus.effects import magnify  # noqa: E402
+# An existing map, or one that was painted by hand, replaces the estimated one.
 
 sigma = sd.defocus_map(flower)
 sigma[:, :200] = 0  # keep the left as it is
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.imshow(magnify(flower, sigma, strength=3))
+ax.imshow(sd.magnify(flower, sigma, strength=3))
 ax.set_axis_off()
 plt.show()

@@ -2,8 +2,9 @@
 Sorting a folder by blur
 ========================
 
-Which photographs of a series are out of focus? A blur score from 0 (something is tack-sharp) to 1
-(nothing is) puts them in order; a blurred background does not count against a sharp subject.
+Which photographs of a series are out of focus? A blur score from 0 (a tenth of the photograph is
+perfectly sharp) to 1 (nothing is sharp) puts them in order, however strong the blur. A blurred
+background does not count against a sharp subject.
 """
 
 import tempfile
@@ -21,21 +22,23 @@ from skdefocus.io import read_image
 
 folder = Path(tempfile.mkdtemp())
 for name, image in zip(("china", "flower"), load_sample_images().images, strict=True):
-    for blur in (0.0, 1.0, 2.5):
+    for blur in (0.0, 1.0, 4.0):
         seen = sd.synthesis.blur(image / 255.0, blur).clip(0, 1)
         Image.fromarray((255 * seen).round().astype("uint8")).save(folder / f"{name}-{blur}.jpg")
 
 # %%
-# One map at a time, so that memory does not grow with the folder. The confidence (of each cell,
-# hence repeated) keeps flat regions, whose σ is a guess, from deciding.
+# One map at a time, so that memory does not grow with the folder. The confidence keeps flat
+# regions, whose σ is a guess, from deciding. It is known for each cell of pixels, and repeated for
+# all pixels of the cell.
 
 pipe = sd.make_defocus_pipeline()
 
 
 def score(path):
-    (levels,) = pipe[:-1].transform([read_image(path)])
-    sigma = pipe[-1].transform([levels])[0]
-    confidence = levels.confidence.repeat(levels.step, axis=0).repeat(levels.step, axis=1)
+    grids = pipe[:-1].transform([read_image(path)])
+    sigma = pipe[-1].transform(grids)[0]
+    step = grids[0].step
+    confidence = grids[0].confidence.repeat(step, axis=0).repeat(step, axis=1)
     height, width = sigma.shape
     return sd.metrics.blur_score(sigma, confidence=confidence[:height, :width])
 

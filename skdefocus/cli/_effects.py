@@ -183,6 +183,7 @@ class EffectWork:
 
     def _applied(self, photo: str, pixels: AnyArray) -> Float32Array:
         sigma = self.maps.sigma(photo, pixels)
+        pixels = as_floats(pixels)  # of integers an effect makes integers, rounded
         if self.mask is None:
             return self.effect(pixels, sigma)
         from skdefocus._images import to_gray
@@ -196,4 +197,4 @@ class EffectWork:
         else:
             found = self.effect(pixels, sigma)
         share = share.reshape(share.shape + (1,) * (found.ndim - 2))
-        return found * share + as_floats(pixels) * (1 - share)
+        return found * share + pixels * (1 - share)

@@ -1,9 +1,11 @@
-"""Photographs that follow their defocus maps: a shallower depth of field, and sharpening."""
+"""Effects that follow a photograph's defocus map: magnified defocus and sharpening."""
 
 from skdefocus.effects._magnifier import DefocusMagnifier
 from skdefocus.effects._magnify import aperture_psf, magnify
+from skdefocus.effects._noise import noise_level
 from skdefocus.effects._paper import paper_magnify, paper_weight
-from skdefocus.effects._sharpen import AdaptiveSharpener, noise_level, sharpen
+from skdefocus.effects._sharpen import sharpen
+from skdefocus.effects._sharpener import AdaptiveSharpener
 
 __all__ = [
     "AdaptiveSharpener",

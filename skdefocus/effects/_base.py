@@ -1,26 +1,30 @@
-"""What the effects that follow a defocus map have in common."""
+"""What the effects share: checked photographs and maps, dtypes, and the base of the estimators."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
+import numpy as np
+from numpy.typing import ArrayLike
 
 from skdefocus._estimators import ImageTransformer, each, restack
-from skdefocus._images import check_images, check_photograph, check_sigma_map
-from skdefocus._typing import Float32Array
-from skdefocus.pipeline import MAP, map_of, mapper_of
+from skdefocus._images import check_images, check_photograph, check_sigma_map, scaled
+from skdefocus._typing import AnyArray, Float32Array
+from skdefocus.pipeline import MAP, defocus_map, map_of, mapper_of
+
+#: Makes a photograph from a checked photograph and its checked map.
+Effect = Callable[[AnyArray, Float32Array], AnyArray]
 
 
 class MapEffect(ImageTransformer):
-    """Base of transformers from photographs to photographs that follow their σ maps."""
+    """Base of the transformers from photographs to photographs that follow σ maps."""
 
     estimator: Any
     n_jobs: int | None
 
-    def _effect(self) -> Callable[[Any, ArrayLike], Float32Array]:
-        """What is done with a photograph and its map."""
+    def _effect(self) -> Effect:
+        """Return the function that is applied to each photograph and its map."""
         raise NotImplementedError
 
     def transform(self, X: Any) -> Any:
@@ -29,27 +33,47 @@ class MapEffect(ImageTransformer):
         Parameters
         ----------
         X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
-            Grey, RGB or RGBA (alpha is dropped); bool, uint8, uint16 (scaled by their range) or
-            float in [0, 1].
+            Gray, RGB or RGBA (alpha is dropped); bool, uint8, uint16 or float in [0, 1].
 
         Returns
         -------
-        list of ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
-            One array if `X` is an array.
+        list of ndarray of shape (H, W) or (H, W, 3)
+            Of the photographs' dtypes, integers being rounded; float32 for bool. One array if `X`
+            is an array.
 
         Raises
         ------
         TypeError, ValueError
-            If `X` is no batch of images or a parameter is wrong; the message names it.
+            If `X` is not a batch of images or a parameter is wrong; the message names it.
         """
         self._check_params()
         samples, stacked = check_images(X)
-        images = [check_photograph(x, f"X[{i}]") for i, x in enumerate(samples)]
+        images = [check_effect_image(x, f"X[{i}]") for i, x in enumerate(samples)]
         mapper = mapper_of(self.estimator, self.n_jobs)
-        return restack(each(self.n_jobs, _apply, images, mapper, self._effect()), stacked)
+        return restack(each(self.n_jobs, _map_and_apply, images, mapper, self._effect()), stacked)
 
 
-def _apply(
-    image: NDArray[Any], mapper: Any, effect: Callable[[Any, ArrayLike], Float32Array]
-) -> Float32Array:
+def _map_and_apply(image: AnyArray, mapper: Any, effect: Effect) -> AnyArray:
     return effect(image, check_sigma_map(map_of(image, mapper), MAP, image.shape[:2]))
+
+
+def check_effect_image(image: Any, name: str = "image") -> AnyArray:
+    """Check a photograph and keep its dtype; bool, which holds no shades, becomes float32."""
+    pixels = check_photograph(image, name)
+    return scaled(pixels) if pixels.dtype == np.bool_ else pixels
+
+
+def check_image_and_map(image: Any, sigma: ArrayLike | None) -> tuple[AnyArray, Float32Array]:
+    """Check a photograph and its map, which is estimated if `sigma` is None."""
+    pixels = check_effect_image(image)
+    if sigma is None:
+        return pixels, defocus_map(pixels)
+    return pixels, check_sigma_map(sigma, size=pixels.shape[:2])
+
+
+def to_dtype(values: Float32Array, dtype: np.dtype[Any]) -> AnyArray:
+    """Clip values to [0, 1] and convert them to a photograph's dtype, integers by rounding."""
+    values = np.clip(values, 0, 1)
+    if np.issubdtype(dtype, np.unsignedinteger):
+        return np.rint(values * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    return values.astype(dtype, copy=False)

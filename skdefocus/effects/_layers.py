@@ -1,91 +1,204 @@
-"""Blurring a photograph by layers, so that nothing bleeds into what it hides."""
+"""Blur of a photograph by layers, so that the subject does not bleed into its background."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from skdefocus._grids import tiles
-from skdefocus._typing import Float32Array
-from skdefocus.effects._convolution import Mirrored
+from skdefocus._grids import Area, cell_means, enlarge, tiles
+from skdefocus._images import scaled
+from skdefocus._typing import AnyArray, Float32Array, Float64Array
+from skdefocus.effects._base import to_dtype
+from skdefocus.effects._convolution import MirroredPlanes
 from skdefocus.synthesis import from_linear, to_linear
 
-#: Layers that a photograph is cut into, beside the one in focus.
+#: Layers that a photograph is cut into, besides the one in focus.
 LAYERS = 10
-#: Share of a layer's content below which it is unknown what it shows.
+#: σ in pixels of an additional blur that is not worth the work.
+LEAST = 0.05
+#: Share of a kernel's weight below which what it sees says nothing.
 UNSEEN = 1e-3
+#: A layer is reduced as long as its σ stays at least this many pixels. The edge of a disc of
+#: light (radius 2σ) is then softer than at full size by a thirtieth of its width.
+REDUCED_SIGMA = 8.0
 
 #: Makes the point spread function of a given σ.
-MakePSF = Callable[[float], NDArray[np.float64]]
+MakePSF = Callable[[float], Float64Array]
 
 
-def blurred_behind(pixels: Float32Array, extra: Float32Array, make_psf: MakePSF) -> Float32Array:
-    """Blur what lies behind the subject, the farther the more.
+@dataclass(frozen=True)
+class _Layer:
+    """One layer of a photograph; σ of the additional blur in pixels.
 
-    Every layer is blurred by itself, with what nearer ones hide of it filled in from around, and
-    laid over the farther ones.
+    Attributes
+    ----------
+    nearer, knot, farther : float
+        σ of the next nearer layer, of this one, and of the next farther one. A pixel between two
+        layers belongs to both in part.
+    step : int
+        Factor by which the layer is reduced.
+    kernel : ndarray
+        Point spread function of the reduced layer.
+    """
+
+    nearer: float
+    knot: float
+    farther: float
+    step: int
+    kernel: Float64Array
+
+    @property
+    def reach(self) -> int:
+        return len(self.kernel) // 2
+
+    def is_in(self, extra: Float32Array) -> bool:
+        """Tell whether any pixel belongs to the layer."""
+        return bool(((extra > self.nearer) & (extra < self.farther)).any())
+
+    def planes(self, light: Float32Array, extra: Float32Array) -> Float32Array:
+        """Return the layer's light, its membership, and that of this layer or farther ones.
+
+        From (channels, H, W) and (H, W) to (channels + 2, H, W).
+        """
+        behind = _ramp(extra, self.nearer, self.knot)
+        own = behind - _ramp(extra, self.knot, self.farther)
+        return np.concatenate([light * own, own[None], behind[None]])
+
+    def lay_over(self, planes: Float32Array, backdrop: Float32Array) -> Float32Array:
+        """Blur the layer's planes and lay them over what is behind.
+
+        `backdrop` and the result hold light and how much is covered, (channels + 1, H, W).
+        """
+        if self.reach:
+            planes = MirroredPlanes(planes, self.reach).convolved(self.kernel)
+        # Nearer layers hide what is behind them: only what is seen through a kernel counts.
+        weight = planes[-1]
+        scale = np.where(weight > UNSEEN, 1 / np.maximum(weight, UNSEEN), 0).astype(np.float32)
+        cover = np.clip(planes[-2] * scale, 0, 1)
+        return planes[:-1] * scale + (1 - cover) * backdrop
+
+
+def blur_background(pixels: AnyArray, extra: Float32Array, make_psf: MakePSF) -> AnyArray:
+    """Blur what lies behind the subject.
+
+    Each layer is blurred by itself and laid over the farther ones. Of two layers that share a
+    kernel's window each counts as far as its pixels fill the window; pixels of nearer layers do not
+    count. Layers of strong blur are worked on at reduced size.
 
     Parameters
     ----------
-    pixels : ndarray of shape (H, W) or (H, W, C)
-        The photograph, in [0, 1]; blurred in linear light.
-    extra : ndarray of shape (H, W)
-        σ in pixels of the blur to be added; 0 is the subject.
+    pixels : ndarray of shape (H, W) or (H, W, 3)
+        The checked photograph; blurred in linear light.
+    extra : ndarray of shape (H, W), float32
+        σ in pixels of the additional blur, somewhere > 0; 0 is the subject.
     make_psf : callable
-        Gives the point spread function of a σ.
+        Makes the point spread function of a σ.
 
     Returns
     -------
-    ndarray of the photograph's shape, float32
+    ndarray of the photograph's shape and dtype
 
     Notes
     -----
-    Works by tiles, so that memory does not grow with the photograph beyond the result.
+    Works by tiles. Besides the result, memory grows by no more than 12 bytes per pixel of color
+    (7 of gray).
     """
-    # Ever wider steps: a difference of half a pixel shows where there is little blur only.
-    knots = float(extra.max()) * np.linspace(0, 1, LAYERS + 1) ** 1.5
-    kernels = [make_psf(float(knot)) for knot in knots]
+    layers = _layers(float(extra.max()), make_psf)
+    fine = [layer for layer in layers if layer.step == 1]
+    reduced = [layer for layer in layers if layer.step > 1]
+    backdrop, step = _reduced_layers(pixels, extra, reduced)
     out = pixels.copy()
-    for inner, outer in tiles(extra.shape, 1, len(kernels[-1]) // 2):
-        part = extra[outer]
-        if part.any():
-            light = np.moveaxis(np.atleast_3d(to_linear(pixels[outer])), 2, 0)
-            rows, columns = (
-                slice(i.start - o.start, i.stop - o.start)
-                for i, o in zip(inner, outer, strict=True)
-            )
-            done = np.clip(_tile(light, part, knots, kernels)[:, rows, columns], 0, 1)
-            out[inner] = np.moveaxis(from_linear(done), 0, 2).reshape(out[inner].shape)
+    for inner, outer in tiles(extra.shape, 1, max(layer.reach for layer in fine)):
+        changes = extra[inner] >= LEAST
+        if not changes.any():
+            continue
+        light, found = _light(pixels[outer]), _enlarge_planes(backdrop, step, outer)
+        for layer in fine:
+            if layer.is_in(extra[outer]):
+                found = layer.lay_over(layer.planes(light, extra[outer]), found)
+        found = found[:, *_within(inner, outer)]
+        encoded = from_linear(np.clip(found[:-1] / np.maximum(found[-1], UNSEEN), 0, 1))
+        part = to_dtype(np.moveaxis(encoded, 0, 2).reshape(out[inner].shape), out.dtype)
+        where = changes.reshape(changes.shape + (1,) * (pixels.ndim - 2))
+        np.copyto(out[inner], part, where=where)
     return out
 
 
-def _tile(
-    light: Float32Array,
-    extra: Float32Array,
-    knots: NDArray[np.float64],
-    kernels: list[NDArray[np.float64]],
-) -> Float32Array:
-    out: Float32Array | None = None
-    for k in range(LAYERS, -1, -1):
-        here_or_behind = _above(extra, knots, k)
-        here_or_nearer = 1 - _above(extra, knots, k + 1)
-        # What is not there, or is hidden by nothing and hides nothing, is no work.
-        if not here_or_behind.any() or (out is not None and not here_or_nearer.any()):
-            continue
-        planes = np.concatenate([light * here_or_behind, here_or_behind[None]])
-        planes = np.concatenate([planes, here_or_nearer[None]])
-        planes = Mirrored(planes, len(kernels[k]) // 2).convolved(kernels[k])
-        known, cover = planes[-2], np.clip(planes[-1], 0, 1)
-        layer = planes[:-2] / np.maximum(known, UNSEEN)
-        cover = np.where(known > UNSEEN, cover, 0)
-        out = layer if out is None else cover * layer + (1 - cover) * out
-    return light if out is None else out
+def _layers(largest: float, make_psf: MakePSF) -> list[_Layer]:
+    """Return the layers for additional blurs up to a σ, the farthest first."""
+    # Ever wider steps: half a pixel more is seen where there is little blur only.
+    knots = largest * np.linspace(0, 1, LAYERS + 1) ** 1.5
+    around = [-1.0, *map(float, knots), 2 * largest + 1]
+    layers = []
+    for nearer, knot, farther in zip(around, around[1:], around[2:], strict=False):
+        step = 2 ** max(int(np.log2(max(knot, 1e-9) / REDUCED_SIGMA)), 0)
+        # Means over cells and the interpolation between these blur by a variance of step² / 4.
+        variance = (knot / step) ** 2 - (0.25 if step > 1 else 0)
+        layers.append(_Layer(nearer, knot, farther, step, make_psf(float(np.sqrt(variance)))))
+    return layers[::-1]
 
 
-def _above(extra: Float32Array, knots: NDArray[np.float64], k: int) -> Float32Array:
-    """From 0 at the knot before `k` to 1 at knot `k`; every pixel reaches knot 0, none the end."""
-    if k == 0 or k > LAYERS:
-        return np.full_like(extra, k == 0)
-    return np.asarray(np.clip((extra - knots[k - 1]) / (knots[k] - knots[k - 1]), 0, 1), np.float32)
+def _reduced_layers(
+    pixels: AnyArray, extra: Float32Array, layers: list[_Layer]
+) -> tuple[Float32Array, int]:
+    """Return the layers laid over each other, in linear light, and how much that is reduced."""
+    planes_of_light = 1 if pixels.ndim == 2 else 3
+    step = layers[0].step if layers else 64
+    backdrop = np.zeros((planes_of_light + 1, *_cells(extra.shape, step)), np.float32)
+    for layer in layers:
+        size = _cells(extra.shape, layer.step)
+        if step != layer.step:
+            whole = slice(0, size[0]), slice(0, size[1])
+            backdrop, step = _enlarge_planes(backdrop, step // layer.step, whole), layer.step
+        planes = _reduced_planes(pixels, extra, layer)
+        for inner, outer in tiles(size, 1, layer.reach):
+            part = planes[:, *outer]
+            if part[-2].any():
+                found = layer.lay_over(part, backdrop[:, *outer])
+                backdrop[:, *inner] = found[:, *_within(inner, outer)]
+    return backdrop, step
+
+
+def _reduced_planes(pixels: AnyArray, extra: Float32Array, layer: _Layer) -> Float32Array:
+    """Return the means of a layer's planes over cells of `step` by `step` pixels."""
+    size = _cells(extra.shape, layer.step)
+    out = np.zeros((3 if pixels.ndim == 2 else 5, *size), np.float32)
+    for area, _ in tiles(extra.shape, layer.step, 0):
+        cells = tuple(slice(s.start // layer.step, -(-s.stop // layer.step)) for s in area)
+        if layer.is_in(extra[area]):
+            planes = layer.planes(_light(pixels[area]), extra[area])
+            for plane, means in zip(planes, out, strict=True):
+                means[cells] = cell_means(plane, layer.step)
+        else:
+            behind = (extra[area] >= layer.farther).astype(np.float32)
+            out[-1][cells] = cell_means(behind, layer.step)
+    return out
+
+
+def _enlarge_planes(planes: Float32Array, step: int, area: Area) -> Float32Array:
+    """Interpolate each of several planes from cells to the pixels of an area."""
+    return np.stack([enlarge(plane, step, area) for plane in planes])
+
+
+def _light(pixels: AnyArray) -> Float32Array:
+    """Return the light of a part of a photograph, (channels, H, W)."""
+    return np.moveaxis(np.atleast_3d(to_linear(scaled(pixels))), 2, 0)
+
+
+def _cells(shape: tuple[int, ...], step: int) -> tuple[int, int]:
+    return -(-shape[0] // step), -(-shape[1] // step)
+
+
+def _within(inner: Area, outer: Area) -> Area:
+    """Return the inner area as seen from the outer one."""
+    rows, columns = (
+        slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
+    )
+    return rows, columns
+
+
+def _ramp(x: Float32Array, start: float, stop: float) -> Float32Array:
+    """Rise from 0 at `start` and below to 1 at `stop` and above."""
+    return np.asarray(np.clip((x - start) / (stop - start), 0, 1), np.float32)

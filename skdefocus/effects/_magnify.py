@@ -2,36 +2,141 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from dataclasses import dataclass
 
-from skdefocus._images import check_image, check_sigma_map
-from skdefocus._typing import Float32Array
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skdefocus._typing import AnyArray, Float32Array, Float64Array
 from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_real, check_sigma
-from skdefocus.effects._layers import blurred_behind
-from skdefocus.effects._map_edges import EDGE_RADIUS, bands, settled, smoothstep
+from skdefocus.effects._base import check_image_and_map
+from skdefocus.effects._layers import LEAST, blur_background
+from skdefocus.effects._map_edges import EDGE_RADIUS, row_bands, smoothstep, steepen_edges
 from skdefocus.synthesis import psf
 
-#: σ in pixels of a further blur that is not worth the work.
-LEAST = 0.05
-#: Blurs are made at most this much stronger.
+#: Largest ratio of the apertures.
 MAX_STRENGTH = 100.0
+#: Shapes of apertures.
+APERTURES = ("disc", "polygon", "gaussian")
 
 
-def check_magnification(
-    strength: float, aperture: str, blades: int, in_focus: float, edge_radius: int
-) -> tuple[float, str, int, float, int]:
-    return (
-        check_real(strength, "strength", 1, MAX_STRENGTH),
-        check_choice(aperture, "aperture", ("disc", "polygon", "gaussian")),
-        check_int(blades, "blades", 3),
-        check_real(in_focus, "in_focus", 0, MAX_SIGMA),
-        check_int(edge_radius, "edge_radius", 0),
+@dataclass(frozen=True)
+class Magnification:
+    """Parameters of :func:`magnify`, checked."""
+
+    strength: float
+    aperture: str
+    blades: int
+    in_focus: float
+    edge_radius: int
+
+    @classmethod
+    def checked(
+        cls, strength: float, aperture: str, blades: int, in_focus: float, edge_radius: int
+    ) -> Magnification:
+        """Check the parameters; see :class:`DefocusMagnifier`."""
+        return cls(
+            check_real(strength, "strength", 1, MAX_STRENGTH),
+            check_choice(aperture, "aperture", APERTURES),
+            check_int(blades, "blades", 3),
+            check_real(in_focus, "in_focus", 0, MAX_SIGMA),
+            check_int(edge_radius, "edge_radius", 0),
+        )
+
+
+def magnify(
+    image: ArrayLike,
+    sigma: ArrayLike | None = None,
+    strength: float = 2.0,
+    aperture: str = "disc",
+    *,
+    blades: int = 6,
+    in_focus: float = 0.8,
+    edge_radius: int = EDGE_RADIUS,
+) -> AnyArray:
+    """Multiply a photograph's defocus blur.
+
+    Parameters
+    ----------
+    image : array_like of shape (H, W) or (H, W, C)
+        Gray, RGB or RGBA (alpha is dropped); bool, uint8, uint16 or float in [0, 1].
+    sigma : array_like of shape (H, W) or None
+        Its blur in pixels, finite and ≥ 0. None estimates it by :func:`skdefocus.defocus_map`.
+    strength, aperture, blades, in_focus, edge_radius
+        See :class:`DefocusMagnifier`.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3)
+        Of the photograph's dtype, integers being rounded; float32 for bool. Pixels in focus are
+        those of the photograph.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `image` is not a photograph, `sigma` is not a map of it, a parameter is out of range, or
+        the additional blur is more than 1000 pixels.
+
+    See Also
+    --------
+    DefocusMagnifier : The transformer for many photographs.
+
+    Notes
+    -----
+    Where σ is to become kσ, a blur of √(k² − 1) σ is added, because blurs add in quadrature. The
+    photograph, in linear light, is cut into eleven layers by that blur. Each layer is blurred by
+    itself. The layers are then laid over each other from the most to the least blurred, and what
+    nearer layers hide is left out (normalized convolution). So the subject neither bleeds into its
+    background nor gets a halo. A photograph does not tell whether something blurred is in front of
+    the subject or behind it: everything is treated as behind.
+
+    σ may have any size. Layers with an additional blur of 16 px or more are worked on at half the
+    size, from 32 px on at a quarter, and so forth.
+
+    Cost: at most eleven blurs by Fourier transforms; fewer where few layers have pixels, and none
+    where a tile of a megapixel is in focus: about 0.8 s per megapixel of color on one core, whether
+    σ is 3 or 60 px. Memory: besides the photograph and its map, 13 bytes per pixel if that is of 8
+    bits, 20 if it is of float32, and 200 MB for a tile.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_sample_image
+    >>> import skdefocus as sd
+    >>> flower = load_sample_image("flower.jpg")[100:260, 200:400]
+    >>> shallow = sd.magnify(flower, strength=3)
+    >>> shallow.shape, shallow.dtype
+    ((160, 200, 3), dtype('uint8'))
+    """
+    options = Magnification.checked(strength, aperture, blades, in_focus, edge_radius)
+    return magnified(*check_image_and_map(image, sigma), options)
+
+
+def magnified(pixels: AnyArray, sigma: Float32Array, options: Magnification) -> AnyArray:
+    """Multiply the blur of a checked photograph with a checked map; see :func:`magnify`."""
+    extra = additional_blur(sigma, options)
+    largest = float(extra.max())
+    check_largest(largest, options.strength, float(sigma.max()))
+    if largest < LEAST:
+        return pixels.copy()
+    return blur_background(
+        pixels, extra, lambda amount: aperture_psf(amount, options.aperture, options.blades)
     )
 
 
+def additional_blur(sigma: Float32Array, options: Magnification) -> Float32Array:
+    """Return σ in pixels of the blur to be added; 0 for the subject."""
+    extra = steepen_edges(sigma, options.edge_radius)
+    factor = np.float32(np.sqrt(options.strength**2 - 1))
+    for rows in row_bands(len(extra)):
+        part = extra[rows]
+        outside = smoothstep((part - options.in_focus) / max(options.in_focus, 1e-6))
+        with np.errstate(over="ignore"):
+            extra[rows] = part * outside * factor
+    return extra
+
+
 def check_largest(amount: float, strength: float, sigma: float) -> None:
-    """Check a further blur, which the user knows only by what it is made of."""
+    """Check an additional blur, which the user knows only by what it is made of."""
     if amount > MAX_SIGMA:
         raise ValueError(
             f"strength times sigma must be at most {MAX_SIGMA:g} pixels, "
@@ -39,82 +144,17 @@ def check_largest(amount: float, strength: float, sigma: float) -> None:
         )
 
 
-def magnify(
-    image: ArrayLike,
-    sigma: ArrayLike,
-    strength: float = 2.0,
-    aperture: str = "disc",
-    *,
-    blades: int = 6,
-    in_focus: float = 0.8,
-    edge_radius: int = EDGE_RADIUS,
-) -> Float32Array:
-    """Multiply a photograph's defocus blur.
-
-    Parameters
-    ----------
-    image : array_like of shape (H, W) or (H, W, C)
-        bool, uint8, uint16 (scaled by their range) or float in [0, 1].
-    sigma : array_like of shape (H, W)
-        Its blur in pixels, finite and ≥ 0.
-    strength, aperture, blades, in_focus, edge_radius
-        See :class:`DefocusMagnifier`.
-
-    Returns
-    -------
-    ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `sigma` is no map of the photograph, a parameter is out of range, or the blur is to
-        become more than 1000 pixels.
-
-    Notes
-    -----
-    Where σ is to become kσ, a further blur of √(k² − 1) σ is missing, as σ's add in quadrature. The
-    photograph, in linear light, is cut into layers by that blur. Each is blurred by itself, what
-    nearer layers hide of it being filled from around (a normalised convolution), and they are laid
-    over each other from the most to the least blurred: the subject neither bleeds into its
-    background nor gets a halo. A photograph does not tell whether something blurred is in front
-    of the subject or behind it; all is treated as behind.
-
-    Cost: up to a dozen Fourier transforms of each tile of a megapixel, some 5 s per megapixel of
-    colour on one core; tiles in focus cost nothing. Memory: 20 bytes per pixel of colour (12 of
-    grey), 12 more (4) if the photograph is not float32, and 210 MB (120) for a tile.
-    """
-    strength, aperture, blades, in_focus, edge_radius = check_magnification(
-        strength, aperture, blades, in_focus, edge_radius
-    )
-    pixels = check_image(image)
-    values = check_sigma_map(sigma, size=pixels.shape[:2])
-    values = settled(values, edge_radius)
-    extra = np.empty_like(values)
-    for rows in bands(len(values)):
-        part = values[rows]
-        extra[rows] = part * smoothstep((part - in_focus) / max(in_focus, 1e-6))
-    with np.errstate(over="ignore"):
-        extra *= np.float32(np.sqrt(strength**2 - 1))
-    largest = float(extra.max())
-    check_largest(largest, strength, float(values.max()))
-    if largest < LEAST:
-        return pixels.copy()
-    out = blurred_behind(pixels, extra, lambda amount: aperture_psf(amount, aperture, blades))
-    still = extra < LEAST
-    np.copyto(out, pixels, where=still.reshape(still.shape + (1,) * (pixels.ndim - 2)))
-    return out
-
-
-def aperture_psf(sigma: float, aperture: str = "disc", blades: int = 6) -> NDArray[np.float64]:
-    """Point spread function of an aperture's shape.
+def aperture_psf(sigma: float, aperture: str = "disc", blades: int = 6) -> Float64Array:
+    """Make the point spread function of an aperture.
 
     Parameters
     ----------
     sigma : float
         Standard deviation along each axis in pixels, from 0 to 1000.
     aperture : {"disc", "polygon", "gaussian"}
+        Shape of the aperture.
     blades : int
-        Corners of the polygon, ≥ 3.
+        Number of the polygon's corners, ≥ 3.
 
     Returns
     -------
@@ -133,7 +173,7 @@ def aperture_psf(sigma: float, aperture: str = "disc", blades: int = 6) -> NDArr
     A regular polygon with n corners at a distance of R has σ² = R² (2 + cos(2π / n)) / 12 along
     every axis, R² / 4 for a disc.
     """
-    check_choice(aperture, "aperture", ("disc", "polygon", "gaussian"))
+    check_choice(aperture, "aperture", APERTURES)
     sigma = check_sigma(sigma)
     if aperture != "polygon" or sigma < 0.3:
         return psf(sigma, "gaussian" if aperture == "gaussian" else "disc")
@@ -142,7 +182,7 @@ def aperture_psf(sigma: float, aperture: str = "disc", blades: int = 6) -> NDArr
     reach = int(np.ceil(corner))
     pixel = np.arange(-reach, reach + 1.0)
     kernel = np.zeros((len(pixel), len(pixel)))
-    # Of each pixel eight lines, each covered exactly as far as it lies between two of the sides.
+    # Eight lines across each pixel, each covered exactly as far as it lies between two sides.
     for line in (np.arange(8) + 0.5) / 8 - 0.5:
         left, right = np.full(len(pixel), -np.inf), np.full(len(pixel), np.inf)
         for angle in np.arange(n) * 2 * np.pi / n + np.pi / n - np.pi / 2:

@@ -10,18 +10,17 @@ from scipy import ndimage
 
 from skdefocus._typing import Float32Array
 
-#: How far, in pixels, the slopes of estimated maps at outlines reach at most.
+#: Radius in pixels of the windows in which slopes at outlines are made steep by default.
 EDGE_RADIUS = 12
-
-#: Rows that are worked on at once where only one pixel at a time matters.
+#: Rows that are worked on at once where each pixel is worked on by itself.
 ROWS = 128
 
 
-def settled(sigma: ArrayLike, radius: int) -> Float32Array:
+def steepen_edges(sigma: ArrayLike, radius: int) -> Float32Array:
     """Give the pixels on a map's slopes to one side.
 
-    Estimated maps change over some pixels where scenes change from one pixel to the next, and
-    what is blurred half as much as its background looks like neither.
+    Estimated maps change over some pixels where scenes change from one pixel to the next, and a
+    pixel that is blurred half as much as its background looks like neither side.
 
     Parameters
     ----------
@@ -34,33 +33,38 @@ def settled(sigma: ArrayLike, radius: int) -> Float32Array:
     Returns
     -------
     ndarray of shape (H, W), float32
-        Between these two. A window over which σ differs by less than a pixel stays as it is, and
-        so do steps from one pixel to the next.
+        A copy, between these two. It is the map itself in windows over which σ rises by less than
+        a pixel or less than half of the smallest σ, and at steps from one pixel to the next.
     """
-    values = np.asarray(sigma, np.float32)
+    out = np.array(sigma, np.float32)
     if radius == 0:
-        return values
-    size = 2 * min(radius, max(values.shape)) + 1  # more than everything is everything
-    low = ndimage.minimum_filter(values, size)
-    span = ndimage.maximum_filter(values, size)
-    span -= low
-    out = np.empty_like(values)
-    for rows in bands(len(values)):
-        part, base, rise = values[rows], low[rows], span[rows]
-        share = (part - base) / np.maximum(rise, np.float32(1e-6))
+        return out
+    size = 2 * min(radius, max(out.shape)) + 1  # a larger window sees no more
+    low, high = ndimage.minimum_filter(out, size), ndimage.maximum_filter(out, size)
+    for rows in row_bands(len(out)):
+        part, least, most = out[rows], low[rows], high[rows]
+        base, rise = _log_total_blur(least), most - least
+        span = np.maximum(_log_total_blur(most) - base, np.float32(1e-6))
+        share = (_log_total_blur(part) - base) / span
         # A little more goes to the subject: a rim of background is seen less than a lost outline.
-        decided = base + rise * smoothstep((share - 0.45) / 0.2)
-        weight = np.clip(rise - 1, 0, 1)
+        decided = least + rise * smoothstep((share - 0.55) / 0.2)
+        # A large blur changes by pixels on a smooth surface: only what is much of it is an outline.
+        weight = np.clip(rise / np.maximum(least / 2, 1) - 1, 0, 1)
         out[rows] = weight * decided + (1 - weight) * part
     return out
 
 
-def bands(height: int) -> Iterator[slice]:
-    """Rows of an image, some at a time."""
+def _log_total_blur(sigma: Float32Array) -> Float32Array:
+    """Return the logarithm of the total blur, in which estimated maps are interpolated."""
+    return np.asarray(np.log(np.hypot(sigma, np.float32(0.5))), np.float32)
+
+
+def row_bands(height: int) -> Iterator[slice]:
+    """Yield the rows of an image, some at a time."""
     return (slice(start, start + ROWS) for start in range(0, height, ROWS))
 
 
 def smoothstep(x: Float32Array) -> Float32Array:
-    """From 0 at 0 and below to 1 at 1 and above, without corners."""
+    """Rise from 0 at 0 and below to 1 at 1 and above, without corners."""
     t = np.clip(x, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)

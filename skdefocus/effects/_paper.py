@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from skdefocus._images import check_image, check_sigma_map
-from skdefocus._typing import Float32Array
+from skdefocus._images import scaled
+from skdefocus._typing import AnyArray, Float32Array, Float64Array
 from skdefocus._validation import check_numbers, check_real, check_sequence
+from skdefocus.effects._base import check_image_and_map, to_dtype
 from skdefocus.effects._layers import UNSEEN
 from skdefocus.effects._magnify import MAX_STRENGTH, check_largest
 from skdefocus.synthesis import blur
 
+#: Anchors of the weight in the paper's demonstration.
+ANCHORS = (0.5, 1.75)
 
-def paper_weight(
-    blurriness: ArrayLike, anchors: tuple[float, float] = (0.5, 1.75)
-) -> NDArray[np.float64]:
+
+def paper_weight(blurriness: ArrayLike, anchors: tuple[float, float] = ANCHORS) -> Float64Array:
     """Weight of the photograph in the paper's effects, from a map scaled to [0, 1].
 
     Parameters
@@ -41,11 +43,7 @@ def paper_weight(
     >>> paper_weight([0.05, 0.175]).round(6)
     array([0.999, 0.001])
     """
-    if len(check_sequence(anchors, "anchors")) != 2:
-        raise ValueError(f"anchors must be two numbers, got {anchors!r}")
-    low, high = (check_real(a, "anchors", 0) for a in anchors)
-    if not low < high < 10:
-        raise ValueError(f"anchors must ascend within 0 to 10, got {anchors}")
+    low, high = check_anchors(anchors)
     top, bottom = -np.log(0.001), -np.log(0.999)
     beta = np.log(top / bottom) / np.log((10 - low) / (10 - high))
     # The logarithm of ((10 - 10 m) / s) ** β, which alone would overflow.
@@ -60,11 +58,11 @@ def paper_weight(
 
 def paper_magnify(
     image: ArrayLike,
-    sigma: ArrayLike,
+    sigma: ArrayLike | None = None,
     strength: float = 2.0,
     *,
-    anchors: tuple[float, float] = (0.5, 1.75),
-) -> Float32Array:
+    anchors: tuple[float, float] = ANCHORS,
+) -> AnyArray:
     """Magnify defocus by the formula of the paper: one sharp and one blurred version, mixed.
 
     ``W S + (1 - W) B``, with B the photograph without its subject, strongly blurred, S = J + 0.2 (J
@@ -82,31 +80,56 @@ def paper_magnify(
 
     Returns
     -------
-    ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
+    ndarray of shape (H, W) or (H, W, 3)
+        Of the photograph's dtype, integers being rounded; float32 for bool.
 
     Raises
     ------
     TypeError, ValueError
-        If `sigma` is no map of the photograph, `strength` or `anchors` are out of range, or B would
-        be blurred by more than 1000 pixels.
+        If `image` is not a photograph, `sigma` is not a map of it, `strength` or `anchors` are out
+        of range, or B would be blurred by more than 1000 pixels.
 
     Notes
     -----
-    Memory: 73 bytes per pixel of colour, 44 of grey.
+    The time grows with σ. Memory: 73 bytes per pixel of color, 44 of gray.
     """
-    strength = check_real(strength, "strength", 1, MAX_STRENGTH)
-    pixels = check_image(image)
-    values = check_sigma_map(sigma, size=pixels.shape[:2])
-    span = float(np.ptp(values))
-    scaled = (values - values.min()) / span if span else np.zeros_like(values)
-    weight = paper_weight(scaled, anchors).astype(np.float32)
-    away = weight < 0.5
-    typical = float(np.median(values[away])) if away.any() else 0.0
+    strength = check_strength(strength)
+    check_anchors(anchors)
+    return paper_magnified(*check_image_and_map(image, sigma), strength, anchors)
+
+
+def check_strength(strength: float) -> float:
+    """Check a ratio of apertures."""
+    return check_real(strength, "strength", 1, MAX_STRENGTH)
+
+
+def check_anchors(anchors: tuple[float, float]) -> tuple[float, float]:
+    """Check where the weight is nearly 1 and nearly 0."""
+    if len(check_sequence(anchors, "anchors")) != 2:
+        raise ValueError(f"anchors must be two numbers, got {anchors!r}")
+    low, high = (check_real(a, "anchors", 0) for a in anchors)
+    if not low < high < 10:
+        raise ValueError(f"anchors must ascend within 0 to 10, got {anchors}")
+    return low, high
+
+
+def paper_magnified(
+    pixels: AnyArray,
+    sigma: Float32Array,
+    strength: float,
+    anchors: tuple[float, float] = ANCHORS,
+) -> AnyArray:
+    """Apply the formula to a checked photograph with a checked map; see :func:`paper_magnify`."""
+    span = float(np.ptp(sigma))
+    blurriness = (sigma - sigma.min()) / span if span else np.zeros_like(sigma)
+    weight = paper_weight(blurriness, anchors).astype(np.float32)
+    background = weight < 0.5
+    typical = float(np.median(sigma[background])) if background.any() else 0.0
     amount = strength * typical
     check_largest(amount, strength, typical)
-    sharp = np.moveaxis(np.atleast_3d(pixels), 2, 0)
+    sharp = np.moveaxis(np.atleast_3d(scaled(pixels)), 2, 0)
     planes = np.concatenate([sharp * (1 - weight), (1 - weight)[None]])
     planes = np.stack([np.asarray(blur(p, amount), np.float32) for p in planes])
     blurred = np.where(planes[-1] > UNSEEN, planes[:-1] / np.maximum(planes[-1], UNSEEN), sharp)
     mixed = weight * (sharp + 0.2 * (sharp - blurred)) + (1 - weight) * blurred
-    return np.clip(np.moveaxis(mixed, 0, 2).reshape(pixels.shape), 0, 1).astype(np.float32)
+    return to_dtype(np.moveaxis(mixed, 0, 2).reshape(pixels.shape), pixels.dtype)

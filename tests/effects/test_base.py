@@ -1,13 +1,15 @@
-"""What the effects have in common: one map for each photograph, cores shared, wrong estimators."""
+"""What the effects share: maps, dtypes, one map for each photograph, cores, wrong estimators."""
 
 import numpy as np
 import pytest
 from joblib import parallel_config
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, TransformerMixin
 
 import skdefocus as sd
 from skdefocus import _estimators, network
 from skdefocus.datasets import sample_photographs
+from skdefocus.effects import paper_magnify
 from skdefocus.pipeline import _refiner
 
 GREY = sample_photographs(64)[0]
@@ -90,6 +92,44 @@ def test_effects_need_photographs(effect):
 def test_what_are_no_maps(effect, answer, error, message):
     with pytest.raises(error, match=message):
         effect(estimator=Mapper(lambda X: answer)).transform([GREY])
+
+
+each_function = pytest.mark.parametrize("function", [sd.magnify, sd.sharpen])
+
+
+@each_function
+def test_a_map_is_estimated_where_none_is_given(function):
+    assert_array_equal(function(GREY), function(GREY, sd.defocus_map(GREY)))
+
+
+@pytest.mark.parametrize("function", [sd.magnify, sd.sharpen, paper_magnify])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
+def test_the_dtype_stays(function, dtype):
+    scale = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
+    rgb = np.stack([GREY, GREY[::-1], GREY.T], axis=-1)
+    image = (np.rint(rgb * scale) if scale > 1 else rgb).astype(dtype)
+    sigma = np.linspace(0, 6, 64) * np.ones((64, 1))
+    found = function(image, sigma)
+    assert found.dtype == dtype
+    assert not np.shares_memory(found, image)
+    expected = function((image / scale).astype(np.float32), sigma) * scale
+    assert_allclose(found, expected, atol=0.501 if scale > 1 else 1e-3)
+    assert np.abs(found.astype(float) - image).max() > 0.005 * scale
+
+
+@pytest.mark.parametrize("function", [sd.magnify, sd.sharpen, paper_magnify])
+def test_shades_do_not_fit_into_bool(function):
+    found = function(GREY > 0.5, np.linspace(0, 6, 64) * np.ones((64, 1)))
+    assert found.dtype == np.float32
+    assert len(np.unique(found)) > 2
+
+
+@each_effect
+def test_a_batch_of_bytes_gives_a_batch_of_bytes(effect):
+    batch = np.rint(255 * np.stack([GREY] * 2)).astype(np.uint8)
+    found = effect(estimator=Mapper(lambda X: [np.full(x.shape, 0.7) for x in X])).transform(batch)
+    assert found.dtype == np.uint8
+    assert found.shape == batch.shape
 
 
 @each_effect

@@ -12,8 +12,8 @@ from scipy import ndimage
 import skdefocus as sd
 from skdefocus import _grids
 from skdefocus.datasets import sample_photographs
-from skdefocus.effects import aperture_psf, magnify, paper_magnify, paper_weight
-from skdefocus.effects._map_edges import settled
+from skdefocus.effects import _layers, aperture_psf, magnify, paper_magnify, paper_weight
+from skdefocus.effects._map_edges import steepen_edges
 from skdefocus.synthesis import Layer, blur, render_layers
 
 _, GRAVEL, GRASS = sample_photographs(128)
@@ -105,6 +105,65 @@ def test_memory_beside_the_tiles(monkeypatch):
     assert peak(magnify, photo, sigma.astype(np.float32)) < 40 * sigma.size
 
 
+@pytest.mark.parametrize("sigma", [4.0, 10.0, 30.0, 60.0])
+def test_blurs_of_any_size_add_in_quadrature(sigma):
+    """At full size, and reduced by up to eight."""
+    photo = np.kron(GRASS[::4, ::4], np.ones((16, 16))).astype(np.float32)
+    found = magnify(photo, np.full(photo.shape, sigma), 2)
+    expected = blur(photo, sigma * np.sqrt(3), shape="disc", linear_light=True)
+    assert np.abs(found - expected).max() < 0.012
+    assert sd.metrics.psnr(found, expected) > 50
+
+
+@pytest.mark.parametrize("sigma", [10.0, 20.0, 50.0])
+def test_a_strongly_blurred_background_near_the_subject(sigma):
+    """It had less blur there, down to none beside the subject: more than 0.43 of the error."""
+    seen, truth = large_scene(sigma), large_scene(2 * sigma)
+    photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
+    found = magnify(photo, seen.sigma, 2)
+    distance = ndimage.distance_transform_edt(seen.sigma > 0)
+    for low, high in ((2, 20), (20, 60), (60, 999)):
+        ring = (distance > low) & (distance <= high)
+        error, before = (np.mean((x - truth.photograph)[ring] ** 2) for x in (found, photo))
+        assert error < 0.32 * before
+
+
+def large_scene(sigma):
+    y, x = np.mgrid[:256, :256] - 128.0
+    alpha = np.clip(50.5 - np.hypot(x, y), 0, 1)
+    back = np.kron(GRAVEL[::2, ::2], np.ones((4, 4)))
+    front = np.kron(GRASS[::2, ::2], np.ones((4, 4)))
+    layers = [Layer(0.7 * back, sigma), Layer(0.3 + 0.7 * front, 0.0, alpha)]
+    return render_layers(layers, shape="disc")
+
+
+def test_reduced_layers_look_like_those_at_full_size(monkeypatch):
+    """On a floor from the subject to 40 px; the largest additional blur is 69 px."""
+    photo = np.kron(GRASS[::2, ::2], np.ones((5, 4))).astype(np.float32)[:300, :250]
+    sigma = np.linspace(0, 40, 300)[:, None] * np.ones((300, 250))
+    found = magnify(photo, sigma, 2)
+    monkeypatch.setattr(_layers, "REDUCED_SIGMA", 1e9)
+    assert_allclose(found, magnify(photo, sigma, 2), atol=0.02)
+
+
+def test_no_tiles_show_where_blur_is_strong(monkeypatch):
+    seen = large_scene(30)
+    photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
+    at_once = magnify(photo, seen.sigma, 2)
+    monkeypatch.setattr(_grids, "TILE", 100)
+    assert_allclose(magnify(photo, seen.sigma, 2), at_once, atol=5e-3)
+
+
+@pytest.mark.parametrize("sigma", [2.0, 20.0, 60.0, 400.0])
+def test_memory_does_not_grow_with_blur(monkeypatch, sigma):
+    """The tiles and their borders alone took more than this."""
+    monkeypatch.setattr(_grids, "TILE", 64)
+    amount = np.where(np.arange(512) < 256, 0.3, sigma) * np.ones((512, 1))
+    photo = np.zeros((512, 512, 3), np.float32)
+    magnify(photo[:99, :99], amount[:99, :99])
+    assert peak(magnify, photo, amount.astype(np.float32)) < 60 * amount.size
+
+
 def test_highlights_become_discs():
     dots = np.zeros((64, 64), np.float32)
     dots[32, 32] = 1
@@ -116,25 +175,27 @@ def test_highlights_become_discs():
 
 
 @given(st.integers(0, 1000), st.integers(1, 20))
-def test_settled_stays_within_the_windows(seed, radius):
+def test_edges_stay_within_their_windows(seed, radius):
     sigma = ndimage.gaussian_filter(np.random.default_rng(seed).normal(2, 30, (40, 50)), 6)
     sigma = np.abs(sigma).astype(np.float32)
-    found = settled(sigma, radius)
+    found = steepen_edges(sigma, radius)
     size = 2 * radius + 1
     assert np.all(found >= ndimage.minimum_filter(sigma, size) - 1e-5)
     assert np.all(found <= ndimage.maximum_filter(sigma, size) + 1e-5)
 
 
-def test_settled_makes_slopes_steep_and_leaves_the_rest():
+def test_slopes_become_steep_and_the_rest_stays():
     step = np.where(np.arange(60) < 30, 0.3, 3.5) * np.ones((20, 60))
-    assert_allclose(settled(step, 12), step, atol=1e-6)
+    assert_allclose(steepen_edges(step, 12), step, atol=1e-6)
     slope = ndimage.gaussian_filter1d(step, 4, axis=1)
-    found = settled(slope, 12)
+    found = steepen_edges(slope, 12)
     between = [np.count_nonzero((x[10] > 0.8) & (x[10] < 3.0)) for x in (slope, found)]
     assert between[1] <= between[0] // 3
+    floor = np.linspace(20, 30, 60) * np.ones((20, 60))  # of a pixel or two, but no outline
+    assert_allclose(steepen_edges(floor, 12), floor, atol=1e-6)
     plane = np.linspace(0, 2, 60) * np.ones((20, 60))  # less than a pixel within any window
-    assert_allclose(settled(plane, 12), plane, atol=1e-6)
-    assert_array_equal(settled(slope, 0), slope.astype(np.float32))
+    assert_allclose(steepen_edges(plane, 12), plane, atol=1e-6)
+    assert_array_equal(steepen_edges(slope, 0), slope.astype(np.float32))
 
 
 def test_a_subject_survives_a_soft_map():
@@ -179,7 +240,8 @@ def test_estimator():
     for method in ("layers", "paper"):
         found = sd.DefocusMagnifier(method=method).fit_transform(batch)
         assert [f.shape for f in found] == [(128, 128), (80, 128, 3)]
-        assert all(f.dtype == np.float32 and 0 <= f.min() <= f.max() <= 1 for f in found)
+        assert [f.dtype for f in found] == [GRAVEL.dtype, np.uint8]
+        assert 0 <= found[0].min() <= found[0].max() <= 1
     fixed = sd.EdgeReblurEstimator()
     one = sd.DefocusMagnifier(3, estimator=fixed).fit_transform([GRAVEL])[0]
     assert_array_equal(one, magnify(GRAVEL, fixed.transform([GRAVEL])[0], 3))

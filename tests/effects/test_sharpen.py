@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 import skdefocus as sd
+from skdefocus import _grids
 from skdefocus.datasets import sample_photographs
 from skdefocus.effects import noise_level, sharpen
 from skdefocus.synthesis import Layer, add_noise, render_layers
@@ -81,7 +82,24 @@ def test_what_changes_nothing():
     assert_allclose(sharpen(flat, np.full((40, 50), 0.7)), 0.25, atol=1e-5)
 
 
-def test_colours_change_together():
+@pytest.mark.parametrize("sigma", [2.0, 8.0, 20.0, 60.0])
+def test_backgrounds_of_any_blur_stay(sigma):
+    image = GRASS.astype(np.float32)
+    away = np.arange(160) >= 80
+    amounts = np.where(away, sigma, 0.7) * np.ones((160, 1))
+    found = sharpen(image, amounts)
+    assert_array_equal(found[:, away], image[:, away])
+    assert np.abs(found - image)[:, :60].max() > 0.02
+
+
+def test_tiles_do_not_show(monkeypatch):
+    scene, _, seen, *_ = mixed()
+    at_once = sharpen(seen, scene.sigma, noise=NOISE)
+    monkeypatch.setattr(_grids, "TILE", 50)
+    assert_allclose(sharpen(seen, scene.sigma, noise=NOISE), at_once, atol=4e-3)
+
+
+def test_colors_change_together():
     rgb = np.stack([GRASS, 0.5 * GRASS, 0.25 + 0.5 * GRASS], axis=-1).astype(np.float32)
     found = sharpen(rgb, np.full((160, 160), 0.7))
     inside = (found > 0) & (found < 1)
@@ -117,7 +135,7 @@ def test_estimator():
     rgb = np.stack([GRAVEL] * 3, axis=-1)[:80]
     found = sd.AdaptiveSharpener().fit_transform([GRAVEL, np.round(rgb * 255).astype(np.uint8)])
     assert [f.shape for f in found] == [(160, 160), (80, 160, 3)]
-    assert all(f.dtype == np.float32 for f in found)
+    assert [f.dtype for f in found] == [GRAVEL.dtype, np.uint8]
     fixed = sd.EdgeReblurEstimator()
     one = sd.AdaptiveSharpener(0.5, estimator=fixed).fit_transform([GRAVEL])[0]
     assert_array_equal(one, sharpen(GRAVEL, fixed.transform([GRAVEL])[0], 0.5))

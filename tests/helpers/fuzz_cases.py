@@ -68,6 +68,14 @@ def photograph_of(result, given):
     finite(result, 0, 1)
 
 
+def effect_of(result, given):
+    """Of the photograph's dtype (float32 for bool) and size, without alpha, within its range."""
+    dtype = np.asarray(given["image"]).dtype.newbyteorder("=")
+    assert result.dtype == (np.float32 if dtype == np.bool_ else dtype)
+    scale = np.iinfo(dtype).max if dtype.kind == "u" else 1
+    photograph_of((result / scale).astype(np.float32), given)
+
+
 def map_of(result, given):
     assert result.shape == np.shape(given["image"])[:2]
     assert result.dtype == np.float32

@@ -4,6 +4,7 @@ import numpy as np
 from helpers.fuzz_cases import (
     batch,
     case,
+    effect_of,
     finite,
     kernel,
     map_of,
@@ -27,7 +28,7 @@ def mapped(draw, **more):
     return more | {"image": draw(photographs(shape)), "sigma": draw(maps(shape[:2]))}
 
 
-@case("effects.magnify", effects.magnify, photograph_of)
+@case("effects.magnify", effects.magnify, effect_of)
 def magnified(draw):
     return mapped(
         draw, strength=pick(draw, 1, 2.0, 4), aperture=pick(draw, "disc", "polygon", "gaussian"),
@@ -38,7 +39,7 @@ def magnified(draw):
 ANCHORS = [(0.5, 1.75), (0, 9)]
 
 
-@case("effects.paper_magnify", effects.paper_magnify, photograph_of)
+@case("effects.paper_magnify", effects.paper_magnify, effect_of)
 def paper(draw):
     return mapped(draw, strength=pick(draw, 1, 2.0, 4), anchors=pick(draw, *ANCHORS))
 
@@ -60,7 +61,7 @@ def aperture(draw):
     }  # fmt: skip
 
 
-@case("effects.sharpen", effects.sharpen, photograph_of)
+@case("effects.sharpen", effects.sharpen, effect_of)
 def sharpened(draw):
     return mapped(
         draw, amount=pick(draw, 0, 1.0), method=pick(draw, "deconvolution", "unsharp"),
@@ -71,7 +72,7 @@ def sharpened(draw):
 @case("effects.noise_level", effects.noise_level, number())
 def noise_level(draw):
     shape = draw(shapes)
-    return {"grey": draw(floats(shape)), "sigma": optional(draw, maps(shape))}
+    return {"gray": draw(floats(shape)), "sigma": optional(draw, maps(shape))}
 
 
 # --- estimators ----------------------------------------------------------------------------------
@@ -214,12 +215,12 @@ def with_maps(estimator):
     return lambda X, **parameters: estimator(estimator=quick, **parameters).fit_transform(X)
 
 
-case("DefocusMagnifier", with_maps(sd.DefocusMagnifier), one_per_sample(photograph_of), JOBLIB)(
+case("DefocusMagnifier", with_maps(sd.DefocusMagnifier), one_per_sample(effect_of), JOBLIB)(
     lambda draw: {
         "X": batch(draw), "strength": pick(draw, 1, 3), "method": pick(draw, "layers", "paper")
     }
 )  # fmt: skip
-case("AdaptiveSharpener", with_maps(sd.AdaptiveSharpener), one_per_sample(photograph_of), JOBLIB)(
+case("AdaptiveSharpener", with_maps(sd.AdaptiveSharpener), one_per_sample(effect_of), JOBLIB)(
     lambda draw: {"X": batch(draw), "amount": pick(draw, 0, 1), "noise": pick(draw, None, 0.01)}
 )
 

@@ -170,6 +170,20 @@ def test_blur_score_never_falls_where_blur_grows(sigma, seed, quantile):
         assert 0 <= before <= after <= 1
 
 
+def test_blur_score_rises_strictly_with_blur_of_any_size():
+    """Of maps that are right within a fifth, a third of whose pixels are a guess."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0.8, 1.2, (40, 60))
+    flat = rng.random((40, 60)) < 1 / 3
+    blurs = (0, 1, 2, 4, 8, 16, 32, 60)
+    maps = [np.where(flat, rng.uniform(0, 60, (40, 60)), sigma * noise) for sigma in blurs]
+    scores = [metrics.blur_score(m, confidence=np.where(flat, 0.02, 0.9)) for m in maps]
+    assert (np.diff(scores) > 0).all()
+    exact = [metrics.blur_score(np.full((3, 3), sigma)) for sigma in blurs]
+    assert (np.diff(exact) > 0).all()
+    assert np.round(exact[:-1], 3).tolist() == [0, 0.308, 0.64, 0.877, 0.966, 0.991, 0.998]
+
+
 def test_blur_score_by_hand():
     assert metrics.blur_score(np.zeros((3, 3))) == 0
     assert metrics.blur_score(np.full((3, 3), 1.5)) == 0.5
