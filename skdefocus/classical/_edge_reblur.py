@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from skdefocus._estimators import ImageTransformer, each, restack, threads_each
+from skdefocus._estimators import (
+    JOBS,
+    ImageTransformer,
+    Settings,
+    each,
+    integer,
+    real,
+    restack,
+    threads_each,
+)
 from skdefocus._grids import cell_means, enlarge, whole
 from skdefocus._images import check_image, check_images, to_gray
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus._validation import MAX_SIGMA, check_int, check_real
+from skdefocus._validation import MAX_SIGMA
 from skdefocus.filters import box_mean, guided_filter, weighted_guided_filter
 from skdefocus.synthesis import blur, psf
 
@@ -35,8 +45,22 @@ LEAST_VARIANCE = 0.02
 CELL = 4
 #: Weight of what the surroundings say against a cell's own evidence (at most 1 / LEAST_VARIANCE).
 PRIOR = 0.02
+#: Smallest unit of the scales in pixels; below it, blurs of half of it and less change nothing.
+MIN_SIGMA0 = 0.1
 #: Pixels' four directions, by the angle of the gradient in steps of 45°.
 DOWN, RIGHT = np.array([0, 1, 1, 1]), np.array([1, 1, 0, -1])
+
+
+@dataclass(frozen=True)
+class ReblurSettings(Settings):
+    """Checked parameters of :class:`EdgeReblurEstimator`."""
+
+    sigma0: Annotated[float, real(MIN_SIGMA0, MAX_SIGMA)]
+    threshold: Annotated[float, real(0, 1e6)]
+    radius: Annotated[int, integer(1)]
+    eps: Annotated[float, real(0, above=True)]
+    max_sigma: Annotated[float, real(0, MAX_SIGMA, above=True)]
+    n_jobs: Annotated[int | None, JOBS]
 
 
 class Gradient(NamedTuple):
@@ -62,18 +86,11 @@ class Edges(NamedTuple):
     doubt: AnyArray
 
 
-def reblur_map(
-    image: Float32Array,
-    sigma0: float,
-    threshold: float,
-    radius: int,
-    eps: float,
-    max_sigma: float,
-    n_threads: int = 1,
-) -> Float32Array:
+def reblur_map(image: Float32Array, settings: ReblurSettings, n_threads: int = 1) -> Float32Array:
     """σ per pixel of a checked image; see :class:`skdefocus.EdgeReblurEstimator`."""
     grey = to_gray(image)
-    level, evidence = edge_evidence(grey, sigma0, threshold, max_sigma)
+    radius, eps, max_sigma = settings.radius, settings.eps, settings.max_sigma
+    level, evidence = edge_evidence(grey, settings.sigma0, settings.threshold, max_sigma)
     cells = fill(level, evidence, cell_means(grey, CELL), eps, max(1, radius // CELL))
     dense = weighted_guided_filter(
         enlarge(cells, CELL, whole(grey.shape)), grey, radius, eps, n_iter=2, n_threads=n_threads,
@@ -201,10 +218,6 @@ def ridges(
     return rows[top], columns[top], down[top], right[top]
 
 
-#: Smallest unit of the scales in pixels; below it, blurs of half of it and less change nothing.
-MIN_SIGMA0 = 0.1
-
-
 class EdgeReblurEstimator(ImageTransformer):
     """Estimate σ at edges by blurring them again, and carry it to all pixels.
 
@@ -271,6 +284,7 @@ class EdgeReblurEstimator(ImageTransformer):
     """
 
     units_ = "pixels"
+    _table = ReblurSettings
 
     def __init__(
         self,
@@ -288,13 +302,6 @@ class EdgeReblurEstimator(ImageTransformer):
         self.eps = eps
         self.max_sigma = max_sigma
         self.n_jobs = n_jobs
-
-    def _check_params(self) -> None:
-        check_real(self.sigma0, "sigma0", MIN_SIGMA0, MAX_SIGMA)
-        check_real(self.threshold, "threshold", 0, 1e6)
-        check_int(self.radius, "radius", 1)
-        check_real(self.eps, "eps", 0, above=True)
-        check_real(self.max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
 
     def transform(self, X: Any) -> Any:
         """Map each image.
@@ -315,16 +322,13 @@ class EdgeReblurEstimator(ImageTransformer):
         TypeError, ValueError
             If `X` is no batch of images or a parameter is wrong; the message names it.
         """
-        self._check_params()
+        settings = ReblurSettings.of(self)
         images, stacked = check_images(X)
         named = [(image, f"X[{i}]") for i, image in enumerate(images)]
-        maps = each(
-            self.n_jobs, edge_reblur, named, float(self.sigma0), float(self.threshold),
-            int(self.radius), float(self.eps), float(self.max_sigma), threads_each(self.n_jobs),
-        )  # fmt: skip
+        maps = each(self.n_jobs, edge_reblur, named, settings, threads_each(self.n_jobs))
         return restack(maps, stacked)
 
 
-def edge_reblur(named: tuple[Any, str], *settings: Any) -> Float32Array:
+def edge_reblur(named: tuple[Any, str], settings: ReblurSettings, n_threads: int) -> Float32Array:
     """σ map of one image, which comes with its name."""
-    return reblur_map(check_image(*named), *settings)
+    return reblur_map(check_image(*named), settings, n_threads)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 import numpy as np
 from scipy import ndimage
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
 
-from skdefocus._estimators import ImageTransformer, each, restack
+from skdefocus._estimators import (
+    JOBS,
+    ImageTransformer,
+    Settings,
+    choice,
+    each,
+    flag,
+    integer,
+    real,
+    restack,
+)
 from skdefocus._images import check_image, check_images, check_sigma_map, to_gray
 from skdefocus._typing import Float32Array
-from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_real, check_sequence
+from skdefocus._validation import MAX_SIGMA, check_sequence
 from skdefocus.classical._operators import OPERATORS
 
 #: Added to an operator's value before its logarithm: what shows nothing becomes 13.8.
 FLOOR = 1e-6
 #: Pixels of each image that a calibration looks at.
 SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class FocusMeasureSettings(Settings):
+    """Checked parameters of :class:`FocusMeasure`."""
+
+    method: Annotated[str, choice(*OPERATORS)]
+    radius: Annotated[int, integer(0)]
+    smoothing: Annotated[float, real(0, MAX_SIGMA)]
+    calibrate: Annotated[bool, flag]
+    n_jobs: Annotated[int | None, JOBS]
 
 
 class FocusMeasure(ImageTransformer):
@@ -91,6 +113,8 @@ class FocusMeasure(ImageTransformer):
     True
     """
 
+    _table = FocusMeasureSettings
+
     def __init__(
         self,
         method: str = "laplacian_energy",
@@ -109,13 +133,6 @@ class FocusMeasure(ImageTransformer):
     @property
     def units_(self) -> str:
         return "pixels" if self.calibrate else "none (monotone in blur, not in pixels)"
-
-    def _check_params(self) -> None:
-        check_choice(self.method, "method", tuple(OPERATORS))
-        check_int(self.radius, "radius", 0)
-        check_real(self.smoothing, "smoothing", 0, MAX_SIGMA)
-        if not isinstance(self.calibrate, bool | np.bool_):
-            raise TypeError(f"calibrate must be a bool, got {self.calibrate!r}")
 
     def __sklearn_is_fitted__(self) -> bool:
         return not self.calibrate or hasattr(self, "calibration_")
@@ -152,8 +169,8 @@ class FocusMeasure(ImageTransformer):
         -----
         Isotonic regression (least squares) on up to 20,000 pixels of each image, always the same.
         """
-        self._check_params()
-        if not self.calibrate:
+        settings = FocusMeasureSettings.of(self)
+        if not settings.calibrate:
             return self
         if y is None:
             raise ValueError("y must hold the true σ maps if calibrate=True, got None")
@@ -163,7 +180,7 @@ class FocusMeasure(ImageTransformer):
         truth = [check_sigma_map(t, f"y[{i}]", dtype=np.float64) for i, t in enumerate(y)]
         rng = np.random.default_rng(0)
         values, sigmas = [], []
-        for i, (found, true) in enumerate(zip(self._measures(images), truth, strict=True)):
+        for i, (found, true) in enumerate(zip(measures(images, settings), truth, strict=True)):
             if found.shape != true.shape:
                 raise ValueError(
                     f"y[{i}] must have shape {found.shape} as X[{i}], got {true.shape}"
@@ -197,26 +214,24 @@ class FocusMeasure(ImageTransformer):
         sklearn.exceptions.NotFittedError
             If ``calibrate=True`` and `fit` was not called.
         """
-        self._check_params()
+        settings = FocusMeasureSettings.of(self)
         check_is_fitted(self)
         images, stacked = check_images(X)
-        maps = self._measures(images)
-        if self.calibrate:
+        maps = measures(images, settings)
+        if settings.calibrate:
             maps = [np.interp(m, *self.calibration_).astype(np.float32) for m in maps]
         return restack(maps, stacked)
 
-    def _measures(self, images: list[Any]) -> list[Float32Array]:
-        named = [(image, f"X[{i}]") for i, image in enumerate(images)]
-        return each(
-            self.n_jobs, focus_measure, named, self.method, int(self.radius), float(self.smoothing)
-        )
+
+def measures(images: list[Any], settings: FocusMeasureSettings) -> list[Float32Array]:
+    """Uncalibrated maps of a batch."""
+    named = [(image, f"X[{i}]") for i, image in enumerate(images)]
+    return each(settings.n_jobs, focus_measure, named, settings)
 
 
-def focus_measure(
-    named: tuple[Any, str], method: str, radius: int, smoothing: float
-) -> Float32Array:
+def focus_measure(named: tuple[Any, str], settings: FocusMeasureSettings) -> Float32Array:
     """Uncalibrated map of one image, which comes with its name."""
     grey = to_gray(check_image(*named))
-    if smoothing:
-        grey = ndimage.gaussian_filter(grey, smoothing, mode="reflect")
-    return -np.log(OPERATORS[method](grey, radius) + np.float32(FLOOR))
+    if settings.smoothing:
+        grey = ndimage.gaussian_filter(grey, settings.smoothing, mode="reflect")
+    return -np.log(OPERATORS[settings.method](grey, settings.radius) + np.float32(FLOOR))
