@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -112,10 +113,19 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Base of the transformers whose samples are images or records and that learn nothing.
 
     Subclasses name the table of their parameters in ``_table`` and, where an image is work, have
-    an ``n_jobs`` parameter and call :func:`each`.
+    an ``n_jobs`` parameter and call :func:`each`. One that makes rows of numbers is declared with
+    ``class Name(ImageTransformer, tabular=True)`` and names its columns in
+    ``get_feature_names_out``; only then does ``set_output`` make data frames.
     """
 
     _table: ClassVar[type[Settings]]
+    _tabular: ClassVar[bool] = False
+
+    def __init_subclass__(cls, tabular: bool | None = None, **options: Any) -> None:
+        if tabular is not None:
+            cls._tabular = tabular
+        options.setdefault("auto_wrap_output_keys", ("transform",) if cls._tabular else None)
+        super().__init_subclass__(**options)
 
     def _check_params(self) -> None:
         """Raise on a wrong parameter."""
@@ -136,6 +146,39 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self
         """
         self._check_params()
+        return self
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Name what a sample becomes.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Present for scikit-learn.
+
+        Returns
+        -------
+        ndarray of shape (1,), object
+            The class's name in lower case and 0: a sample becomes one object. It lets a pipeline
+            that begins with images and ends with columns name these.
+        """
+        return np.array([f"{type(self).__name__.lower()}0"], dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose the container of what ``transform`` returns, where that is a table.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None, default=None
+            Images and records are no table and stay as they are, so that a pipeline with such a
+            stage can be configured; None changes nothing.
+
+        Returns
+        -------
+        self
+        """
+        if self._tabular:
+            super().set_output(transform=transform)
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -25,7 +25,7 @@ SURE = 0.5
 CONFIDENCE = ("confidence_mean", "confidence_median", "share_sure")
 
 
-class DefocusFeatures(ImageTransformer):
+class DefocusFeatures(ImageTransformer, tabular=True):
     """Describe the defocus of each photograph by one row of numbers.
 
     Photographs of any size become rows of one length, for any of scikit-learn's estimators: to
