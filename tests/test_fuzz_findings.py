@@ -16,6 +16,7 @@ RAGGED = [[0.5, 0.2], [0.1]]
 MASKED = np.ma.masked_less(GREY, 0.5)
 LENS = {"focal_length": 50, "f_number": 2, "focus_distance": 2, "pixel_pitch": 4}
 HUGE = 10**400
+AUC = metrics.get_scorer("focus_auc")
 
 
 class Broken:
@@ -116,7 +117,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.sigma_mae(None, MAPS), "true"),
         (lambda: metrics.sigma_mae(MAPS, MAPS, mask=Fraction(1, 2)), "mask"),
         (lambda: metrics.q_g(GREY, np.float32(0.5)), "sources"),
-        (lambda: metrics.focus_auc_scorer(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
+        (lambda: AUC(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
         (lambda: effects.paper_weight(GREY, None), "anchors"),
         (lambda: effects.paper_weight(GREY, [1]), "anchors"),
         (lambda: effects.paper_weight(GREY, b"bytes"), "anchors"),

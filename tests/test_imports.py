@@ -42,8 +42,8 @@ PUBLIC = {
     """,
     "skdefocus.metrics": """
         best_f blur_score error_against_kept_share expected_calibration_error focus_auc
-        focus_auc_scorer linear_fit_mae neg_sigma_mae neg_sigma_rmse psnr q_cb q_g q_mi q_y
-        sigma_mae sigma_rmse spearman ssim
+        get_scorer get_scorer_names linear_fit_mae psnr q_cb q_g q_mi q_y sigma_mae sigma_rmse
+        spearman ssim
     """,
     "skdefocus.optics": """
         Distances LensFacts coc_at_distance coc_to_sigma depth_of_field distances_of_coc

@@ -24,6 +24,7 @@ from skdefocus._images import check_image, check_images, to_gray
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import MAX_SIGMA
 from skdefocus.filters import box_mean, guided_filter, weighted_guided_filter
+from skdefocus.metrics import SigmaScoreMixin
 from skdefocus.synthesis import blur, psf
 
 #: Scales that the gradient is taken at, in units of σ₀; each is compared with the next one.
@@ -218,7 +219,7 @@ def ridges(
     return rows[top], columns[top], down[top], right[top]
 
 
-class EdgeReblurEstimator(ImageTransformer):
+class EdgeReblurEstimator(SigmaScoreMixin, ImageTransformer):
     """Estimate σ at edges by blurring them again, and carry it to all pixels.
 
     An edge weakens the less under a further blur the more blurred it is already: the ratio of its

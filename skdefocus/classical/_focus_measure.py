@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from scipy import ndimage
 from sklearn.isotonic import IsotonicRegression
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skdefocus._estimators import (
@@ -25,6 +26,7 @@ from skdefocus._images import check_image, check_images, check_sigma_map, to_gra
 from skdefocus._typing import Float32Array
 from skdefocus._validation import MAX_SIGMA, check_sequence
 from skdefocus.classical._operators import OPERATORS
+from skdefocus.metrics import SigmaScoreMixin
 
 #: Added to an operator's value before its logarithm: what shows nothing becomes 13.8.
 FLOOR = 1e-6
@@ -129,6 +131,9 @@ class FocusMeasure(ImageTransformer):
         self.smoothing = smoothing
         self.calibrate = calibrate
         self.n_jobs = n_jobs
+
+    #: Only pixels can be compared with true σ.
+    score = available_if(lambda self: self.calibrate)(SigmaScoreMixin.score)
 
     @property
     def units_(self) -> str:

@@ -4,16 +4,13 @@ Lists of maps are scored per image first and then averaged over images, so that 
 photograph counts no more than a small one. σ is in pixels throughout.
 """
 
+import warnings
+from typing import Any
+
 from skdefocus.metrics._fusion import psnr, q_cb, q_g, q_mi, q_y, ssim
-from skdefocus.metrics._sigma_maps import (
-    focus_auc_scorer,
-    linear_fit_mae,
-    neg_sigma_mae,
-    neg_sigma_rmse,
-    sigma_mae,
-    sigma_rmse,
-    spearman,
-)
+from skdefocus.metrics._scorers import SigmaScoreMixin as SigmaScoreMixin
+from skdefocus.metrics._scorers import get_scorer, get_scorer_names
+from skdefocus.metrics._sigma_maps import linear_fit_mae, sigma_mae, sigma_rmse, spearman
 from skdefocus.metrics._single_map import (
     best_f,
     blur_score,
@@ -28,10 +25,9 @@ __all__ = [
     "error_against_kept_share",
     "expected_calibration_error",
     "focus_auc",
-    "focus_auc_scorer",
+    "get_scorer",
+    "get_scorer_names",
     "linear_fit_mae",
-    "neg_sigma_mae",
-    "neg_sigma_rmse",
     "psnr",
     "q_cb",
     "q_g",
@@ -42,3 +38,17 @@ __all__ = [
     "spearman",
     "ssim",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Scorers as attributes: two that stay, and a former name."""
+    if name in ("neg_sigma_mae", "neg_sigma_rmse"):
+        return get_scorer(name)
+    if name == "focus_auc_scorer":
+        warnings.warn(
+            "focus_auc_scorer will be removed in 0.3; use get_scorer('focus_auc')",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return get_scorer("focus_auc")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

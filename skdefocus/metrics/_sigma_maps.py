@@ -1,4 +1,4 @@
-"""Scores of σ maps against the truth, over lists of images, and ready scorers."""
+"""Scores of σ maps against the truth, over lists of images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from skdefocus._typing import Float64Array
 from skdefocus._validation import as_array, check_numbers, check_sequence
-from skdefocus.metrics._single_map import as_map, finite, named_focus_auc, ranks
+from skdefocus.metrics._single_map import as_map, finite, ranks
 
 Maps = Sequence[ArrayLike] | NDArray[Any]
+
+
+def image_weights(sample_weight: ArrayLike | None, count: int) -> Float64Array:
+    """Check the weights of `count` images; None weighs all alike."""
+    if sample_weight is None:
+        return np.ones(count)
+    weights = check_numbers(sample_weight, "sample_weight")
+    if weights.shape != (count,) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+        raise ValueError(
+            f"sample_weight must be {count} finite numbers >= 0, not all 0, got {sample_weight!r}"
+        )
+    return weights
 
 
 def _mean_over_images(
@@ -33,16 +45,7 @@ def _mean_over_images(
             raise ValueError(
                 f"{name} must hold one map per image of true, {len(true)}, got {len(maps)}"
             )
-    weights = (
-        np.ones(len(true))
-        if sample_weight is None
-        else check_numbers(sample_weight, "sample_weight")
-    )
-    if weights.shape != (len(true),) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
-        raise ValueError(
-            f"sample_weight must be {len(true)} finite numbers >= 0, not all 0, "
-            f"got {sample_weight!r}"
-        )
+    weights = image_weights(sample_weight, len(true))
     scores = []
     for i, (a, b) in enumerate(zip(true, pred, strict=True)):
         t, p = as_map(a, f"true[{i}]"), as_map(b, f"pred[{i}]")
@@ -225,120 +228,3 @@ def _correlation(a: Float64Array, b: Float64Array) -> float:
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 0 else 0.0
-
-
-def _maps_of(estimator: Any, X: Maps) -> Maps:
-    for method in ("transform", "predict"):
-        if hasattr(estimator, method):
-            maps: Maps = getattr(estimator, method)(X)
-            return maps
-    raise TypeError(f"estimator must have transform or predict, got {type(estimator).__name__}")
-
-
-def neg_sigma_mae(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: minus `sigma_mae` of what the estimator makes of X, so that higher is better.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Its `transform` gives one σ map per image; `predict` is called where it has none.
-    X : list of n images, or array
-        As the estimator takes them.
-    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ maps, pixels.
-
-    Returns
-    -------
-    float
-        At most 0, pixels.
-
-    Raises
-    ------
-    TypeError
-        An estimator with neither method, or maps that `sigma_mae` does not take.
-    ValueError
-        As `sigma_mae`.
-
-    Examples
-    --------
-    >>> from sklearn.preprocessing import FunctionTransformer
-    >>> double = FunctionTransformer(lambda maps: [2 * m for m in maps])
-    >>> neg_sigma_mae(double, [np.ones((2, 2))], [np.ones((2, 2))])
-    -1.0
-
-    In a search: ``GridSearchCV(pipe, params, scoring=neg_sigma_mae).fit(images, true_maps)``.
-    """
-    return -sigma_mae(y, _maps_of(estimator, X))
-
-
-def neg_sigma_rmse(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: minus `sigma_rmse` of what the estimator makes of X, so that higher is better.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Its `transform` gives one σ map per image; `predict` is called where it has none.
-    X : list of n images, or array
-        As the estimator takes them.
-    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ maps, pixels.
-
-    Returns
-    -------
-    float
-        At most 0, pixels.
-
-    Raises
-    ------
-    TypeError
-        An estimator with neither method, or maps that `sigma_rmse` does not take.
-    ValueError
-        As `sigma_rmse`.
-
-    Examples
-    --------
-    >>> from sklearn.preprocessing import FunctionTransformer
-    >>> double = FunctionTransformer(lambda maps: [2 * m for m in maps])
-    >>> neg_sigma_rmse(double, [np.array([[0.0, 0.0]])], [np.array([[1.0, 7.0]])])
-    -5.0
-    """
-    return -sigma_rmse(y, _maps_of(estimator, X))
-
-
-def focus_auc_scorer(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: mean over images of the `focus_auc` of what the estimator makes of X.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Its `transform` gives one map per image that grows with blur; `predict` is called where it
-        has none.
-    X : list of n images, or array
-        As the estimator takes them.
-    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        Focus masks, 1 = in focus, as for `focus_auc`.
-
-    Returns
-    -------
-    float
-        From 0 to 1 (best), 0.5 by chance.
-
-    Raises
-    ------
-    TypeError
-        An estimator with neither method, or masks that are no numbers.
-    ValueError
-        As `focus_auc`, or another number of masks than of maps.
-
-    Examples
-    --------
-    >>> from sklearn.preprocessing import FunctionTransformer
-    >>> as_it_is = FunctionTransformer()
-    >>> focus_auc_scorer(as_it_is, [np.array([[0.1, 0.9, 0.9]])], [[[1, 1, 0]]])
-    0.75
-    """
-    maps = _maps_of(estimator, X)
-    if len(check_sequence(y, "y")) == 0 or len(maps) != len(y):
-        raise ValueError(f"y must hold one mask per image, {len(maps)}, got {len(y)}")
-    pairs = enumerate(zip(y, maps, strict=True))
-    return float(np.mean([named_focus_auc(m, s, (f"y[{i}]", f"map {i}")) for i, (m, s) in pairs]))

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
 from skdefocus.classical._operators import OPERATORS
 from skdefocus.datasets import load_sample_scenes, sample_photographs
-from skdefocus.metrics import neg_sigma_mae, sigma_mae, spearman
+from skdefocus.metrics import sigma_mae, spearman
 from skdefocus.synthesis import add_noise, blur
 
 PHOTOGRAPHS = sample_photographs(96)
@@ -165,12 +165,18 @@ def test_calibration_gives_pixels_in_the_same_order(scenes):
     assert 0 <= min(m.min() for m in calibrated) <= max(m.max() for m in calibrated) <= 4
 
 
+def test_score_is_the_error_in_pixels_where_maps_are_in_pixels(scenes):
+    images, truth = scenes
+    for estimator in (EdgeReblurEstimator(), FocusMeasure(calibrate=True).fit(images, truth)):
+        assert estimator.score(images, truth) == -sigma_mae(truth, estimator.transform(images))
+    assert not hasattr(FocusMeasure(), "score")
+
+
 def test_search_over_methods(scenes):
     images, truth = scenes
     search = GridSearchCV(
         FocusMeasure(calibrate=True, radius=8),
         {"method": ["laplacian_energy", "grey_variance", "wavelet_ratio"]},
-        scoring=neg_sigma_mae,
         cv=2,
         error_score="raise",
     ).fit(images, truth)

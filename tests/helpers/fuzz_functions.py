@@ -270,33 +270,24 @@ case("metrics.psnr", metrics.psnr, decibels)(two)
 case("metrics.ssim", metrics.ssim, number(-1, 1))(two)
 
 
-def scored(scorer):
-    """A scorer, of maps that are there already."""
-    return lambda pred, y: scorer(SimpleNamespace(transform=lambda X: X), pred, y)
+def score_by(name, pred, y):
+    """What a scorer says of maps that are there already."""
+    return metrics.get_scorer(name)(SimpleNamespace(transform=lambda X: X), pred, y)
 
 
-for name in ("neg_sigma_mae", "neg_sigma_rmse"):
-
-    @case(
-        f"metrics.{name}",
-        scored(getattr(metrics, name)),
-        number(-np.inf, 0),
-        {"y": "called true", "pred": "called X"},
-    )
-    def scorer_case(draw):
-        given = compared(draw, weights=False)
-        return {"pred": given["pred"], "y": given["true"]}
+@case("metrics.get_scorer", score_by, number(-np.inf, 1), {"y": "called true", "pred": "called X"})
+def scorer_case(draw):
+    name = pick(draw, *metrics.get_scorer_names())
+    if name == "focus_auc":
+        given = decided(draw)
+        return {"name": name, "pred": [given["sigma_map"]], "y": [given["mask"]]}
+    given = compared(draw, weights=False)
+    return {"name": name, "pred": given["pred"], "y": given["true"]}
 
 
-@case(
-    "metrics.focus_auc_scorer",
-    scored(metrics.focus_auc_scorer),
-    number(0, 1),
-    {"pred": "called X"},
-)
-def auc_case(draw):
-    given = decided(draw)
-    return {"pred": [given["sigma_map"]], "y": [given["mask"]]}
+@case("metrics.get_scorer_names", metrics.get_scorer_names, lambda names, given: None)
+def scorer_names_case(draw):
+    return {}
 
 
 # --- optics --------------------------------------------------------------------------------------
