@@ -66,8 +66,8 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):
 
 @pytest.mark.parametrize(("shape", "expected"), [((499, 1000), 1), ((500, 1000), 2)])
 def test_threads_are_for_large_images(shape, expected):
-    assert _workers.workers(2, np.zeros((*shape, 1))) == expected
-    assert _workers.workers(1, np.zeros((*shape, 1))) == 1
+    assert _workers.effective_threads(2, np.zeros((*shape, 1))) == expected
+    assert _workers.effective_threads(1, np.zeros((*shape, 1))) == 1
 
 
 def test_float32_is_summed_without_loss():
