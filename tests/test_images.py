@@ -104,7 +104,7 @@ def test_pictures_of_pillow(tmp_path):
         image = Image.new(mode, (6, 5))
         assert_array_equal(check_image(image), check_image(np.asarray(image)))
     for mode in ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV"):
-        with pytest.raises(ValueError, match=f"im must be grey .* mode '{mode}'; convert it first"):
+        with pytest.raises(ValueError, match=f"im must be gray .* mode '{mode}'; convert it first"):
             check_image(Image.new(mode, (6, 5)), "im")
     mapped = np.memmap(tmp_path / "x", np.uint8, "w+", shape=(5, 6))
     assert mapped.mode == "w+"  # that of a file

@@ -41,12 +41,12 @@ PUBLIC = {
         MAX_PIXELS ReadError atomic_path read_image write_map write_scaled_png
     """,
     "skdefocus.metrics": """
-        best_f blur_score error_against_kept_share expected_calibration_error focus_auc
-        get_scorer get_scorer_names linear_fit_mae psnr q_cb q_g q_mi q_y sigma_mae sigma_rmse
-        spearman ssim
+        best_f blur_score expected_calibration_error focus_auc get_scorer get_scorer_names
+        linear_fit_mae psnr q_cb q_g q_mi q_y risk_coverage_curve sigma_mae sigma_rmse spearman
+        ssim
     """,
     "skdefocus.optics": """
-        Distances LensFacts coc_at_distance coc_to_sigma depth_of_field distances_of_coc
+        Distances LensFacts coc_at_distance coc_to_sigma depth_of_field distances_for_coc
         hyperfocal_distance read_lens_facts sigma_to_coc
     """,
     "skdefocus.pipeline": """

@@ -47,7 +47,7 @@ def test_the_disc_of_the_synthesis_is_as_wide_as_optics_says():
 @given(lenses, st.floats(0.3, 500))
 def test_a_distance_is_one_of_the_two_that_its_blur_may_come_from(lens, distance):
     coc = optics.coc_at_distance(distance, **lens)
-    front, behind = optics.distances_of_coc(coc, **lens)
+    front, behind = optics.distances_for_coc(coc, **lens)
     assert front <= lens["focus_distance"] * (1 + 1e-9)
     assert behind >= lens["focus_distance"] * (1 - 1e-9)
     expected = front if distance < lens["focus_distance"] else behind
@@ -57,7 +57,7 @@ def test_a_distance_is_one_of_the_two_that_its_blur_may_come_from(lens, distance
 
 @given(lenses, st.one_of(st.just(0.0), st.floats(1e-9, 200)))
 def test_both_distances_are_as_blurred_as_was_said(lens, coc):
-    front, behind = optics.distances_of_coc(coc, **lens)
+    front, behind = optics.distances_for_coc(coc, **lens)
     assert optics.coc_at_distance(front, **lens) == pytest.approx(coc, rel=1e-6, abs=1e-6)
     found = optics.coc_at_distance(behind, **lens)
     if math.isinf(behind):
@@ -95,7 +95,7 @@ def test_a_wider_aperture_multiplies_the_blur(ratio):
 def test_maps_keep_their_shape_and_are_not_written_to():
     sigma = np.linspace(0, 8, 12, dtype=np.float32).reshape(3, 4)
     sigma.setflags(write=False)
-    front, behind = optics.distances_of_coc(optics.sigma_to_coc(sigma), **LENS)
+    front, behind = optics.distances_for_coc(optics.sigma_to_coc(sigma), **LENS)
     assert front.shape == behind.shape == (3, 4)
     assert_allclose([front[0, 0], behind[0, 0]], 2)
     assert (np.diff(front.ravel()) < 0).all()
@@ -115,7 +115,7 @@ def test_maps_keep_their_shape_and_are_not_written_to():
     ],
 )
 def test_wrong_lenses(change, error, text):
-    for call in (optics.coc_at_distance, optics.distances_of_coc, optics.depth_of_field):
+    for call in (optics.coc_at_distance, optics.distances_for_coc, optics.depth_of_field):
         with pytest.raises(error, match=text):
             call(1.0, **{**LENS, **change})
 
@@ -124,7 +124,7 @@ def test_wrong_values():
     for function, name in [
         (optics.sigma_to_coc, "sigma"),
         (optics.coc_to_sigma, "coc"),
-        (lambda x: optics.distances_of_coc(x, **LENS), "coc"),
+        (lambda x: optics.distances_for_coc(x, **LENS), "coc"),
         (lambda x: optics.coc_at_distance(x, **LENS), "distance"),
     ]:
         with pytest.raises(ValueError, match=f"{name} must be .* got -1"):

@@ -19,7 +19,7 @@ from skdefocus._estimators import (
     restack,
     threads_each,
 )
-from skdefocus._grids import cell_means, enlarge, whole
+from skdefocus._grids import cell_means, enlarge, full_area
 from skdefocus._images import check_image, check_images, to_gray
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import MAX_SIGMA
@@ -94,8 +94,8 @@ def reblur_map(image: Float32Array, settings: ReblurSettings, n_threads: int = 1
     level, evidence = edge_evidence(grey, settings.sigma0, settings.threshold, max_sigma)
     cells = fill(level, evidence, cell_means(grey, CELL), eps, max(1, radius // CELL))
     dense = weighted_guided_filter(
-        enlarge(cells, CELL, whole(grey.shape)), grey, radius, eps, n_iter=2, n_threads=n_threads,
-        weights=enlarge(evidence + np.float32(PRIOR), CELL, whole(grey.shape)),
+        enlarge(cells, CELL, full_area(grey.shape)), grey, radius, eps, n_iter=2, n_threads=n_threads,
+        weights=enlarge(evidence + np.float32(PRIOR), CELL, full_area(grey.shape)),
     )  # fmt: skip
     return np.sqrt(np.clip(np.exp(2 * dense) - SOFT**2, 0, max_sigma**2)).astype(np.float32)
 

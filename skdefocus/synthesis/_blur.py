@@ -143,7 +143,7 @@ def blur_varying(
     array([0. , 1. , 0. , 1. , 0.5, 0.5, 0.6, 0.6])
     """
     x = _check_image(image, linear_light)
-    s = check_sigma_map(sigma, "sigma", x.shape[:2], most=MAX_SIGMA, dtype=np.float64)
+    s = check_sigma_map(sigma, "sigma", x.shape[:2], limit=MAX_SIGMA, dtype=np.float64)
     n_steps = check_int(n_steps, "n_steps", 2)
     if linear_light:
         return from_linear(blur_varying(to_linear(x), s, shape=shape, n_steps=n_steps))

@@ -146,6 +146,7 @@ def render_layers(
 
 
 def _check_layer(layer: Any, name: str, rearmost: bool) -> Layer:
+    """Check one layer and return it with floating-point arrays."""
     if not isinstance(layer, Layer):
         raise TypeError(f"{name} must be a Layer, got {type(layer).__name__}")
     if rearmost != (layer.alpha is None):
@@ -157,9 +158,8 @@ def _check_layer(layer: Any, name: str, rearmost: bool) -> Layer:
         raise ValueError(f"{name}.image must have shape (H, W) or (H, W, C), got {image.shape}")
     if alpha is not None and (alpha := unit(alpha, f"{name}.alpha")).shape != size:
         raise ValueError(f"{name}.alpha must have the image's shape {size}, got {alpha.shape}")
-    where = f"{name}.sigma"
-    flat = as_array(sigma, where).ndim == 0
-    if flat:
-        return Layer(image, check_sigma(sigma, where), alpha)
-    sigma = check_sigma_map(sigma, where, size, most=MAX_SIGMA, dtype=np.float64)
+    sigma_name = f"{name}.sigma"
+    if as_array(sigma, sigma_name).ndim == 0:
+        return Layer(image, check_sigma(sigma, sigma_name), alpha)
+    sigma = check_sigma_map(sigma, sigma_name, size, limit=MAX_SIGMA, dtype=np.float64)
     return Layer(image, sigma, alpha)

@@ -235,8 +235,8 @@ def calibration(draw):
 
 
 @case(
-    "metrics.error_against_kept_share",
-    metrics.error_against_kept_share,
+    "metrics.risk_coverage_curve",
+    metrics.risk_coverage_curve,
     lambda result, given: finite(result),
 )
 def kept(draw):
@@ -311,7 +311,7 @@ def converted(draw, name):
 
 case("optics.sigma_to_coc", optics.sigma_to_coc, not_nan)(lambda draw: converted(draw, "sigma"))
 case("optics.coc_to_sigma", optics.coc_to_sigma, not_nan)(lambda draw: converted(draw, "coc"))
-case("optics.distances_of_coc", optics.distances_of_coc, not_nan)(
+case("optics.distances_for_coc", optics.distances_for_coc, not_nan)(
     lambda draw: lens(draw, **converted(draw, "coc"))
 )
 case("optics.coc_at_distance", optics.coc_at_distance, not_nan)(
