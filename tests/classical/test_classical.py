@@ -120,7 +120,7 @@ def test_known_values():
     assert_allclose(value("tenengrad"), slope**2, rtol=1e-3)
     assert_allclose(value("brenner"), (2 * slope) ** 2, rtol=1e-3)
     assert_allclose(value("thresholded_gradient"), 0, atol=1e-7)
-    assert_allclose(value("grey_variance"), slope**2 * (13**2 - 1) / 12, rtol=1e-3)
+    assert_allclose(value("gray_variance"), slope**2 * (13**2 - 1) / 12, rtol=1e-3)
     assert_allclose(value("laplacian_energy"), 0, atol=1e-7)
     board = np.indices((64, 64)).sum(axis=0) % 2 * 0.5
     assert_allclose(value("laplacian_energy", board), 4, rtol=1e-3)
@@ -176,7 +176,7 @@ def test_search_over_methods(scenes):
     images, truth = scenes
     search = GridSearchCV(
         FocusMeasure(calibrate=True, radius=8),
-        {"method": ["laplacian_energy", "grey_variance", "wavelet_ratio"]},
+        {"method": ["laplacian_energy", "gray_variance", "wavelet_ratio"]},
         cv=2,
         error_score="raise",
     ).fit(images, truth)
