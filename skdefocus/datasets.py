@@ -87,20 +87,7 @@ def make_scene(
         raise ValueError(f"kind must be one of {get_args(SceneKind)}, got {kind!r}")
     max_sigma = check_real(max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
     noise = check_real(noise, "noise", 0, MAX_NOISE)
-    images = [
-        check_image(p, f"photographs[{i}]")
-        for i, p in enumerate(check_sequence(photographs, "photographs"))
-    ]
-    needed = 1 if kind == "plane" else 2
-    if len(images) < needed:
-        raise ValueError(f"photographs must be at least {needed} for {kind!r}, got {len(images)}")
-    if len({im.shape for im in images}) > 1:
-        raise ValueError(
-            f"photographs must have one shape, got {sorted({im.shape for im in images})}"
-        )
-    height, width = images[0].shape[:2]
-    if height * width < 2:
-        raise ValueError("photographs must have at least two pixels, got one")
+    images = _check_photographs(photographs, kind)
     rng = check_seed(random_state)
     layers = (
         _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
@@ -114,6 +101,24 @@ def make_scene(
         photograph = synthesis.jpeg(photograph, quality)
     sharp = scene.sharp.astype(np.float32)
     return Scene(photograph.astype(np.float32), scene.sigma, sharp, scene.index)
+
+
+def _check_photographs(photographs: Sequence[ArrayLike], kind: str) -> list[Float32Array]:
+    """Check the number, shapes and values of the photographs for a scene."""
+    images = [
+        check_image(p, f"photographs[{i}]")
+        for i, p in enumerate(check_sequence(photographs, "photographs"))
+    ]
+    needed = 1 if kind == "plane" else 2
+    if len(images) < needed:
+        raise ValueError(f"photographs must be at least {needed} for {kind!r}, got {len(images)}")
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        raise ValueError(f"photographs must have one shape, got {sorted(shapes)}")
+    height, width = images[0].shape[:2]
+    if height * width < 2:
+        raise ValueError("photographs must have at least two pixels, got one")
+    return images
 
 
 def _plane(images: list[Float32Array], rng: Rng, max_sigma: float) -> list[Layer]:

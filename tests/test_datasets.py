@@ -47,12 +47,12 @@ def test_noise_and_compression():
     assert 0.002 < (packed - clean).std() < 0.05
 
 
-def test_colour():
+def test_color():
     rgb = [np.stack([p] * 3, axis=-1) for p in PHOTOS]
     scene = make_scene(rgb, "layers", random_state=0)
-    grey = make_scene(PHOTOS, "layers", random_state=0)
+    gray = make_scene(PHOTOS, "layers", random_state=0)
     assert scene.photograph.shape == (128, 128, 3)
-    assert_allclose(scene.photograph[..., 1], grey.photograph, atol=1e-5)
+    assert_allclose(scene.photograph[..., 1], gray.photograph, atol=1e-5)
 
 
 def test_sample_scenes_are_one_of_each_kind():

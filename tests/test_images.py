@@ -32,11 +32,11 @@ def test_checked_image_is_float32_in_the_unit_range(x):
     assert y.flags.c_contiguous
     assert y.min() >= 0
     assert y.max() <= 1
-    grey = x.ndim == 2 or x.shape[2] == 1
-    assert y.shape == (x.shape[:2] if grey else (*x.shape[:2], 3))
+    gray = x.ndim == 2 or x.shape[2] == 1
+    assert y.shape == (x.shape[:2] if gray else (*x.shape[:2], 3))
     scale = 1 if x.dtype.kind in "fb" else np.iinfo(x.dtype).max
-    colours = x if x.ndim == 2 else (x[..., 0] if grey else x[..., :3])
-    assert_allclose(y, colours.astype(np.float64) / scale, rtol=0, atol=1e-7)
+    colors = x if x.ndim == 2 else (x[..., 0] if gray else x[..., :3])
+    assert_allclose(y, colors.astype(np.float64) / scale, rtol=0, atol=1e-7)
 
 
 @given(images)
@@ -56,17 +56,17 @@ def test_integers_keep_every_value_apart_and_the_ends_exact(dtype):
 
 
 @given(images)
-def test_grey_is_luma_and_within_the_colours(x):
+def test_gray_is_luma_and_within_the_colors(x):
     image = check_image(x)
-    grey = to_gray(image)
-    assert grey.dtype == np.float32
-    assert grey.shape == image.shape[:2]
+    gray = to_gray(image)
+    assert gray.dtype == np.float32
+    assert gray.shape == image.shape[:2]
     if image.ndim == 2:
-        assert grey is image
+        assert gray is image
     else:
-        assert_allclose(grey, image.astype(np.float64) @ [0.299, 0.587, 0.114], atol=3e-7)
-        assert (grey >= image.min(-1) - 2e-7).all()
-        assert (grey <= image.max(-1) + 2e-7).all()
+        assert_allclose(gray, image.astype(np.float64) @ [0.299, 0.587, 0.114], atol=3e-7)
+        assert (gray >= image.min(-1) - 2e-7).all()
+        assert (gray <= image.max(-1) + 2e-7).all()
 
 
 def test_luma_weights_sum_to_one():

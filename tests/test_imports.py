@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+import pickle
 
+import numpy as np
 import pytest
 
 import skdefocus as sd
@@ -80,3 +82,22 @@ def test_public_modules(module):
 @pytest.mark.parametrize("name", ["fuse", "magnify", "sharpen"])
 def test_what_sounds_like_a_function_is_no_module(name):
     assert not inspect.ismodule(getattr(sd, name, None))
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "arguments"),
+    [
+        (sd.metrics, "error_against_kept_share", "risk_coverage_curve", ([1.0, 2.0], [0.1, 0.9])),
+        (sd.optics, "distances_of_coc", "distances_for_coc", ([0.0, 90.0],)),
+    ],
+)
+def test_old_names_work_with_a_warning(module, old, new, arguments):
+    lens = {"focal_length": 50, "f_number": 2, "focus_distance": 2, "pixel_pitch": 4}
+    options = lens if module is sd.optics else {}
+    expected = getattr(module, new)(*arguments, **options)
+    with pytest.warns(FutureWarning, match=f"^{old} was renamed to {new}; ") as caught:
+        found = getattr(module, old)(*arguments, **options)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(found, expected)
+    assert pickle.loads(pickle.dumps(getattr(module, old))) is getattr(module, old)
+    assert old not in module.__all__

@@ -51,7 +51,7 @@ def test_no_more_pixels_than_there_is_room_for():
     assert mine.images[0].get_array().shape == sigma.shape
 
 
-def test_sharp_photographs_do_not_show_noise_in_full_colour():
+def test_sharp_photographs_do_not_show_noise_in_full_color():
     assert show_map(SIGMA * 0.01).images[0].get_clim() == (0, 1)
 
 

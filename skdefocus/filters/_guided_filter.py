@@ -148,7 +148,7 @@ class GuidedFilter:
             Weights that replace those of the filter for this call. Its statistics are computed
             again.
         out : ndarray of the shape of `image`, floating, optional
-            Array for the result; may be `image` itself.
+            See :func:`box_mean`.
 
         Returns
         -------
@@ -283,7 +283,7 @@ def weighted_guided_filter(
     Raises
     ------
     TypeError, ValueError
-        See `GuidedFilter` and its `filter`.
+        See :func:`guided_filter`.
 
     See Also
     --------

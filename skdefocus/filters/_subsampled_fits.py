@@ -89,8 +89,9 @@ def block_means(
     count, height, width = planes.shape
     means = np.empty((count, -(-height // step), -(-width // step)), planes.dtype)
 
-    def work(piece: tuple[int, int], scratch: Scratch) -> None:
-        first, end = piece
+    def average_rows(blocks: tuple[int, int], scratch: Scratch) -> None:
+        """Average some rows of blocks, first along the columns."""
+        first, end = blocks
         rows = slice(first * step, end * step)
         for plane, target in zip(planes, means, strict=True):
             part = plane[rows] if weights is None else plane[rows] * weights[rows]
@@ -100,7 +101,7 @@ def block_means(
 
     with WorkerPool(n_threads) as pool:
         rows = max(1, PIECE // (width * step * means.itemsize))
-        pool.run(work, split_range(means.shape[1], rows))
+        pool.run(average_rows, split_range(means.shape[1], rows))
     return means
 
 

@@ -115,9 +115,7 @@ def sigma_rmse(
 
     Parameters
     ----------
-    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True and estimated σ in pixels, finite in all pixels that count.
-    mask, sample_weight
+    true, pred, mask, sample_weight
         See :func:`sigma_mae`.
 
     Returns
@@ -193,10 +191,8 @@ def linear_fit_mae(
 
     Parameters
     ----------
-    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ in pixels and estimates in any unit, finite in all pixels that count.
-    mask, sample_weight
-        See :func:`sigma_mae`.
+    true, pred, mask, sample_weight
+        See :func:`spearman`.
 
     Returns
     -------

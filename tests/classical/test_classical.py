@@ -140,6 +140,13 @@ def test_smoothing_helps_against_noise():
     assert gap(1.0) > gap(0.0)
 
 
+def test_the_old_name_of_an_operator_works_with_a_warning():
+    expected = measured(PHOTOGRAPHS[0], "gray_variance")
+    with pytest.warns(FutureWarning, match="method='grey_variance' was renamed to method='gray_v"):
+        found = measured(PHOTOGRAPHS[0], "grey_variance")
+    assert_array_equal(found, expected)
+
+
 # --- calibration ----------------------------------------------------------------------------
 
 
@@ -303,9 +310,9 @@ def test_arrays_give_arrays_and_lists_lists(estimator):
 
 @each_estimator
 def test_every_kind_of_image(estimator):
-    grey = np.round(PHOTOGRAPHS[0] * 255).astype(np.uint8)
-    rgba = np.stack([grey, grey, grey, np.full_like(grey, 7)], axis=-1)
-    kinds = [grey, grey / 255, grey.astype(np.uint16) * 257, rgba, rgba[..., :3], grey[..., None]]
+    gray = np.round(PHOTOGRAPHS[0] * 255).astype(np.uint8)
+    rgba = np.stack([gray, gray, gray, np.full_like(gray, 7)], axis=-1)
+    kinds = [gray, gray / 255, gray.astype(np.uint16) * 257, rgba, rgba[..., :3], gray[..., None]]
     maps = estimator.transform(kinds)
     for found in maps[1:]:
         assert_allclose(found, maps[0], atol=0.02)

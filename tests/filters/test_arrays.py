@@ -93,7 +93,7 @@ def test_float32_agrees_with_float64_on_anything(case, eps):
     image = np.clip(image, 0, 1).astype(np.float32)
     exact = guided_filter(image.astype(float), guide.astype(float), radius, eps, weights=weights)
     found = guided_filter(image, guide, radius, eps, weights=weights)
-    # The weights are rounded too; a pixel without any may lie far off its neighbours' lines.
+    # The weights are rounded too; a pixel without any may lie far off its neighbors' lines.
     bound = 1e-4 * max(1, abs(exact).max())
     assert abs(found - exact).max() <= bound
 

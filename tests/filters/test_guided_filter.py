@@ -33,7 +33,7 @@ def test_agrees_with_the_definition_whatever_is_drawn(switches, weighted, channe
         guide[:4] = 0.3
     weights = rng.random((9, 11)) ** 4 * (np.arange(11) > 2) if weighted else None
     options = dict(zip(("edge_aware", "variance_weighted"), switches, strict=True), alpha=1.5)
-    # A flat part takes nearly all of the regularisation there is, and most of the votes.
+    # A flat part takes nearly all of the regularization there is, and most of the votes.
     eps = 1e4 if flat and switches[0] else 0.05
     expected, _ = naive(image, guide, 1, eps, weights=weights, **options)
     found = weighted_guided_filter(image, guide, 1, eps, weights=weights, **options)
@@ -107,11 +107,11 @@ def test_a_window_larger_than_the_image_gives_the_regression(case, weighted):
     assume(w.any())
     # Whole repetitions of the mirrored image: every window sees the same pixels, nearly as often.
     found = guided_filter(image, guide, 10**9, eps, weights=weights if weighted else None)
-    centred = planes - np.average(planes, axis=0, weights=w)
-    cov = centred.T @ (centred * w[:, None]) / w.sum()
-    cross = centred.T @ (w * (image.ravel() - np.average(image, weights=w.reshape(image.shape))))
+    centered = planes - np.average(planes, axis=0, weights=w)
+    cov = centered.T @ (centered * w[:, None]) / w.sum()
+    cross = centered.T @ (w * (image.ravel() - np.average(image, weights=w.reshape(image.shape))))
     slope = np.linalg.solve(cov + eps * np.eye(len(cov)), cross / w.sum())
-    line = centred @ slope + np.average(image.ravel(), weights=w)
+    line = centered @ slope + np.average(image.ravel(), weights=w)
     np.testing.assert_allclose(found.ravel(), line, atol=1e-6 * max(1, abs(slope).max()))
 
 
@@ -221,7 +221,7 @@ def test_iterations_filter_again():
     )
 
 
-def test_flat_patches_take_the_value_of_confident_neighbours():
+def test_flat_patches_take_the_value_of_confident_neighbors():
     guide = np.zeros((20, 40))
     guide[:, 20:] = 1
     image, weights = np.full((20, 40), 9.0), np.zeros((20, 40))

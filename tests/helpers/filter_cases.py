@@ -21,7 +21,7 @@ def windows(x, radius):
 def naive(
     image, guide, radius, eps, *, weights=None, alpha=4.0, edge_aware=False, variance_weighted=False
 ):
-    """Guided filter by a loop over windows and one over pixels; and its least regularisation."""
+    """Guided filter by a loop over windows and one over pixels; and its least regularization."""
     guide = guide.reshape(*image.shape, -1).astype(float)
     confidence = np.ones(image.shape) if weights is None else weights
     shape, channels = image.shape, guide.shape[2]

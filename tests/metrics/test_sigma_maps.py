@@ -319,12 +319,12 @@ def test_wrong_input_is_named(call, error, message):
 
 
 def test_inputs_may_be_read_only_and_stay_as_they_are():
-    grey = RNG.random((16, 16))
-    copy = grey.copy()
-    grey.setflags(write=False)
-    metrics.spearman([grey], [grey])
-    metrics.focus_auc(grey > 0.5, grey)
-    metrics.best_f(grey > 0.5, grey)
-    metrics.blur_score(grey, confidence=grey)
-    metrics.risk_coverage_curve(grey, grey)
-    np.testing.assert_array_equal(grey, copy)
+    gray = RNG.random((16, 16))
+    copy = gray.copy()
+    gray.setflags(write=False)
+    metrics.spearman([gray], [gray])
+    metrics.focus_auc(gray > 0.5, gray)
+    metrics.best_f(gray > 0.5, gray)
+    metrics.blur_score(gray, confidence=gray)
+    metrics.risk_coverage_curve(gray, gray)
+    np.testing.assert_array_equal(gray, copy)

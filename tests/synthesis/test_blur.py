@@ -15,12 +15,6 @@ CAMERA = data.camera()[100:228, 150:278] / 255
 sigmas = st.floats(0, 6)
 
 
-# PSFs
-
-
-# Linear light
-
-
 # Uniform blur
 
 

@@ -46,9 +46,9 @@ def test_jpeg_keeps_flat_levels(level):
     assert_allclose(jpeg(x, 100), x, atol=1e-12)
 
 
-@pytest.mark.parametrize("colour", [False, True])
-def test_jpeg_error_falls_as_quality_rises(colour):
-    x = data.astronaut()[:128, 100:260] / 255 if colour else data.camera()[100:228, 150:278] / 255
+@pytest.mark.parametrize("color", [False, True])
+def test_jpeg_error_falls_as_quality_rises(color):
+    x = data.astronaut()[:128, 100:260] / 255 if color else data.camera()[100:228, 150:278] / 255
     decoded = [jpeg(x, q) for q in (5, 15, 40, 70, 90, 100)]
     errors = [np.sqrt(((y - x) ** 2).mean()) for y in decoded]
     assert (np.diff(errors) < 0).all()
