@@ -28,11 +28,11 @@ def test_every_kind(kind):
     assert set(np.unique(scene.index)) <= {0, 1, 2}
 
 
-def test_in_focus_parts_are_left_as_they_are():
+def test_parts_in_focus_are_unchanged():
     scene = make_scene(PHOTOS, "layers", max_sigma=3.0, random_state=0)
     from scipy.ndimage import minimum_filter
 
-    # Far from blurred layers nothing has spilled over.
+    # Far from blurred layers, nothing spills over.
     inner = minimum_filter((scene.sigma == 0).astype(np.uint8), 31) == 1
     assert inner.any()
     assert_allclose(scene.photograph[inner], scene.sharp[inner], atol=1e-3)

@@ -39,7 +39,7 @@ def test_cells_and_pixels(size):
 
 
 @given(st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
-def test_an_image_goes_on_mirrored_for_ever(length, before, after):
+def test_an_image_is_mirrored_without_end(length, before, after):
     image = np.random.default_rng(0).random((length, 3), np.float32)
     rows = np.arange(-before, length + after)
     found = mirrored_crop(image, slice(-before, length + after), slice(1, 3))

@@ -1,4 +1,4 @@
-"""What counts as an image, a batch, a parameter; and what the messages say of the rest."""
+"""Images, maps and batches: which are accepted, and the messages for all others."""
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def test_luma_weights_sum_to_one():
         (np.array([[-0.01, 1]]), ValueError, r"spans \[-0.01, 1\]; divide by"),
     ],
 )
-def test_what_is_no_image(x, error, message):
+def test_invalid_images(x, error, message):
     with pytest.raises(error, match=message):
         check_image(x, "im")
 
@@ -107,7 +107,7 @@ def test_pictures_of_pillow(tmp_path):
         with pytest.raises(ValueError, match=f"im must be gray .* mode '{mode}'; convert it first"):
             check_image(Image.new(mode, (6, 5)), "im")
     mapped = np.memmap(tmp_path / "x", np.uint8, "w+", shape=(5, 6))
-    assert mapped.mode == "w+"  # that of a file
+    assert mapped.mode == "w+"  # the mode of the file
     assert check_photograph(mapped).shape == (5, 6)
 
 
@@ -128,7 +128,7 @@ def test_either_byte_order(dtype):
         assert photograph.dtype.isnative
 
 
-def test_something_that_gives_no_array():
+def test_objects_that_fail_to_convert():
     class Broken:
         def __array__(self, dtype=None, copy=None):
             raise ValueError("no pixels today")
@@ -159,7 +159,7 @@ def test_maps():
         ([[1j]], TypeError, "level must hold real numbers"),
     ],
 )
-def test_what_is_no_map(x, error, message):
+def test_invalid_maps(x, error, message):
     with pytest.raises(error, match=message):
         check_map(x, "level")
 
@@ -213,6 +213,6 @@ def test_shapes_that_are_batches(shape):
         ((x for x in [np.zeros((6, 7))]), TypeError, "got generator"),
     ],
 )
-def test_what_is_no_batch(X, error, message):
+def test_invalid_batches(X, error, message):
     with pytest.raises(error, match=message):
         check_images(X, "Y")

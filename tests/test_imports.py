@@ -9,7 +9,7 @@ import pytest
 
 import skdefocus as sd
 
-#: Names that each public module promises, no more and no less.
+#: All public names of each public module.
 PUBLIC = {
     "skdefocus": """
         AdaptiveSharpener BlurLevelClassifier DefocusFeatures DefocusMagnifier
@@ -62,7 +62,7 @@ PUBLIC = {
         Layer Scene add_noise blur blur_varying from_linear jpeg psf render_layers to_linear
     """,
 }
-#: Modules that are imported by name, as a whole.
+#: Public modules without a list of names.
 MODULES = ["skdefocus.training"]
 
 
@@ -80,7 +80,7 @@ def test_public_modules(module):
 
 
 @pytest.mark.parametrize("name", ["fuse", "magnify", "sharpen"])
-def test_what_sounds_like_a_function_is_no_module(name):
+def test_names_that_sound_like_functions_are_not_modules(name):
     assert not inspect.ismodule(getattr(sd, name, None))
 
 

@@ -1,3 +1,5 @@
+"""Scores of fused photographs, by hand and against naive code."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -74,7 +76,7 @@ def test_q_g_sees_orientation_as_a_line_without_sign():
     negative = 255 - ramp
     inside = (slice(1, -1), slice(1, -1))
 
-    def strength_weighted(fused):  # frame of black, so that only the ramp's inside differs
+    def strength_weighted(fused):  # in a black border, so that only the inside of the ramp differs
         return metrics.q_g(np.pad(fused[inside], 9), [np.pad(ramp[inside], 9)] * 2)
 
     assert strength_weighted(ramp.T) < 0.4 < 0.9 < strength_weighted(ramp)
@@ -123,7 +125,7 @@ def test_q_mi_by_hand():
 
 
 def dense_masked_contrast(levels):
-    """The contrast of q_cb from explicit matrices instead of transforms and filters."""
+    """Contrast of q_cb by explicit matrices instead of transforms and filters."""
     h, w = levels.shape
     image = np.rint((levels - levels.min()) / np.ptp(levels) * 255)
 
@@ -136,7 +138,7 @@ def dense_masked_contrast(levels):
     r = np.hypot(*np.meshgrid(per_picture(h) / 15, per_picture(w) / 15, indexing="ij"))
     csf = np.exp(-((r / 15.387) ** 2)) - 0.7622 * np.exp(-((r / 1.3456) ** 2))
     spectrum = dft(h) @ image @ dft(w) * csf
-    seen = (dft(h).conj() @ spectrum @ dft(w).conj()).real / (h * w)
+    visible = (dft(h).conj() @ spectrum @ dft(w).conj()).real / (h * w)
 
     def gauss(n, s):
         reach = np.arange(-4 * s, 4 * s + 1)
@@ -144,7 +146,7 @@ def dense_masked_contrast(levels):
         kernel = np.exp(-(distance**2) / (2 * s**2)) * (abs(distance) <= 4 * s)
         return kernel / np.exp(-(reach**2) / (2 * s**2)).sum()
 
-    fine, coarse = (gauss(h, s) @ seen @ gauss(w, s) for s in (2, 4))
+    fine, coarse = (gauss(h, s) @ visible @ gauss(w, s) for s in (2, 4))
     contrast = np.abs(fine / coarse - 1)
     return contrast**3 / (contrast**2 + 1e-4)
 

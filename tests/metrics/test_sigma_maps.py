@@ -1,3 +1,5 @@
+"""Scores of σ maps, focus masks and confidence, and the scorers."""
+
 import pickle
 
 import numpy as np
@@ -92,7 +94,7 @@ def test_auc_and_best_f_agree_with_brute_force(labels, sigma):
 
 
 def test_undecided_pixels_are_ignored():
-    # Each undecided value stands beside σ that would be wrong for either label.
+    # The σ at undecided values would be wrong for either label.
     sigma = np.array([[1.0, 9.0, 0.0, np.nan, 2.0, 0.0, 9.0]])
     mask = np.array([[0.9, 0.89, 0.89, -1.0, 0.1, 0.11, np.nan]])
     assert metrics.focus_auc(mask, sigma) == 1
@@ -111,7 +113,7 @@ def test_best_f_weighs_precision_by_beta2():
 
 
 class Scale(TransformerMixin, BaseEstimator):
-    """Multiplies images; nothing to learn."""
+    """Multiply images by a factor."""
 
     def __init__(self, factor=1.0):
         self.factor = factor
@@ -254,7 +256,7 @@ def test_risk_coverage_does_not_depend_on_the_order(order):
     error = np.array([0.0, 1, 2, 6, 10, 5])[order]
     confidence = np.array([5, 4, 2, 2, 1, 0])[order]
     curve = metrics.risk_coverage_curve(error, confidence, [1 / 6, 0.5, 0.6, 1])
-    # Of the tie (2, 6) either may be the third: expected 4; a share of .6 keeps 4 of 6.
+    # Either of the tie (2, 6) may be the third: 4 is expected. A share of 0.6 keeps 4 of 6.
     np.testing.assert_allclose(curve, [0, 5 / 3, 9 / 4, 4])
 
 

@@ -1,4 +1,4 @@
-"""Synthetic photographs: layers, noise, compression; types and errors of all of synthesis."""
+"""Layered scenes, and the types and errors of all functions of synthesis."""
 
 import dataclasses
 
@@ -68,7 +68,7 @@ def test_blurred_foreground_spills_over_sharp_background(shape):
     veil = blur(left, 3.0, shape=shape)
     assert_allclose(scene.photograph, veil + (1 - veil) * background, rtol=0, atol=1e-12)
     assert (scene.photograph[:, 32:35] > background[:, 32:35] + 0.1).all()  # light outside
-    assert (scene.photograph[:, 28:32] < 1).all()  # and the wall shines through its rim
+    assert (scene.photograph[:, 28:32] < 1).all()  # and the background shows through the rim
     assert_allclose(scene.photograph[:, 46:], background[:, 46:], rtol=0, atol=1e-12)
     assert_array_equal(scene.sigma, np.where(left, np.float32(3), np.float32(0)))
     assert_array_equal(scene.index, left)
@@ -202,7 +202,7 @@ def test_type_and_memory_layout(call, dtype):
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, complex, object, str])
-def test_what_is_not_float_is_refused(call, dtype):
+def test_other_types_are_rejected(call, dtype):
     with pytest.raises(TypeError, match=r"image must be float, got dtype"):
         call(np.zeros((10, 13, 3)).astype(dtype))
 
