@@ -55,7 +55,7 @@ def cell_means(image: AnyArray, step: int) -> Float32Array:
 
 
 def block_sums(cells: Float32Array, side: int) -> Float32Array:
-    """Sums over blocks of `side` by `side` cells; the last ones may be smaller."""
+    """Sum cells over blocks of `side` × `side`; the last blocks may be smaller."""
     for axis in (0, 1):
         cells = np.add.reduceat(cells, np.arange(0, cells.shape[axis], side), axis=axis)
     return cells

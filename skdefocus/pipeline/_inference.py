@@ -86,7 +86,9 @@ def _digest(image: NDArray[Any]) -> tuple[Any, ...]:
     return image.shape, image.dtype.str, sha.hexdigest()
 
 
-def infer(grid: PatchGrid, facts: network.ModelFacts, settings: Settings, key: Any) -> Float32Array:
+def infer(
+    grid: PatchGrid, facts: network.ModelFacts, settings: Settings, key: Any
+) -> Float32Array:
     """Compute the probabilities (rows, columns, levels) of one image; a cache goes by `key`."""
     if settings.inference == "patches":
         own = _patches(grid, facts, settings)
