@@ -111,7 +111,7 @@ def _check_photographs(photographs: Sequence[ArrayLike], kind: str) -> list[Floa
     ]
     needed = 1 if kind == "plane" else 2
     if len(images) < needed:
-        raise ValueError(f"photographs must be at least {needed} for {kind!r}, got {len(images)}")
+        raise ValueError(f"photographs must hold at least {needed} for {kind!r}, got {len(images)}")
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         raise ValueError(f"photographs must have one shape, got {sorted(shapes)}")

@@ -65,7 +65,7 @@ def test_sample_scenes_are_one_of_each_kind():
     ("arguments", "error", "message"),
     [
         ((PHOTOS, "round"), ValueError, "kind must be one of"),
-        ((PHOTOS[:1], "layers"), ValueError, "photographs must be at least 2"),
+        ((PHOTOS[:1], "layers"), ValueError, "photographs must hold at least 2"),
         (([PHOTOS[0], PHOTOS[1][:50]], "layers"), ValueError, "photographs must have one shape"),
         (([np.zeros((9, 9), int)], "plane"), TypeError, r"photographs\[0\] must be"),
     ],

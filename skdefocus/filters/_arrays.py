@@ -49,7 +49,7 @@ def check_planes(
 def check_finite(
     planes: FloatArray, name: str = "image", weights: FloatArray | None = None
 ) -> FloatArray:
-    """Check that (H, W, C) is finite; where the weight is 0, set what is not finite to 0."""
+    """Check that (H, W, C) is finite where it has weight; elsewhere, set it to 0 if necessary."""
     with np.errstate(all="ignore"):
         suspicious = not np.isfinite(planes.sum())
     if suspicious:

@@ -29,7 +29,8 @@ MIN_EPS = 1e-30
 FLOAT32_MIN_EPS = 2e-3
 #: Guides larger than this need float64: products would soon leave float32's range.
 FLOAT32_MAX_GUIDE = 1e4
-#: So would a larger `eps` than this, with which such a guide has no influence anyway.
+#: Largest `eps` with float32 sums: products with more would leave its range, and a guide within the
+#: limit above has no influence anyway.
 FLOAT32_MAX_EPS = 1e30
 #: Largest value in a float64 image that is filtered by a float32 guide.
 MAX_VALUE = 1e30

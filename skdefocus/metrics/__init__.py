@@ -42,7 +42,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Scorers as attributes: two that stay, and a former name."""
+    """Return scorers as attributes; warn about the one that has a new name."""
     if name in ("neg_sigma_mae", "neg_sigma_rmse"):
         return get_scorer(name)
     if name == "focus_auc_scorer":

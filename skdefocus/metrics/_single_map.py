@@ -51,7 +51,7 @@ def _decided_pixels(
     truth = label[sure] >= 0.9
     if truth.all() or not truth.any():
         raise ValueError(
-            f"{names[0]} must mark pixels of both kinds (>= .9 and <= .1; uint8 is divided by "
+            f"{names[0]} must mark pixels of both kinds (>= 0.9 and <= 0.1; uint8 is divided by "
             f"255), got {np.count_nonzero(truth)} and {np.count_nonzero(~truth)}"
         )
     return truth, check_finite(scores[sure], names[1])
@@ -204,7 +204,7 @@ def blur_score(
             f"confidence must have the shape of sigma_map, {sigma.shape}, got {weight.shape}"
         )
     if check_finite(weight, "confidence").min() < 0 or weight.max() == 0:
-        raise ValueError("confidence must be >= 0 and somewhere > 0")
+        raise ValueError("confidence must be >= 0, and > 0 in at least one pixel")
     used = weight > 0
     sigma, weight = sigma[used], weight[used]
     order = np.argsort(sigma)
@@ -306,7 +306,7 @@ def risk_coverage_curve(
     kept = check_numbers(shares, "shares")
     if errors.size == 0 or errors.shape != certainty.shape:
         raise ValueError(
-            f"confidence must have the shape of error and both an element, "
+            f"confidence must have the shape of error, and neither may be empty, "
             f"got {certainty.shape} and {errors.shape}"
         )
     if not ((kept > 0) & (kept <= 1)).all():

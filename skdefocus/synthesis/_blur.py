@@ -166,7 +166,7 @@ def _check_image(image: ArrayLike, linear_light: bool) -> FloatArray:
     """Check the type and shape of an image, and its range where that matters."""
     x = unit(image, "image") if linear_light else as_float(image)
     if x.ndim not in (2, 3) or x.size == 0:
-        raise ValueError(f"image must have shape (H, W) or (H, W, C), none 0, got {x.shape}")
+        raise ValueError(f"image must have shape (H, W) or (H, W, C), not empty, got {x.shape}")
     return x
 
 

@@ -89,7 +89,7 @@ def jpeg(image: ArrayLike, quality: int) -> FloatArray:
     """
     x = unit(image, "image")
     if x.size == 0 or (x.ndim != 2 and x.shape[2:] != (3,)):
-        raise ValueError(f"image must have shape (H, W) or (H, W, 3), none 0, got {x.shape}")
+        raise ValueError(f"image must have shape (H, W) or (H, W, 3), not empty, got {x.shape}")
     quality = check_int(quality, "quality", 1, 100)
     pixels = np.round(x * 255).astype(np.uint8)
     return np.asarray(through_jpeg(pixels, quality=quality) / 255, dtype=x.dtype)
