@@ -1,4 +1,4 @@
-"""Photographs and maps as arrays: what counts as one, and the messages for what does not."""
+"""Checks and conversions of photographs, maps and batches."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import as_array, is_sequence
 
-#: Rec. 601 luma, what "L" means in Pillow and grey in OpenCV.
+#: Luma of Rec. 601, the gray of Pillow and OpenCV.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
-#: Rows of a colour photograph that are turned to grey at once.
+#: Rows of a color photograph that are converted to gray at once.
 GRAY_ROWS = 128
 
-#: Modes of Pillow in which channels are no grey and no RGB.
+#: Pillow's modes in which the channels are neither gray nor RGB.
 OTHER_MODES = ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV")
 
 _ACCEPTED = "bool, uint8, uint16 or float"
@@ -32,47 +32,47 @@ def refuse_path(value: Any, name: str, reader: str, form: str = "{}") -> None:
 
 
 def check_image(image: Any, name: str = "image") -> Float32Array:
-    """Turn one photograph into float32 in [0, 1]; see :func:`check_photograph`.
+    """Check one photograph and convert it to float32 in [0, 1]; see :func:`check_photograph`.
 
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3), float32
-        C-contiguous; shares memory with `image` where nothing had to change.
+        C-contiguous; shares memory with `image` if nothing had to change.
     """
     return scaled(check_photograph(image, name))
 
 
-def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
-    """Check one photograph and leave its values as they are.
+def check_photograph(image: Any, name: str = "image") -> AnyArray:
+    """Check one photograph without converting its values.
 
-    A photograph as float32 is four times as large as one of 8 bits, and most of the work is done
-    by parts of it; :func:`scaled` converts these.
+    As float32, a photograph of 8 bits would be four times as large. Most work is done on parts of
+    it, which :func:`scaled` converts.
 
     Parameters
     ----------
     image : array_like of shape (H, W) or (H, W, C) with C 1, 3 or 4
         bool, uint8, uint16 (scaled by their range) or float in [0, 1].
     name : str
-        How messages call it.
+        Name in messages.
 
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3)
-        Shares memory with `image` unless its bytes are of the other order. Alpha is dropped.
+        Shares memory with `image` unless its byte order is foreign. Alpha is dropped.
 
     Raises
     ------
     TypeError
-        If the dtype is none of the accepted ones.
+        If the dtype is not accepted.
     ValueError
-        If the shape is no image's, values are not finite or not within [0, 1], or the image is
-        Pillow's and neither grey nor RGB.
+        If the shape is not that of an image, values are not finite or not in [0, 1], or it is a
+        Pillow image that is neither gray nor RGB.
     """
     refuse_path(image, name, "read_image")
     mode = getattr(image, "mode", None)
     if isinstance(mode, str) and mode in OTHER_MODES:
         raise ValueError(
-            f"{name} must be grey or RGB, got an image of mode {mode!r}; convert it first: "
+            f"{name} must be gray or RGB, got an image of mode {mode!r}; convert it first: "
             "image.convert('RGB')"
         )
     x = as_array(image, name)
@@ -89,7 +89,7 @@ def check_photograph(image: Any, name: str = "image") -> NDArray[Any]:
         return x
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(f"{name} must be {_ACCEPTED}, got dtype {x.dtype}")
-    # One pass over the data: NaN fails both comparisons.
+    # NaN in the data makes both NaN, so that no further pass is needed.
     low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} must be finite, but holds NaN or infinity")
@@ -107,17 +107,17 @@ def check_map(
     size: tuple[int, ...] | None = None,
     dtype: DTypeLike = np.float32,
 ) -> AnyArray:
-    """Check one map of any unit and give it C-contiguous; its values are not looked at.
+    """Check one map of any unit and return it C-contiguous; its values are not checked.
 
     Parameters
     ----------
     values : array_like of shape (H, W)
     name : str
-        How messages call it.
+        Name in messages.
     size : (H, W) or None
-        Of the photograph that the map belongs to.
+        Size of the photograph that the map belongs to.
     dtype : float32 or float64
-        Of the result.
+        Type of the result.
     """
     refuse_path(values, name, "read_map")
     x = as_array(values, name)
@@ -127,7 +127,7 @@ def check_map(
         raise ValueError(f"{name} must have the photograph's size {size}, got shape {x.shape}")
     if x.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+    with np.errstate(over="ignore"):  # values too large for float32 become infinite
         return np.ascontiguousarray(x, dtype)
 
 
@@ -136,62 +136,62 @@ def check_sigma_map(
     name: str = "sigma",
     size: tuple[int, ...] | None = None,
     *,
-    most: float = np.inf,
+    limit: float = np.inf,
     dtype: DTypeLike = np.float32,
 ) -> AnyArray:
-    """Check one map of finite σ from 0 to `most`; see :func:`check_map`."""
+    """Check one map of finite σ from 0 to `limit`; see :func:`check_map`."""
     x = check_map(sigma, name, size, dtype)
     low, high = float(x.min()), float(x.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} must be finite, but holds NaN or infinity")
     if low < 0:
         raise ValueError(f"{name} must be >= 0 everywhere, got {low:.6g}")
-    if high > most:
-        raise ValueError(f"{name} must be at most {most:g} everywhere, got {high:.6g}")
+    if high > limit:
+        raise ValueError(f"{name} must be at most {limit:g} everywhere, got {high:.6g}")
     return x
 
 
-def scaled(image: NDArray[Any]) -> Float32Array:
-    """Values of a checked photograph, or of a part of one, as C-contiguous float32 in [0, 1]."""
+def scaled(image: AnyArray) -> Float32Array:
+    """Convert a checked photograph or a part of it to C-contiguous float32 in [0, 1]."""
     if np.issubdtype(image.dtype, np.unsignedinteger):
         factor = np.float32(1 / np.iinfo(image.dtype).max)
         return np.multiply(image, factor, dtype=np.float32, order="C")
     return np.ascontiguousarray(image, np.float32)
 
 
-def to_gray(image: NDArray[Any]) -> Float32Array:
-    """Grey values of a checked photograph, by the luma of Rec. 601 on the values as encoded."""
+def to_gray(image: AnyArray) -> Float32Array:
+    """Convert a checked photograph to gray: the luma of Rec. 601 of its encoded values."""
     if image.ndim == 2:
         return scaled(image)
-    grey = np.empty(image.shape[:2], np.float32)
+    gray = np.empty(image.shape[:2], np.float32)
     for start in range(0, len(image), GRAY_ROWS):
         part = scaled(image[start : start + GRAY_ROWS])
-        # Summed by plane: the same bits whatever BLAS is there.
-        out = grey[start : start + GRAY_ROWS]
+        # Plane by plane, not as a matrix product: its bits depend on the BLAS library.
+        out = gray[start : start + GRAY_ROWS]
         np.multiply(part[..., 0], LUMA[0], out=out)
         out += part[..., 1] * LUMA[1]
         out += part[..., 2] * LUMA[2]
-    return grey
+    return gray
 
 
-def looks_like_one(x: NDArray[Any]) -> bool:
-    """Whether an array is one image, or at least has the shape of one more than of a batch."""
+def looks_like_one(x: AnyArray) -> bool:
+    """Tell whether an array is more likely one image than a batch, by its shape."""
     return x.ndim == 2 or (x.ndim == 3 and x.shape[-1] in (1, 3, 4) and min(x.shape[:2]) > 4)
 
 
 def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
-    """Split a batch into its samples and tell whether it was one array.
+    """Split a batch into its samples and tell whether it was an array.
 
     Parameters
     ----------
     X : ndarray of shape (n, H, W) or (n, H, W, C), or a sequence of images
     name : str
-        How messages call it.
+        Name in messages.
 
     Returns
     -------
     samples : list
-        The images as they came.
+        The images, not converted.
     stacked : bool
         True if `X` was an array, so that the result should be one.
     """

@@ -1,4 +1,4 @@
-"""Names of types that several modules use, each declared once."""
+"""Type aliases that several modules use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ AnyArray = NDArray[Any]
 FloatArray = NDArray[np.floating[Any]]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
+UInt8Array = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
+#: Sums of integers, exact on every platform.
+Int64Array = NDArray[np.int64]
 
 #: Shape of a point spread function.
 PSFShape = Literal["gaussian", "disc"]

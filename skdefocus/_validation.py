@@ -1,24 +1,30 @@
-"""Checks of parameters, the limits of their values, and the messages for what is out of them."""
+"""Checks of parameters and their limits, and warnings about renamed ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+
+from skdefocus._typing import AnyArray, Float64Array
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: Largest σ in pixels; the kernel of a disc has 16 σ² values.
 MAX_SIGMA = 1000.0
-#: Largest noise, full scale being 1.
+#: Largest standard deviation of noise, relative to full scale.
 MAX_NOISE = 1e6
-#: Variances to a higher power leave the range of floats.
+#: Largest exponent of a variance: higher powers leave the range of floats.
 MAX_ALPHA = 30.0
 
 
-def as_array(values: Any, name: str) -> NDArray[Any]:
-    """Array of what was given; where NumPy makes none of it, a message that names it."""
+def as_array(values: Any, name: str) -> AnyArray:
+    """Convert to an array; if NumPy cannot, raise an error that names the values."""
     if np.ma.is_masked(values):
         raise ValueError(f"{name} must not have masked values; fill them first")
     try:
@@ -29,8 +35,8 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
         raise ValueError(f"{name} must be an array of numbers, got {why}") from None
 
 
-def check_numbers(values: Any, name: str) -> NDArray[np.float64]:
-    """Real numbers in an array of any shape, as float64; NaN and infinity are numbers here."""
+def check_numbers(values: Any, name: str) -> Float64Array:
+    """Convert real numbers, including NaN and infinity, to a float64 array of any shape."""
     x = as_array(values, name)
     if x.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
@@ -38,21 +44,21 @@ def check_numbers(values: Any, name: str) -> NDArray[np.float64]:
 
 
 def is_sequence(values: Any) -> bool:
-    """Whether something can be counted and taken by number, and is no text."""
+    """Tell whether something has a length and is indexed by numbers, and is not text."""
     if isinstance(values, np.ndarray):
         return values.ndim > 0
     return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
 def check_sequence(values: Any, name: str) -> Any:
-    """Check that something can be counted and taken by number."""
+    """Check that something has a length and is indexed by numbers."""
     if not is_sequence(values):
         raise TypeError(f"{name} must be a list or an array, got {type(values).__name__}")
     return values
 
 
 def check_seed(value: Any, name: str = "random_state") -> np.random.Generator:
-    """Make a generator of random numbers from a seed, or anew from None."""
+    """Make a random number generator from a seed, or from fresh entropy if None."""
     return np.random.default_rng(None if value is None else check_int(value, name, 0))
 
 
@@ -70,7 +76,7 @@ def check_int(value: Any, name: str, low: int, high: int | None = None) -> int:
 def check_real(
     value: Any, name: str, low: float, high: float = np.inf, *, above: bool = False
 ) -> float:
-    """Check a finite real parameter: at least `low`, or above it, and at most `high`."""
+    """Check a finite real parameter: from `low` (excluded if `above`) to `high`."""
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
@@ -93,6 +99,24 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
 
 def check_sigma(sigma: Any, name: str = "sigma") -> float:
     """Check one σ in pixels."""
-    # A row of an array of σ is a 0-d array to NumPy, and a number to everyone else.
+    # To NumPy an element may be an array without axes; to everyone else it is a number.
     scalar = isinstance(sigma, np.ndarray) and sigma.ndim == 0
     return check_real(sigma.item() if scalar else sigma, name, 0, MAX_SIGMA)
+
+
+def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
+    """Warn the caller's caller that a public name or value has a new name."""
+    message = f"{old} was renamed to {new}; the old name will be removed in version 0.3"
+    warnings.warn(message, FutureWarning, stacklevel=stacklevel)
+
+
+def renamed(function: Callable[P, T], old: str) -> Callable[P, T]:
+    """Keep a public function available under its old name, with a warning."""
+
+    @wraps(function)
+    def warned(*args: P.args, **kwargs: P.kwargs) -> T:
+        warn_renamed(old, function.__name__)
+        return function(*args, **kwargs)
+
+    warned.__name__ = warned.__qualname__ = old
+    return warned

@@ -1,4 +1,4 @@
-"""Photographs to try things on, and scenes whose σ is known at every pixel."""
+"""Sample photographs, and scenes whose σ is known at every pixel."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from skdefocus import synthesis
 from skdefocus._images import check_image
-from skdefocus._typing import Float32Array, PSFShape
+from skdefocus._typing import Float32Array, Float64Array, PSFShape
 from skdefocus._validation import (
     MAX_NOISE,
     MAX_SIGMA,
@@ -39,27 +39,27 @@ def make_scene(
     quality: int | None = None,
     random_state: int | None = None,
 ) -> Scene:
-    """Compose in-focus photographs into one with known, spatially varying defocus.
+    """Compose photographs in focus into one with known, spatially varying defocus.
 
     Parameters
     ----------
     photographs : sequence of array_like, all of one shape (H, W) or (H, W, 3)
-        In-focus photographs of two pixels or more; the first is the background, the next ones
-        cover it in turn. Two or more, except for ``"plane"``.
+        Photographs in focus, of at least two pixels. The first is the background, and the others
+        cover it in order. At least two, except for ``"plane"``.
     kind : {"plane", "layers", "soft", "thin", "flat"}
-        ``"plane"``: one tilted or bent surface, σ changes evenly. ``"layers"``: opaque shapes
-        with hard edges in front of each other, each at its own distance. ``"soft"``: the same
-        with edges that fade over some pixels, as of fur. ``"thin"``: branches and lettering,
-        sharp before a blurred background or blurred before a sharp one. ``"flat"``: layers of
-        which some show almost nothing, as walls and skies do.
+        ``"plane"``: one tilted plane, where σ changes linearly. ``"layers"``: opaque shapes with
+        hard edges, one in front of another, at different distances. ``"soft"``: the same with
+        edges that fade over some pixels, like fur. ``"thin"``: branches and lettering, sharp in
+        front of a blurred background or blurred in front of a sharp one. ``"flat"``: layers of
+        which some have almost no texture, like walls and skies.
     max_sigma : float, default=5.0
-        Largest σ in pixels, > 0 and at most 1000. Every scene has something in focus and
-        something near this.
+        Largest σ in pixels, > 0 and at most 1000. Every scene has parts in focus and parts near
+        this σ.
     shape : {"gaussian", "disc"}
         The PSF, see :func:`skdefocus.synthesis.psf`.
     noise : float, default=0.0
-        Standard deviation of the read noise in units of full scale; photon noise reaches the
-        same at full scale.
+        Standard deviation of the read noise in units of full scale. That of the photon noise is
+        the same at full scale.
     quality : int or None, default=None
         JPEG quality; None leaves the photograph uncompressed.
     random_state : int or None, default=None
@@ -68,13 +68,13 @@ def make_scene(
     Returns
     -------
     skdefocus.synthesis.Scene
-        Photograph, σ, all-in-focus picture and layer index, float32.
+        Photograph, σ and all-in-focus picture as float32, and the layer index.
 
     Raises
     ------
     TypeError, ValueError
-        If `photographs` holds too few, too small ones, or no photographs of one shape, or a
-        parameter is wrong.
+        If there are too few photographs, they are too small or differ in shape, or a parameter is
+        wrong.
 
     Examples
     --------
@@ -87,35 +87,42 @@ def make_scene(
         raise ValueError(f"kind must be one of {get_args(SceneKind)}, got {kind!r}")
     max_sigma = check_real(max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
     noise = check_real(noise, "noise", 0, MAX_NOISE)
+    images = _check_photographs(photographs, kind)
+    rng = check_seed(random_state)
+    layers = (
+        _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
+    )
+    scene = synthesis.render_layers(layers, shape=shape, linear_light=True)
+    photograph = scene.photograph
+    if noise:
+        seed = int(rng.integers(2**31))
+        photograph = synthesis.add_noise(photograph, noise, noise, random_state=seed)
+    if quality is not None:
+        photograph = synthesis.jpeg(photograph, quality)
+    sharp = scene.sharp.astype(np.float32)
+    return Scene(photograph.astype(np.float32), scene.sigma, sharp, scene.index)
+
+
+def _check_photographs(photographs: Sequence[ArrayLike], kind: str) -> list[Float32Array]:
+    """Check the number, shapes and values of the photographs for a scene."""
     images = [
         check_image(p, f"photographs[{i}]")
         for i, p in enumerate(check_sequence(photographs, "photographs"))
     ]
     needed = 1 if kind == "plane" else 2
     if len(images) < needed:
-        raise ValueError(f"photographs must be at least {needed} for {kind!r}, got {len(images)}")
-    if len({im.shape for im in images}) > 1:
-        raise ValueError(
-            f"photographs must have one shape, got {sorted({im.shape for im in images})}"
-        )
+        raise ValueError(f"photographs must hold at least {needed} for {kind!r}, got {len(images)}")
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        raise ValueError(f"photographs must have one shape, got {sorted(shapes)}")
     height, width = images[0].shape[:2]
     if height * width < 2:
         raise ValueError("photographs must have at least two pixels, got one")
-    rng = check_seed(random_state)
-    layers = (
-        _plane(images, rng, max_sigma) if kind == "plane" else _stack(images, kind, rng, max_sigma)
-    )
-    scene = synthesis.render_layers(layers, shape=shape, linear_light=True)
-    seen = scene.photograph
-    if noise:
-        seen = synthesis.add_noise(seen, noise, noise, random_state=int(rng.integers(2**31)))
-    if quality is not None:
-        seen = synthesis.jpeg(seen, quality)
-    return Scene(seen.astype(np.float32), scene.sigma, scene.sharp.astype(np.float32), scene.index)
+    return images
 
 
 def _plane(images: list[Float32Array], rng: Rng, max_sigma: float) -> list[Layer]:
-    """A surface through the focal plane: σ falls to 0 somewhere and rises to both sides."""
+    """Make a plane that crosses the plane in focus: σ is 0 on a line and rises on both sides."""
     ramp = _ramp(images[0].shape[:2], rng)
     focus = rng.uniform(0.0, 0.6)
     distance = np.abs(ramp - focus)
@@ -123,35 +130,36 @@ def _plane(images: list[Float32Array], rng: Rng, max_sigma: float) -> list[Layer
 
 
 def _stack(images: list[Float32Array], kind: str, rng: Rng, max_sigma: float) -> list[Layer]:
-    """Layers from back to front; their σ spread over the range, one of them in focus."""
+    """Make layers from back to front, with σ spread over the range; one of them is in focus."""
     count = len(images)
     sigmas = max_sigma * rng.permutation(np.linspace(0, 1, count))
     layers = []
     for i, (image, sigma) in enumerate(zip(images, sigmas, strict=True)):
         if kind == "flat" and rng.random() < 0.5:
-            image = _wall(image, rng)
+            image = _flat_surface(image, rng)
         alpha = None if i == 0 else _shape(image.shape[:2], kind, rng)
         layers.append(Layer(image, float(sigma), alpha))
     return layers
 
 
-def _ramp(shape: tuple[int, int], rng: Rng) -> NDArray[np.float64]:
+def _ramp(shape: tuple[int, int], rng: Rng) -> Float64Array:
+    """Make a linear ramp from 0 to 1 in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1])
     ramp = np.cos(angle) * y[:, None] + np.sin(angle) * x
     return np.asarray((ramp - ramp.min()) / np.ptp(ramp))
 
 
-def _wall(image: Float32Array, rng: Rng) -> Float32Array:
-    """A surface of one tone with a soft shade and hardly a structure."""
-    level = image.mean(axis=(0, 1)) + np.float32(rng.uniform(-0.1, 0.1))
+def _flat_surface(image: Float32Array, rng: Rng) -> Float32Array:
+    """Make a surface of one tone with a soft shade and almost no texture."""
+    tone = image.mean(axis=(0, 1)) + np.float32(rng.uniform(-0.1, 0.1))
     shade = (_ramp(image.shape[:2], rng) - 0.5) * rng.uniform(0.02, 0.2)
     shade = shade.reshape(shade.shape + (1,) * (image.ndim - 2))
-    return np.clip(level + shade + 0.01 * (image - image.mean()), 0, 1).astype(np.float32)
+    return np.clip(tone + shade + 0.01 * (image - image.mean()), 0, 1).astype(np.float32)
 
 
 def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float32Array:
-    """Coverage of one foreground, between a tenth and six tenths of the picture."""
+    """Draw the coverage of one layer in the foreground."""
     if kind == "thin":
         return _lettering(size, rng) if rng.random() < 0.5 else _branches(size, rng)
     scale = min(size) * rng.uniform(0.08, 0.2)
@@ -159,7 +167,7 @@ def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float32Array:
     field /= field.std()
     field += 1.5 * (_ramp(size, rng) - 0.5)
     field -= np.quantile(field, 1 - rng.uniform(0.2, 0.5))
-    # The distance to the outline, in pixels, makes the edge as wide as wanted everywhere.
+    # From the distance to the outline in pixels, the edge has the same width everywhere.
     inside = field > 0
     distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
     width = rng.uniform(4, 10) if kind == "soft" else 1.0
@@ -167,34 +175,30 @@ def _shape(size: tuple[int, int], kind: str, rng: Rng) -> Float32Array:
 
 
 def _branches(size: tuple[int, int], rng: Rng) -> Float32Array:
-    """A twig that forks, 2 to 8 pixels thick."""
-    over = 4  # drawn larger and shrunk, for smooth edges
+    """Draw twigs that fork, up to 8 pixels thick."""
+    over = 4  # drawn larger and then reduced, for smooth edges
     canvas = Image.new("L", (size[1] * over, size[0] * over))
     pen = ImageDraw.Draw(canvas)
 
     def grow(x: float, y: float, angle: float, width: float, length: float) -> None:
+        """Draw one twig of five segments and, recursively, its forks."""
         for _ in range(5):
             end = (x + length * np.cos(angle), y + length * np.sin(angle))
             pen.line((x, y, *end), fill=255, width=max(1, round(width)))
             (x, y), angle = end, angle + rng.normal(0, 0.25)
             if width > 2.5 * over and rng.random() < 0.7:
-                grow(
-                    x,
-                    y,
-                    angle + rng.choice([-1, 1]) * rng.uniform(0.4, 1.0),
-                    width * 0.6,
-                    length * 0.7,
-                )
+                turn = rng.choice([-1, 1]) * rng.uniform(0.4, 1.0)
+                grow(x, y, angle + turn, width * 0.6, length * 0.7)
 
     for _ in range(3):
         x, y = rng.uniform(0, size[1] * over), rng.choice([0, size[0] * over])
         up = np.pi / 2 if y == 0 else -np.pi / 2
         grow(x, y, up + rng.normal(0, 0.5), rng.uniform(4, 8) * over, size[0] * over / 6)
-    return _shrink(canvas, size)
+    return _reduce(canvas, size)
 
 
 def _lettering(size: tuple[int, int], rng: Rng) -> Float32Array:
-    """Lines of large type."""
+    """Draw lines of large type."""
     over = 2
     canvas = Image.new("L", (size[1] * over, size[0] * over))
     pen = ImageDraw.Draw(canvas)
@@ -204,21 +208,22 @@ def _lettering(size: tuple[int, int], rng: Rng) -> Float32Array:
     for row in range(3):
         text = "".join(rng.choice(letters, 14))
         pen.text((-rng.uniform(0, height), (row + 0.3) * height * 1.2), text, fill=255, font=font)
-    return _shrink(canvas, size)
+    return _reduce(canvas, size)
 
 
-def _shrink(canvas: Image.Image, size: tuple[int, int]) -> Float32Array:
+def _reduce(canvas: Image.Image, size: tuple[int, int]) -> Float32Array:
+    """Reduce a drawing to a size, and to values in [0, 1]."""
     small = canvas.resize((size[1], size[0]), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / np.float32(255)
 
 
 def sample_photographs(size: int | None = None) -> list[Float32Array]:
-    """In-focus grey photographs that come with scikit-image and scikit-learn.
+    """Load gray photographs in focus that are part of scikit-image.
 
     Parameters
     ----------
     size : int or None
-        Side of a square cut out of the middle, 512 at most; None is 512.
+        Side of the square at the center to return, at most 512; None means 512.
 
     Returns
     -------
@@ -227,7 +232,7 @@ def sample_photographs(size: int | None = None) -> list[Float32Array]:
     Raises
     ------
     TypeError, ValueError
-        If `size` is no integer from 1 to 512.
+        If `size` is not an integer from 1 to 512.
 
     Examples
     --------
@@ -238,14 +243,14 @@ def sample_photographs(size: int | None = None) -> list[Float32Array]:
 
     side = check_int(512 if size is None else size, "size", 1, 512)
     start = (512 - side) // 2
-    cut = slice(start, start + side)
-    # These three files are part of scikit-image itself; others would be downloaded.
+    center = slice(start, start + side)
+    # These three files are part of scikit-image itself; others would have to be downloaded.
     images = (data.brick(), data.gravel(), data.grass())
-    return [check_image(im)[cut, cut] for im in images]
+    return [check_image(im)[center, center] for im in images]
 
 
 def load_sample_scenes(size: int = 192, random_state: int = 0) -> list[Scene]:
-    """One small scene of every kind, for tests and examples.
+    """Make one small scene of every kind, for tests and examples.
 
     Parameters
     ----------
@@ -262,7 +267,7 @@ def load_sample_scenes(size: int = 192, random_state: int = 0) -> list[Scene]:
     Raises
     ------
     TypeError, ValueError
-        If `size` is no integer from 64 to 512, or `random_state` none from 0.
+        If `size` is not an integer from 64 to 512, or `random_state` not an integer of at least 0.
     """
     size = check_int(size, "size", 64, 512)
     random_state = check_int(random_state, "random_state", 0)

@@ -48,7 +48,7 @@ class Description:
     confidence: bool
 
 
-class DefocusFeatures(ImageTransformer):
+class DefocusFeatures(ImageTransformer, tabular=True):
     """Describe the defocus of each photograph by one row of numbers.
 
     Photographs of any size become rows of one length, for any of scikit-learn's estimators: to

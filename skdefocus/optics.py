@@ -1,11 +1,10 @@
-"""From σ in pixels to circles of confusion and distances, by the thin lens.
+"""Conversion of σ in pixels to circles of confusion and distances, for a thin lens.
 
-Four facts turn a blur into a distance: focal length (mm), f-number, distance in focus (m) and
-pixel pitch (µm). The formulas are those of an ideal thin lens: distances count from the lens and
-not from the sensor, the aperture is round, and diffraction, aberrations and sampling add nothing.
-They fail where these do not hold: at macro distances (the effective f-number grows), off axis
-(vignetting), and for blurs near a pixel. Photographs must not have been cropped and enlarged, or
-the pixel pitch must be the one after it.
+Four facts turn a blur into a distance: focal length (mm), f-number, focus distance (m) and pixel
+pitch (µm). The formulas are those of an ideal thin lens. Distances are measured from the lens, not
+from the sensor; the aperture is round; diffraction, aberrations and sampling add no blur. The
+formulas fail at macro distances (the effective f-number grows), off axis (vignetting), and for
+blurs near one pixel. If a photograph was resized, the pixel pitch has to be that of the new pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike
 from PIL import ExifTags
 
 from skdefocus._typing import Float64Array
-from skdefocus._validation import check_numbers, check_real
+from skdefocus._validation import check_numbers, check_real, renamed
 from skdefocus.io import Directory, exif_tags, positive
 
 __all__ = [
@@ -28,30 +27,30 @@ __all__ = [
     "coc_at_distance",
     "coc_to_sigma",
     "depth_of_field",
-    "distances_of_coc",
+    "distances_for_coc",
     "hyperfocal_distance",
     "read_lens_facts",
     "sigma_to_coc",
 ]
 
 
-#: A uniform disc of diameter c has the second moment c² / 16 along each axis.
+#: Diameter of a uniform disc over its standard deviation along one axis.
 COC_PER_SIGMA = 4.0
 
-#: Micrometres in the units of EXIF's focal plane resolution.
+#: Micrometers per unit of EXIF's focal plane resolution.
 EXIF_UNITS = {2: 25_400.0, 3: 10_000.0, 4: 1_000.0, 5: 1.0}
 
 
 class Distances(NamedTuple):
-    """Where something may be that has a certain blur: the two answers of a lens.
+    """The two distances at which a lens gives the same blur.
 
     Attributes
     ----------
     front : float or ndarray of float64
-        Metres from the lens, nearer than what is in focus.
+        Meters from the lens, nearer than the focus distance.
     behind : float or ndarray of float64
-        Metres from the lens, beyond what is in focus; infinite where nothing beyond it is that
-        blurred.
+        Meters from the lens, beyond the focus distance; infinite where no point beyond it has that
+        blur.
     """
 
     front: Any
@@ -59,18 +58,18 @@ class Distances(NamedTuple):
 
 
 class LensFacts(NamedTuple):
-    """What a photograph's file says of its lens; None where it says nothing.
+    """Facts about a lens from the file of a photograph; None where a fact is absent.
 
     Attributes
     ----------
     focal_length : float or None
-        mm.
+        In millimeters.
     f_number : float or None
         Focal length over the diameter of the aperture.
     focus_distance : float or None
-        Metres, may be infinite. Few cameras tell it, and coarsely.
+        In meters, may be infinite. Few cameras record it, and only roughly.
     pixel_pitch : float or None
-        µm, of the sensor: right only for a photograph that was not resized.
+        Of the sensor in µm: correct only for a photograph that was not resized.
     """
 
     focal_length: float | None = None
@@ -80,7 +79,7 @@ class LensFacts(NamedTuple):
 
 
 def sigma_to_coc(sigma: ArrayLike) -> Float64Array:
-    """Diameter of the uniform disc with the second moment of a Gaussian.
+    """Convert σ to the diameter of the uniform disc with the same second moment.
 
     Parameters
     ----------
@@ -90,7 +89,7 @@ def sigma_to_coc(sigma: ArrayLike) -> Float64Array:
     Returns
     -------
     float or ndarray of the shape of `sigma`, float64
-        Circle of confusion's diameter in pixels, 4 σ.
+        Diameter of the circle of confusion in pixels, 4 σ.
 
     Raises
     ------
@@ -99,9 +98,9 @@ def sigma_to_coc(sigma: ArrayLike) -> Float64Array:
 
     Notes
     -----
-    Equal second moments are an agreement, not an identity of the two shapes. The half
-    pixel or so by which lens, sensor and demosaicing blur a photograph in focus is not part of a
-    map's σ; what a softer lens adds is, so that the disc of a point in focus need not be 0.
+    Equal second moments are a convention; the shapes differ. Lens, sensor and demosaicing blur a
+    photograph in focus by about half a pixel, which is not part of the σ of a map. The additional
+    blur of a soft lens is part of it, so that the disc of a point in focus can be larger than 0.
 
     Examples
     --------
@@ -112,7 +111,7 @@ def sigma_to_coc(sigma: ArrayLike) -> Float64Array:
 
 
 def coc_to_sigma(coc: ArrayLike) -> Float64Array:
-    """Standard deviation along one axis of a uniform disc.
+    """Convert the diameter of a uniform disc to its standard deviation along one axis.
 
     Parameters
     ----------
@@ -145,20 +144,20 @@ def coc_at_distance(
     focus_distance: float,
     pixel_pitch: float,
 ) -> Float64Array:
-    """Circle of confusion of a point at a distance.
+    """Diameter of the circle of confusion of a point at a given distance.
 
     Parameters
     ----------
     distance : array_like
-        Metres from the lens, > 0; may be infinite.
+        Meters from the lens, > 0; may be infinite.
     focal_length : float
-        mm, > 0.
+        In millimeters, > 0.
     f_number : float
         Focal length over the diameter of the aperture, > 0.
     focus_distance : float
-        Metres from the lens of what is in focus, more than the focal length; may be infinite.
+        Meters from the lens to the plane in focus, more than the focal length; may be infinite.
     pixel_pitch : float
-        Distance of neighbouring pixels of the photograph on the sensor, µm, > 0.
+        Distance between neighboring pixels of the photograph on the sensor in µm, > 0.
 
     Returns
     -------
@@ -168,16 +167,16 @@ def coc_at_distance(
     Raises
     ------
     TypeError, ValueError
-        If a number is out of range; the message names it.
+        If a parameter is out of range; the message names it.
 
     Notes
     -----
-    c = f² / N · |1/d − 1/s| / (1 − f/s), with focal length f, f-number N, distance d and
-    distance in focus s, all in one unit.
+    c = f² / N · |1/d − 1/s| / (1 − f/s), with focal length f, f-number N, distance d and focus
+    distance s, all in the same unit.
 
     Examples
     --------
-    A portrait at 2 m with 50 mm, f/2 and 4 µm; the wall at 5 m is blurred with 4 σ:
+    A portrait at 2 m with 50 mm, f/2 and 4 µm, and the blur of the wall at 5 m:
 
     >>> lens = dict(focal_length=50, f_number=2, focus_distance=2, pixel_pitch=4)
     >>> coc_at_distance([2, 5], **lens).round(1)
@@ -185,12 +184,12 @@ def coc_at_distance(
     """
     d = check_numbers(distance, "distance")
     if not (d > 0).all():  # NaN too
-        raise ValueError(f"distance must be > 0, got {_worst(d)}")
+        raise ValueError(f"distance must be > 0, got {_lowest(d)}")
     pixels, focus = _lens(focal_length, f_number, focus_distance, pixel_pitch)
     return pixels * np.abs(1 / d - focus)
 
 
-def distances_of_coc(
+def distances_for_coc(
     coc: ArrayLike,
     *,
     focal_length: float,
@@ -198,44 +197,44 @@ def distances_of_coc(
     focus_distance: float,
     pixel_pitch: float,
 ) -> Distances:
-    """Both distances at which a point has a circle of confusion of that size.
+    """Both distances at which a point has a circle of confusion of a given size.
 
-    One photograph does not tell which of the two it is.
+    A single photograph does not tell which of the two is right.
 
     Parameters
     ----------
     coc : array_like
-        Diameter in pixels, ≥ 0; 4 σ, see :func:`sigma_to_coc`.
+        Diameter in pixels, ≥ 0. It is 4 σ, see :func:`sigma_to_coc`.
     focal_length, f_number, focus_distance, pixel_pitch
         See :func:`coc_at_distance`.
 
     Returns
     -------
     Distances
-        ``front`` and ``behind`` in metres, of the shape of `coc`. With a focus at infinity there
-        is nothing behind it, and ``behind`` is infinite.
+        ``front`` and ``behind`` in meters, of the shape of `coc`. With the focus at infinity,
+        ``behind`` is infinite.
 
     Raises
     ------
     TypeError, ValueError
-        If a number is out of range; the message names it.
+        If a parameter is out of range; the message names it.
 
     Notes
     -----
-    Behind, blur grows towards a limit, that of a point at infinity. Close to it a small error of
-    σ is a large one of the distance.
+    Behind the focus, blur grows toward a limit, that of a point at infinity. Near this limit, a
+    small error of σ is a large error of the distance.
 
     Examples
     --------
     >>> lens = dict(focal_length=50, f_number=2, focus_distance=2, pixel_pitch=4)
-    >>> front, behind = distances_of_coc([0, 96.2, 500], **lens)
+    >>> front, behind = distances_for_coc([0, 96.2, 500], **lens)
     >>> front.round(2), behind.round(2)
     (array([2.  , 1.25, 0.49]), array([ 2.,  5., inf]))
     """
     pixels, focus = _lens(focal_length, f_number, focus_distance, pixel_pitch)
     shift = _not_negative(coc, "coc") / pixels
     with np.errstate(divide="ignore", over="ignore"):
-        # [()] makes a scalar of an array without axes.
+        # [()] turns an array without axes into a scalar.
         return Distances((1 / (focus + shift))[()], (1 / np.maximum(focus - shift, 0))[()])
 
 
@@ -259,12 +258,12 @@ def depth_of_field(
     Returns
     -------
     Distances
-        ``front`` and ``behind`` in metres, floats.
+        ``front`` and ``behind`` in meters, as floats.
 
     Raises
     ------
     TypeError, ValueError
-        If a number is out of range; the message names it.
+        If a parameter is out of range; the message names it.
 
     Examples
     --------
@@ -274,20 +273,15 @@ def depth_of_field(
     (1.9, 2.11)
     """
     limit = check_real(max_coc, "max_coc", 0, above=True)
-    near, far = distances_of_coc(
-        limit,
-        focal_length=focal_length,
-        f_number=f_number,
-        focus_distance=focus_distance,
-        pixel_pitch=pixel_pitch,
-    )
+    lens = {"focal_length": focal_length, "f_number": f_number, "pixel_pitch": pixel_pitch}
+    near, far = distances_for_coc(limit, focus_distance=focus_distance, **lens)
     return Distances(float(near), float(far))
 
 
 def hyperfocal_distance(
     max_coc: float = 2.0, *, focal_length: float, f_number: float, pixel_pitch: float
 ) -> float:
-    """Nearest focus at which infinity still counts as sharp.
+    """Nearest focus distance at which infinity still counts as sharp.
 
     Parameters
     ----------
@@ -299,12 +293,12 @@ def hyperfocal_distance(
     Returns
     -------
     float
-        Metres; from half of it to infinity all is sharp then.
+        In meters. With this focus distance, everything from half of it to infinity is sharp.
 
     Raises
     ------
     TypeError, ValueError
-        If a number is out of range; the message names it.
+        If a parameter is out of range; the message names it.
 
     Examples
     --------
@@ -317,22 +311,22 @@ def hyperfocal_distance(
 
 
 def read_lens_facts(path: str | os.PathLike[str]) -> LensFacts:
-    """Read what a photograph's EXIF block says of the lens, without decoding the photograph.
+    """Read facts about the lens from EXIF, without decoding the photograph.
 
     Parameters
     ----------
     path : path
-        File in a format that Pillow reads (JPEG, TIFF, PNG, WebP …).
+        A file that Pillow can read (JPEG, TIFF, PNG, WebP …).
 
     Returns
     -------
     LensFacts
-        None for what is not there, or makes no sense.
+        Facts that are absent or not plausible are None.
 
     Raises
     ------
     OSError
-        If there is no such file or it is no picture; the message names the file.
+        If the file does not exist or is not a picture; the message names the file.
 
     Examples
     --------
@@ -363,7 +357,7 @@ def _distance(tags: Directory) -> float | None:
 def _lens(
     focal_length: float, f_number: float, focus_distance: float, pixel_pitch: float
 ) -> tuple[float, float]:
-    """Pixels of blur per 1/m away from the focus, and where that is in 1/m."""
+    """Return the blur in pixels per 1/m of distance from the focus, and the focus in 1/m."""
     f = check_real(focal_length, "focal_length", 0, above=True) / 1000
     number = check_real(f_number, "f_number", 0, above=True)
     pitch = check_real(pixel_pitch, "pixel_pitch", 0, above=True) / 1e6
@@ -373,7 +367,7 @@ def _lens(
     if s <= f:
         raise ValueError(
             f"focus_distance must exceed the focal length, {f:g} m, got {s:g} m; "
-            "focus_distance is in metres, focal_length in mm"
+            "focus_distance is in meters, focal_length in mm"
         )
     pixels = f * f / (number * pitch * (1 - f / s))
     if not 0 < pixels < math.inf:
@@ -385,11 +379,15 @@ def _lens(
 
 
 def _not_negative(values: ArrayLike, name: str) -> Float64Array:
+    """Check for numbers that are at least 0."""
     x = check_numbers(values, name)
     if not (x >= 0).all():  # NaN too
-        raise ValueError(f"{name} must be >= 0, got {_worst(x)}")
+        raise ValueError(f"{name} must be >= 0, got {_lowest(x)}")
     return x
 
 
-def _worst(x: Float64Array) -> float:
+def _lowest(x: Float64Array) -> float:
     return float(np.min(x))  # NaN if there is one
+
+
+distances_of_coc = renamed(distances_for_coc, "distances_of_coc")

@@ -1,16 +1,16 @@
-"""Pictures of maps, with matplotlib (extra ``plot``) and without pyplot's global state."""
+"""Figures of maps with matplotlib (extra ``plot``), without the global state of pyplot."""
 
 from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from skdefocus._images import check_map, check_photograph, scaled, to_gray
-from skdefocus._typing import Float32Array
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import check_real
 
 if TYPE_CHECKING:
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["overview", "show_map"]
 
 
-#: Perceptually uniform and safe for colour-blind readers; dark is in focus.
+#: Perceptually uniform, and suitable for color-blind readers; dark is in focus.
 CMAP = "inferno"
 DPI = 120
-#: Largest width and height of a panel of an overview, and the space around it, in inches.
+#: Largest width and height of a panel in inches, and the space around the panels of an overview.
 PANEL = (5.3, 4.6)
 LEFT, RIGHT, TOP, BOTTOM, GAP, BAR, TICKS = 0.1, 0.05, 0.36, 0.1, 0.16, 0.13, 0.36
 
 
 def _figure(width: float, height: float) -> Figure:
+    """Make a figure of a size in inches; without matplotlib, say how to install it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            'pictures need matplotlib, which is not installed: pip install "skdefocus[plot]"'
+            'figures need matplotlib, which is not installed: pip install "skdefocus[plot]"'
         ) from error
     return Figure(figsize=(width, height), dpi=DPI)
 
@@ -48,26 +49,26 @@ def show_map(
     colorbar: bool = True,
     alpha: float | None = None,
 ) -> Axes:
-    """Draw a defocus map, by itself or over its photograph.
+    """Draw a defocus map, alone or over its photograph.
 
     Parameters
     ----------
     sigma : array_like of shape (H, W)
         σ in pixels, ≥ 0; NaN is left empty.
     image : array_like of shape (H, W) or (H, W, C), or None
-        The photograph, drawn below in grey.
+        The photograph, drawn in gray below the map.
     ax : matplotlib.axes.Axes or None, default=None
-        Where to draw; None makes a new figure (``result.figure``), which pyplot does not know, and
-        draws no more pixels than it has room for.
+        Axes to draw into. None makes a new figure (``result.figure``) that pyplot does not know,
+        with only as many pixels as it can show.
     vmax : float or None, default=None
-        σ at the upper end of the colours, in pixels, > 0. None takes the 99.5th percentile rounded
-        up to half a pixel, at least 1, so that maps of sharp photographs do not show mere noise.
+        σ at the upper end of the colors in pixels, > 0. None means the 99.5th percentile, rounded
+        up to half a pixel, but at least 1: maps of sharp photographs should not show mere noise.
     cmap : str or matplotlib.colors.Colormap, default="inferno"
-        Dark is in focus with the default.
+        Colors of the map. With the default, dark is in focus.
     colorbar : bool, default=True
-        Whether to draw a colour bar in pixels beside it. Its end is pointed where σ goes on.
+        Draw a color bar in pixels next to the map. Its end is pointed if some σ are larger.
     alpha : float or None, default=None
-        Opacity of the map, from 0 to 1; None is 0.65 over a photograph and 1 without.
+        Opacity of the map, from 0 to 1. None means 0.65 over a photograph and 1 otherwise.
 
     Returns
     -------
@@ -78,7 +79,8 @@ def show_map(
     ImportError
         If matplotlib is not installed.
     ValueError, TypeError
-        If `sigma` is no map, `image` is no image or of another size, or a number is out of range.
+        If `sigma` is not a map, `image` is not an image of the same size, or a number is out of
+        range.
 
     Examples
     --------
@@ -98,7 +100,7 @@ def show_map(
         factor = _factor(values.shape)
         values = _shrink(values, factor)
         photograph = None if photograph is None else _shrink(photograph, factor)
-        width, height = _panel((height, width))
+        width, height = _panel_size((height, width))
         figure = _figure(width + (0.78 if colorbar else 0.1), height + 0.1)
         figure.set_layout_engine("constrained")
         ax = figure.add_subplot()
@@ -115,22 +117,22 @@ def show_map(
 
 
 def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = None) -> Figure:
-    """Photograph, map and confidence beside each other.
+    """Draw a photograph, its map and the confidence in one figure.
 
     Parameters
     ----------
     image : array_like of shape (H, W) or (H, W, C)
         The photograph.
     sigma : array_like of shape (H, W)
-        Its map, σ in pixels.
+        The map, σ in pixels.
     confidence : array_like of shape (H, W) or (rows, columns), or None
-        From 0 to 1, per pixel or per cell as in :attr:`skdefocus.LevelGrid.confidence`; None leaves
-        the third picture out.
+        From 0 to 1, per pixel or per cell as in :attr:`skdefocus.LevelGrid.confidence`. None omits
+        the third picture.
 
     Returns
     -------
     matplotlib.figure.Figure
-        To be saved with ``figure.savefig(path)``. Wide pictures are below each other.
+        Save it with ``figure.savefig(path)``. Wide pictures are one below the other.
 
     Raises
     ------
@@ -143,55 +145,27 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
     --------
     >>> import numpy as np
     >>> figure = overview(np.zeros((60, 80)), np.ones((60, 80)), np.zeros((8, 10)))
-    >>> len(figure.axes)  # three pictures, two colour bars
+    >>> len(figure.axes)  # three pictures, two color bars
     5
     """
     values = check_map(sigma)
-    photograph = _check_photograph(image, values)
-    height, width = values.shape
-    shrink = _factor(values.shape)
-    small = _shrink(values, shrink)
-    top = _upper_end(small)
-    panels: list[tuple[str, Float32Array, dict[str, Any], str | None]] = [
-        ("Photograph", scaled(_shrink(photograph, shrink)), {"cmap": "gray", "vmax": 1}, None),
-        (
-            "Blur σ (pixels, 0 is in focus)",
-            small,
-            {"cmap": CMAP, "vmax": top},
-            _extend(small, top),
-        ),
-    ]
-    if confidence is not None:
-        cells = check_map(confidence, "confidence")
-        look: dict[str, Any] = {"cmap": "gray", "vmax": 1, "interpolation": "nearest"}
-        panels.append(("Confidence (0 cannot tell, 1 sure)", cells, look, "neither"))
-
-    w, h = _panel(values.shape)
-    stacked = w > 1.9 * h
-    bars = [0.0 if bar is None else BAR + TICKS for *_, bar in panels]
-    if stacked:
-        size = (LEFT + w + max(bars) + RIGHT, len(panels) * (TOP + h) + BOTTOM)
+    panels = _panels(values, _check_photograph(image, values), confidence)
+    width, height = _panel_size(values.shape)
+    bars = [0.0 if panel.bar is None else BAR + TICKS for panel in panels]
+    vertical = width > 1.9 * height
+    if vertical:
+        size = (LEFT + width + max(bars) + RIGHT, len(panels) * (TOP + height) + BOTTOM)
     else:
-        space = GAP * (len(panels) - 1)
-        size = (LEFT + len(panels) * w + sum(bars) + space + RIGHT, TOP + h + BOTTOM)
+        gaps = GAP * (len(panels) - 1)
+        size = (LEFT + len(panels) * width + sum(bars) + gaps + RIGHT, TOP + height + BOTTOM)
     figure = _figure(*size)
-    x, y = LEFT, size[1] - TOP - h
-    for (name, pixels, look, bar), room in zip(panels, bars, strict=True):
-        ax = figure.add_axes(_box(x, y, w, h, size))
-        ax.set_axis_off()
-        ax.set_title(name, loc="left", fontsize=11, pad=5)
-        # One extent for all, so that cells lie on their pixels whatever the size of the array.
-        drawn = ax.imshow(pixels, extent=_extent(pixels, values), aspect="auto", vmin=0, **look)
-        ax.set(xlim=(0, width), ylim=(height, 0))
-        if bar is not None:
-            where = figure.add_axes(_box(x + w + 0.06, y, BAR, h, size))
-            scale = figure.colorbar(drawn, cax=where, extend=bar, extendfrac=0.03)
-            scale.outline.set_visible(False)
-            where.tick_params(labelsize=9, length=2, pad=2)
-        if stacked:
-            y -= TOP + h
+    x, y = LEFT, size[1] - TOP - height
+    for panel, bar in zip(panels, bars, strict=True):
+        _draw_panel(figure, panel, (x, y, width, height), values)
+        if vertical:
+            y -= TOP + height
         else:
-            x += w + room + GAP
+            x += width + bar + GAP
     return figure
 
 
@@ -220,19 +194,75 @@ def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
     Image.fromarray(table[level]).save(path, format="PNG", pnginfo=text)
 
 
-def _box(x: float, y: float, w: float, h: float, size: tuple[float, float]) -> Any:
-    return x / size[0], y / size[1], w / size[0], h / size[1]
+class _Panel(NamedTuple):
+    """One picture of an overview.
+
+    `style` is for matplotlib's ``imshow``, and `bar` the shape of the color bar's ends.
+    """
+
+    title: str
+    pixels: AnyArray
+    style: dict[str, Any]
+    bar: str | None
 
 
-def _panel(shape: tuple[int, ...]) -> tuple[float, float]:
-    """Width and height of a picture in inches; a strip is widened so that one can see it."""
+def _panels(
+    sigma: Float32Array, photograph: AnyArray, confidence: ArrayLike | None
+) -> list[_Panel]:
+    """List the pictures of an overview, with as many pixels as it can show."""
+    factor = _factor(sigma.shape)
+    small = _shrink(sigma, factor)
+    top = _upper_end(small)
+    gray: dict[str, Any] = {"cmap": "gray", "vmax": 1}
+    color: dict[str, Any] = {"cmap": CMAP, "vmax": top}
+    panels = [
+        _Panel("Photograph", scaled(_shrink(photograph, factor)), gray, None),
+        _Panel("Blur σ (pixels, 0 is in focus)", small, color, _extend(small, top)),
+    ]
+    if confidence is not None:
+        cells = check_map(confidence, "confidence")
+        style = gray | {"interpolation": "nearest"}
+        panels.append(_Panel("Confidence (0 cannot tell, 1 sure)", cells, style, "neither"))
+    return panels
+
+
+def _draw_panel(
+    figure: Figure,
+    panel: _Panel,
+    position: tuple[float, float, float, float],
+    sigma: Float32Array,
+) -> None:
+    """Draw a picture and its color bar; `position` is left, bottom, width, height in inches."""
+    x, y, width, height = position
+    ax = figure.add_axes(_box(x, y, width, height, figure))
+    ax.set_axis_off()
+    ax.set_title(panel.title, loc="left", fontsize=11, pad=5)
+    # With one extent for all, cells are drawn on their pixels whatever the size of the array.
+    extent = _extent(panel.pixels, sigma)
+    drawn = ax.imshow(panel.pixels, extent=extent, aspect="auto", vmin=0, **panel.style)
+    ax.set(xlim=(0, sigma.shape[1]), ylim=(sigma.shape[0], 0))
+    if panel.bar is not None:
+        bar = figure.add_axes(_box(x + width + 0.06, y, BAR, height, figure))
+        scale = figure.colorbar(drawn, cax=bar, extend=panel.bar, extendfrac=0.03)
+        scale.outline.set_visible(False)
+        bar.tick_params(labelsize=9, length=2, pad=2)
+
+
+def _box(x: float, y: float, w: float, h: float, figure: Figure) -> Any:
+    """Convert inches to fractions of the figure."""
+    width, height = figure.get_size_inches()
+    return x / width, y / height, w / width, h / height
+
+
+def _panel_size(shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return the width and height of a picture in inches; narrow strips are widened."""
     height, width = shape
     scale = min(PANEL[0] / width, PANEL[1] / height)
     return max(width * scale, 1.6), max(height * scale, 1.2)
 
 
 def _extent(pixels: Any, sigma: Float32Array) -> tuple[float, float, float, float]:
-    """Left, right, bottom and top in pixels of the map; cells may reach over its border."""
+    """Return left, right, bottom and top in pixels of the map; cells may extend beyond it."""
     rows, columns = pixels.shape[:2]
     height, width = sigma.shape
     step = max(math.ceil(height / rows), math.ceil(width / columns))
@@ -240,26 +270,29 @@ def _extent(pixels: Any, sigma: Float32Array) -> tuple[float, float, float, floa
 
 
 def _factor(shape: tuple[int, ...]) -> int:
-    """By how much a picture shrinks to at most two pixels for each of its panel's."""
+    """Return the divisor that leaves at most two pixels of a picture per pixel of its panel."""
     return max(1, math.ceil(max(shape[0] / PANEL[1], shape[1] / PANEL[0]) / (2 * DPI)))
 
 
-def _shrink(pixels: NDArray[Any], factor: int) -> NDArray[Any]:
-    """Every n-th pixel: matplotlib would otherwise hold the colours of all of them in float64."""
+def _shrink(pixels: AnyArray, factor: int) -> AnyArray:
+    """Keep every n-th pixel: matplotlib would store the colors of all of them in float64."""
     return pixels if factor == 1 else pixels[::factor, ::factor]
 
 
 def _upper_end(sigma: Float32Array) -> float:
+    """Return the σ at the end of the colors: nearly the largest, rounded up."""
     finite = sigma[np.isfinite(sigma)]
     high = float(np.percentile(finite, 99.5)) if finite.size else 0.0
     return max(1.0, math.ceil(2 * high - 1e-6) / 2)
 
 
 def _extend(sigma: Float32Array, top: float) -> str:
+    """Tell matplotlib if the color bar is pointed, because some σ are beyond its end."""
     return "max" if float(np.nanmax(sigma, initial=0)) > top * 1.001 else "neither"
 
 
-def _check_photograph(image: ArrayLike, sigma: Float32Array) -> NDArray[Any]:
+def _check_photograph(image: ArrayLike, sigma: Float32Array) -> AnyArray:
+    """Check a photograph of the size of its map."""
     photograph = check_photograph(image)
     if photograph.shape[:2] != sigma.shape:
         raise ValueError(

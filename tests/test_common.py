@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 
 import skdefocus as sd
@@ -194,3 +196,36 @@ def test_survives_skops(estimator):
 @each_estimator
 def test_shows_in_a_notebook(estimator):
     assert type(estimator).__name__ in estimator._repr_html_()
+
+
+@each_estimator
+def test_set_output_changes_tables_only(estimator):
+    X = inputs_of(estimator)
+    plain = clone(estimator).fit_transform(X)
+    asked = clone(estimator).set_output(transform="pandas").fit_transform(X)
+    with config_context(transform_output="pandas"):
+        everywhere = clone(estimator).fit_transform(X)
+    for result in (asked, everywhere):
+        if isinstance(estimator, sd.DefocusFeatures):
+            assert list(result.columns) == list(estimator.get_feature_names_out())
+            assert_array_equal(result.to_numpy(), plain)
+        else:
+            assert type(result) is type(plain)
+            assert_same(result, plain)
+
+
+@each_estimator
+def test_samples_become_as_many_columns_as_are_named(estimator):
+    names = clone(estimator).fit(inputs_of(estimator)).get_feature_names_out()
+    assert names.dtype == object
+    if not isinstance(estimator, sd.DefocusFeatures):
+        assert names.tolist() == [f"{type(estimator).__name__.lower()}0"]
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_a_pipeline_from_images_to_columns_makes_data_frames(container):
+    pytest.importorskip(container)
+    pipe = make_pipeline(sd.EdgeReblurEstimator(), sd.DefocusFeatures("passthrough"))
+    frame = pipe.set_output(transform=container).fit_transform(IMAGES)
+    assert list(frame.columns) == list(pipe.get_feature_names_out())
+    assert frame.shape == (len(IMAGES), len(sd.DefocusFeatures("x").get_feature_names_out()))

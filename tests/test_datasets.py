@@ -28,11 +28,11 @@ def test_every_kind(kind):
     assert set(np.unique(scene.index)) <= {0, 1, 2}
 
 
-def test_in_focus_parts_are_left_as_they_are():
+def test_parts_in_focus_are_unchanged():
     scene = make_scene(PHOTOS, "layers", max_sigma=3.0, random_state=0)
     from scipy.ndimage import minimum_filter
 
-    # Far from blurred layers nothing has spilled over.
+    # Far from blurred layers, nothing spills over.
     inner = minimum_filter((scene.sigma == 0).astype(np.uint8), 31) == 1
     assert inner.any()
     assert_allclose(scene.photograph[inner], scene.sharp[inner], atol=1e-3)
@@ -47,12 +47,12 @@ def test_noise_and_compression():
     assert 0.002 < (packed - clean).std() < 0.05
 
 
-def test_colour():
+def test_color():
     rgb = [np.stack([p] * 3, axis=-1) for p in PHOTOS]
     scene = make_scene(rgb, "layers", random_state=0)
-    grey = make_scene(PHOTOS, "layers", random_state=0)
+    gray = make_scene(PHOTOS, "layers", random_state=0)
     assert scene.photograph.shape == (128, 128, 3)
-    assert_allclose(scene.photograph[..., 1], grey.photograph, atol=1e-5)
+    assert_allclose(scene.photograph[..., 1], gray.photograph, atol=1e-5)
 
 
 def test_sample_scenes_are_one_of_each_kind():
@@ -65,7 +65,7 @@ def test_sample_scenes_are_one_of_each_kind():
     ("arguments", "error", "message"),
     [
         ((PHOTOS, "round"), ValueError, "kind must be one of"),
-        ((PHOTOS[:1], "layers"), ValueError, "photographs must be at least 2"),
+        ((PHOTOS[:1], "layers"), ValueError, "photographs must hold at least 2"),
         (([PHOTOS[0], PHOTOS[1][:50]], "layers"), ValueError, "photographs must have one shape"),
         (([np.zeros((9, 9), int)], "plane"), TypeError, r"photographs\[0\] must be"),
     ],

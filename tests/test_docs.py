@@ -80,6 +80,7 @@ NOT_ASKED = {
 NO_RAISES = {
     "skdefocus.cli._main.main",
     "skdefocus.features.DefocusFeatures.get_feature_names_out",
+    "skdefocus.metrics._scorers.get_scorer_names",
 }
 
 

@@ -16,6 +16,7 @@ RAGGED = [[0.5, 0.2], [0.1]]
 MASKED = np.ma.masked_less(GREY, 0.5)
 LENS = {"focal_length": 50, "f_number": 2, "focus_distance": 2, "pixel_pitch": 4}
 HUGE = 10**400
+AUC = metrics.get_scorer("focus_auc")
 
 
 class Broken:
@@ -86,7 +87,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: optics.sigma_to_coc(HUGE), "sigma"),
         (lambda: optics.hyperfocal_distance(2, focal_length=50, f_number=HUGE, pixel_pitch=4),
          "f_number"),
-        (lambda: optics.distances_of_coc(2, **LENS | {"focal_length": 1e-300}), "focal_length"),
+        (lambda: optics.distances_for_coc(2, **LENS | {"focal_length": 1e-300}), "focal_length"),
         (lambda: filters.GuidedFilter(GREY.astype("f4"), 1, 1e-3).filter(GREY * 1e300), "image"),
         # what is no array of numbers
         (lambda: filters.box_mean(RAGGED, 1), "image"),
@@ -99,7 +100,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.focus_auc(GREY > 0.5, 1j), "sigma_map"),
         (lambda: metrics.best_f(GREY > 0.5, {0.5}), "blur_map"),
         (lambda: metrics.blur_score({"a": 1}), "sigma_map"),
-        (lambda: metrics.error_against_kept_share("", GREY), "error"),
+        (lambda: metrics.risk_coverage_curve("", GREY), "error"),
         (lambda: metrics.expected_calibration_error(np.full((2, 2), 0.5 + 0j), [0, 1]), "proba"),
         (lambda: optics.sigma_to_coc("text"), "sigma"),
         (lambda: optics.coc_at_distance([["", "b"]], **LENS), "distance"),
@@ -116,7 +117,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.sigma_mae(None, MAPS), "true"),
         (lambda: metrics.sigma_mae(MAPS, MAPS, mask=Fraction(1, 2)), "mask"),
         (lambda: metrics.q_g(GREY, np.float32(0.5)), "sources"),
-        (lambda: metrics.focus_auc_scorer(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
+        (lambda: AUC(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
         (lambda: effects.paper_weight(GREY, None), "anchors"),
         (lambda: effects.paper_weight(GREY, [1]), "anchors"),
         (lambda: effects.paper_weight(GREY, b"bytes"), "anchors"),
@@ -139,7 +140,7 @@ def test_wrong_input_is_named(call, name):
 
 def test_far_beyond_the_unit_range_there_is_no_warning():
     assert synthesis.to_linear(1e300) == np.inf
-    front, behind = optics.distances_of_coc(5e-324, **LENS | {"focus_distance": np.inf})
+    front, behind = optics.distances_for_coc(5e-324, **LENS | {"focus_distance": np.inf})
     assert (front, behind) == (np.inf, np.inf)
 
 

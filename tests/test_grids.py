@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdefocus._grids import cell_means, enlarge, mirrored, tiles, whole
+from skdefocus._grids import cell_means, enlarge, full_area, mirrored_crop, tiles
 
 
 @given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(1, 9), st.integers(0, 40))
@@ -32,14 +32,16 @@ def test_cells_and_pixels(size):
     assert_allclose(
         cells[0, 0], image[:8, :8].mean(axis=(0, 1)) if min(size) >= 8 else cells[0, 0], rtol=1e-5
     )
-    assert enlarge(cells[..., 0], 8, whole(size)).shape == size
-    assert_array_equal(enlarge(np.full(cells.shape[:2], 0.25), 8, whole(size)), np.float32(0.25))
+    assert enlarge(cells[..., 0], 8, full_area(size)).shape == size
+    assert_array_equal(
+        enlarge(np.full(cells.shape[:2], 0.25), 8, full_area(size)), np.float32(0.25)
+    )
 
 
 @given(st.integers(1, 20), st.integers(0, 60), st.integers(0, 60))
-def test_an_image_goes_on_mirrored_for_ever(length, before, after):
+def test_an_image_is_mirrored_without_end(length, before, after):
     image = np.random.default_rng(0).random((length, 3), np.float32)
     rows = np.arange(-before, length + after)
-    found = mirrored(image, slice(-before, length + after), slice(1, 3))
+    found = mirrored_crop(image, slice(-before, length + after), slice(1, 3))
     there_and_back = np.concatenate([image, image[::-1]])
     assert_array_equal(found, there_and_back[rows % (2 * length), 1:])

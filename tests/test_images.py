@@ -1,4 +1,4 @@
-"""What counts as an image, a batch, a parameter; and what the messages say of the rest."""
+"""Images, maps and batches: which are accepted, and the messages for all others."""
 
 from pathlib import Path
 
@@ -35,11 +35,11 @@ def test_checked_image_is_float32_in_the_unit_range(x):
     assert y.flags.c_contiguous
     assert y.min() >= 0
     assert y.max() <= 1
-    grey = x.ndim == 2 or x.shape[2] == 1
-    assert y.shape == (x.shape[:2] if grey else (*x.shape[:2], 3))
+    gray = x.ndim == 2 or x.shape[2] == 1
+    assert y.shape == (x.shape[:2] if gray else (*x.shape[:2], 3))
     scale = 1 if x.dtype.kind in "fb" else np.iinfo(x.dtype).max
-    colours = x if x.ndim == 2 else (x[..., 0] if grey else x[..., :3])
-    assert_allclose(y, colours.astype(np.float64) / scale, rtol=0, atol=1e-7)
+    colors = x if x.ndim == 2 else (x[..., 0] if gray else x[..., :3])
+    assert_allclose(y, colors.astype(np.float64) / scale, rtol=0, atol=1e-7)
 
 
 @given(images)
@@ -59,17 +59,17 @@ def test_integers_keep_every_value_apart_and_the_ends_exact(dtype):
 
 
 @given(images)
-def test_grey_is_luma_and_within_the_colours(x):
+def test_gray_is_luma_and_within_the_colors(x):
     image = check_image(x)
-    grey = to_gray(image)
-    assert grey.dtype == np.float32
-    assert grey.shape == image.shape[:2]
+    gray = to_gray(image)
+    assert gray.dtype == np.float32
+    assert gray.shape == image.shape[:2]
     if image.ndim == 2:
-        assert grey is image
+        assert gray is image
     else:
-        assert_allclose(grey, image.astype(np.float64) @ [0.299, 0.587, 0.114], atol=3e-7)
-        assert (grey >= image.min(-1) - 2e-7).all()
-        assert (grey <= image.max(-1) + 2e-7).all()
+        assert_allclose(gray, image.astype(np.float64) @ [0.299, 0.587, 0.114], atol=3e-7)
+        assert (gray >= image.min(-1) - 2e-7).all()
+        assert (gray <= image.max(-1) + 2e-7).all()
 
 
 def test_luma_weights_sum_to_one():
@@ -97,7 +97,7 @@ def test_luma_weights_sum_to_one():
         (np.array([[-0.01, 1]]), ValueError, r"spans \[-0.01, 1\]; divide by"),
     ],
 )
-def test_what_is_no_image(x, error, message):
+def test_invalid_images(x, error, message):
     with pytest.raises(error, match=message):
         check_image(x, "im")
 
@@ -107,10 +107,10 @@ def test_pictures_of_pillow(tmp_path):
         image = Image.new(mode, (6, 5))
         assert_array_equal(check_image(image), check_image(np.asarray(image)))
     for mode in ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV"):
-        with pytest.raises(ValueError, match=f"im must be grey .* mode '{mode}'; convert it first"):
+        with pytest.raises(ValueError, match=f"im must be gray .* mode '{mode}'; convert it first"):
             check_image(Image.new(mode, (6, 5)), "im")
     mapped = np.memmap(tmp_path / "x", np.uint8, "w+", shape=(5, 6))
-    assert mapped.mode == "w+"  # that of a file
+    assert mapped.mode == "w+"  # the mode of the file
     assert check_photograph(mapped).shape == (5, 6)
 
 
@@ -131,7 +131,7 @@ def test_either_byte_order(dtype):
         assert photograph.dtype.isnative
 
 
-def test_something_that_gives_no_array():
+def test_objects_that_fail_to_convert():
     class Broken:
         def __array__(self, dtype=None, copy=None):
             raise ValueError("no pixels today")
@@ -162,7 +162,7 @@ def test_maps():
         ([[1j]], TypeError, "level must hold real numbers"),
     ],
 )
-def test_what_is_no_map(x, error, message):
+def test_invalid_maps(x, error, message):
     with pytest.raises(error, match=message):
         check_map(x, "level")
 
@@ -217,7 +217,7 @@ def test_shapes_that_are_batches(shape):
         ((x for x in [np.zeros((6, 7))]), TypeError, "got generator"),
     ],
 )
-def test_what_is_no_batch(X, error, message):
+def test_invalid_batches(X, error, message):
     with pytest.raises(error, match=message):
         check_images(X, "Y")
 

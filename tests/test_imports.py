@@ -2,12 +2,14 @@
 
 import importlib
 import inspect
+import pickle
 
+import numpy as np
 import pytest
 
 import skdefocus as sd
 
-#: Names that each public module promises, no more and no less.
+#: All public names of each public module.
 PUBLIC = {
     "skdefocus": """
         AdaptiveSharpener BlurLevelClassifier DefocusFeatures DefocusMagnifier
@@ -41,12 +43,12 @@ PUBLIC = {
         MAX_PIXELS ReadError atomic_path read_image read_map write_map write_scaled_png
     """,
     "skdefocus.metrics": """
-        best_f blur_score error_against_kept_share expected_calibration_error focus_auc
-        focus_auc_scorer linear_fit_mae neg_sigma_mae neg_sigma_rmse psnr q_cb q_g q_mi q_y
-        sigma_mae sigma_rmse spearman ssim
+        best_f blur_score expected_calibration_error focus_auc get_scorer get_scorer_names
+        linear_fit_mae psnr q_cb q_g q_mi q_y risk_coverage_curve sigma_mae sigma_rmse spearman
+        ssim
     """,
     "skdefocus.optics": """
-        Distances LensFacts coc_at_distance coc_to_sigma depth_of_field distances_of_coc
+        Distances LensFacts coc_at_distance coc_to_sigma depth_of_field distances_for_coc
         hyperfocal_distance read_lens_facts sigma_to_coc
     """,
     "skdefocus.pipeline": """
@@ -60,7 +62,7 @@ PUBLIC = {
         Layer Scene add_noise blur blur_varying from_linear jpeg psf render_layers to_linear
     """,
 }
-#: Modules that are imported by name, as a whole.
+#: Public modules without a list of names.
 MODULES = ["skdefocus.training"]
 
 
@@ -78,5 +80,24 @@ def test_public_modules(module):
 
 
 @pytest.mark.parametrize("name", ["fuse", "magnify", "sharpen"])
-def test_what_sounds_like_a_function_is_no_module(name):
+def test_names_that_sound_like_functions_are_not_modules(name):
     assert not inspect.ismodule(getattr(sd, name, None))
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "arguments"),
+    [
+        (sd.metrics, "error_against_kept_share", "risk_coverage_curve", ([1.0, 2.0], [0.1, 0.9])),
+        (sd.optics, "distances_of_coc", "distances_for_coc", ([0.0, 90.0],)),
+    ],
+)
+def test_old_names_work_with_a_warning(module, old, new, arguments):
+    lens = {"focal_length": 50, "f_number": 2, "focus_distance": 2, "pixel_pitch": 4}
+    options = lens if module is sd.optics else {}
+    expected = getattr(module, new)(*arguments, **options)
+    with pytest.warns(FutureWarning, match=f"^{old} was renamed to {new}; ") as caught:
+        found = getattr(module, old)(*arguments, **options)
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(found, expected)
+    assert pickle.loads(pickle.dumps(getattr(module, old))) is getattr(module, old)
+    assert old not in module.__all__

@@ -1,4 +1,4 @@
-"""σ, circles of confusion and distances: round trips, known lenses, EXIF, wrong numbers."""
+"""σ, circles of confusion and distances: round trips, known lenses, EXIF and errors."""
 
 import math
 import warnings
@@ -47,17 +47,17 @@ def test_the_disc_of_the_synthesis_is_as_wide_as_optics_says():
 @given(lenses, st.floats(0.3, 500))
 def test_a_distance_is_one_of_the_two_that_its_blur_may_come_from(lens, distance):
     coc = optics.coc_at_distance(distance, **lens)
-    front, behind = optics.distances_of_coc(coc, **lens)
+    front, behind = optics.distances_for_coc(coc, **lens)
     assert front <= lens["focus_distance"] * (1 + 1e-9)
     assert behind >= lens["focus_distance"] * (1 - 1e-9)
     expected = front if distance < lens["focus_distance"] else behind
-    # A blur is a difference of inverse distances: that is what keeps its precision.
+    # Precision is that of inverse distances, since a blur is a difference of them.
     assert 1 / expected == pytest.approx(1 / distance, rel=1e-6, abs=1e-9)
 
 
 @given(lenses, st.one_of(st.just(0.0), st.floats(1e-9, 200)))
-def test_both_distances_are_as_blurred_as_was_said(lens, coc):
-    front, behind = optics.distances_of_coc(coc, **lens)
+def test_both_distances_have_the_given_blur(lens, coc):
+    front, behind = optics.distances_for_coc(coc, **lens)
     assert optics.coc_at_distance(front, **lens) == pytest.approx(coc, rel=1e-6, abs=1e-6)
     found = optics.coc_at_distance(behind, **lens)
     if math.isinf(behind):
@@ -95,7 +95,7 @@ def test_a_wider_aperture_multiplies_the_blur(ratio):
 def test_maps_keep_their_shape_and_are_not_written_to():
     sigma = np.linspace(0, 8, 12, dtype=np.float32).reshape(3, 4)
     sigma.setflags(write=False)
-    front, behind = optics.distances_of_coc(optics.sigma_to_coc(sigma), **LENS)
+    front, behind = optics.distances_for_coc(optics.sigma_to_coc(sigma), **LENS)
     assert front.shape == behind.shape == (3, 4)
     assert_allclose([front[0, 0], behind[0, 0]], 2)
     assert (np.diff(front.ravel()) < 0).all()
@@ -115,7 +115,7 @@ def test_maps_keep_their_shape_and_are_not_written_to():
     ],
 )
 def test_wrong_lenses(change, error, text):
-    for call in (optics.coc_at_distance, optics.distances_of_coc, optics.depth_of_field):
+    for call in (optics.coc_at_distance, optics.distances_for_coc, optics.depth_of_field):
         with pytest.raises(error, match=text):
             call(1.0, **{**LENS, **change})
 
@@ -124,7 +124,7 @@ def test_wrong_values():
     for function, name in [
         (optics.sigma_to_coc, "sigma"),
         (optics.coc_to_sigma, "coc"),
-        (lambda x: optics.distances_of_coc(x, **LENS), "coc"),
+        (lambda x: optics.distances_for_coc(x, **LENS), "coc"),
         (lambda x: optics.coc_at_distance(x, **LENS), "distance"),
     ]:
         with pytest.raises(ValueError, match=f"{name} must be .* got -1"):
@@ -158,14 +158,14 @@ def test_exif(tmp_path):
 @pytest.mark.parametrize(
     ("distance", "expected"), [((0xFFFFFFFF, 1), math.inf), ((0, 1), None), ((0, 0), None)]
 )
-def test_exif_distances_that_are_none(tmp_path, distance, expected):
+def test_infinite_and_invalid_exif_distances(tmp_path, distance, expected):
     tags = {ExifTags.Base.SubjectDistance: IFDRational(*distance)}
     facts = optics.read_lens_facts(write_photo(tmp_path / "a.jpg", tags))
     assert facts.focus_distance == expected
 
 
-def test_warnings_are_left_alone(tmp_path, monkeypatch):
-    """They are the whole process's: of two threads that switch them off, one restored "off"."""
+def test_warning_filters_are_not_changed(tmp_path, monkeypatch):
+    """Filters belong to the process: a thread could restore those that another one has set."""
     seen, opens = [], Image.open
 
     def spy(*args, **options):
@@ -190,14 +190,14 @@ def test_files_without_facts(tmp_path):
 @pytest.mark.parametrize(
     "data",
     [
-        b"P5 12x 17 255\n",  # numbers that are none
+        b"P5 12x 17 255\n",  # invalid numbers
         b"P5 " + b"1" * 30 + b" 17 255\n",
         b"P5 99999 99999 255\n",  # more pixels than Pillow opens
-        b"II*\0\xff\xff\xff\xff",  # a directory beyond the end
+        b"II*\0\xff\xff\xff\xff",  # a directory beyond the end of the file
         b"\0\0\0\x18ftypavif\0\0\0\0avifmif1",  # no picture inside
     ],
 )
-def test_damaged_files_say_nothing_of_the_lens(tmp_path, data):
+def test_damaged_files_raise_an_error_with_their_name(tmp_path, data):
     path = tmp_path / "damaged.jpg"
     path.write_bytes(data)
     with pytest.raises(OSError, match=r"damaged.jpg") as caught:
@@ -205,8 +205,8 @@ def test_damaged_files_say_nothing_of_the_lens(tmp_path, data):
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_block_says_nothing(tmp_path):
-    """Pillow raises SyntaxError for these."""
+def test_a_damaged_exif_block_gives_no_facts(tmp_path):
+    """Pillow raises SyntaxError here."""
     path = tmp_path / "a.png"
     Image.new("L", (8, 8)).save(path, exif=b"Exif\0\0\xff\xff\xff\xff\0\0\0\x08")
     assert optics.read_lens_facts(path) == (None,) * 4

@@ -1,4 +1,4 @@
-"""Pictures of maps: what is drawn, in which units, and that pyplot is left alone."""
+"""Figures of maps: their contents and units, and no use of pyplot."""
 
 import sys
 
@@ -15,7 +15,7 @@ SIGMA = np.linspace(0, 3.2, 40 * 60).reshape(40, 60)
 PHOTO = np.random.default_rng(0).random((40, 60, 3))
 
 
-def test_map_by_itself():
+def test_map_alone():
     ax = show_map(SIGMA)
     (drawn,) = ax.images
     assert_array_equal(drawn.get_array(), SIGMA.astype(np.float32))
@@ -38,7 +38,7 @@ def test_map_over_its_photograph():
     assert len(ax.figure.axes) == 1
 
 
-def test_no_more_pixels_than_there_is_room_for():
+def test_figures_have_no_more_pixels_than_they_can_show():
     sigma = np.zeros((1500, 3000), np.float32)
     sigma[:, 2900:] = 2
     ax = show_map(sigma, sigma / 2)
@@ -47,11 +47,11 @@ def test_no_more_pixels_than_there_is_room_for():
         assert drawn.get_extent() == [-0.5, 2999.5, 1499.5, -0.5]  # in pixels of the map
     assert (ax.get_xlim(), ax.get_ylim()) == ((-0.5, 2999.5), (1499.5, -0.5))
     assert ax.images[1].get_array()[0, -33:].min() == 2
-    mine = show_map(sigma, ax=ax.figure.add_subplot())  # of whatever size
+    mine = show_map(sigma, ax=ax.figure.add_subplot())  # in the caller's axes, all pixels
     assert mine.images[0].get_array().shape == sigma.shape
 
 
-def test_sharp_photographs_do_not_show_noise_in_full_colour():
+def test_sharp_photographs_do_not_show_noise_in_full_color():
     assert show_map(SIGMA * 0.01).images[0].get_clim() == (0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Parameters: what is accepted, and what the messages say of the rest."""
+"""Parameters: which values are accepted, and the messages for all others."""
 
 from fractions import Fraction
 

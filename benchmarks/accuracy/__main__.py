@@ -35,7 +35,7 @@ from benchmarks.accuracy.methods import Method, ablations, levels_of, methods, w
 from benchmarks.accuracy.scenes import DATA, STRENGTHS
 from benchmarks.accuracy.summary import IN_PIXELS, Line, ahead, highlights
 from skdefocus import metrics
-from skdefocus._grids import enlarge, whole
+from skdefocus._grids import enlarge, full_area
 
 HERE = Path(__file__).parent
 #: Packages that decide figures.
@@ -164,7 +164,7 @@ def kept_shares(cases: list[Case]) -> dict[str, dict[str, float]]:
     sure: dict[str, list[np.ndarray]] = {"spread in pixels": [], "confidence": []}
     for case in cases:
         grid = levels_of(case.image)
-        area = whole(case.image.shape)
+        area = full_area(case.image.shape)
         for kind, values in zip(sure, (-grid.sigma_std, grid.confidence), strict=True):
             sure[kind].append(enlarge(values, grid.step, area).ravel()[::7])
         for name, found in (
@@ -175,7 +175,7 @@ def kept_shares(cases: list[Case]) -> dict[str, dict[str, float]]:
     rows = {}
     for name, error in errors.items():
         for kind, values in sure.items():
-            curve = metrics.error_against_kept_share(
+            curve = metrics.risk_coverage_curve(
                 np.concatenate(error), np.concatenate(values), SHARES
             )
             rows[f"{name}, by {kind}"] = {

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 import skdefocus as sd
-from skdefocus._grids import enlarge, whole
+from skdefocus._grids import enlarge, full_area
 from skdefocus._images import check_image, to_gray
 from skdefocus.pipeline._filling import mean_and_evidence
 
@@ -21,7 +21,7 @@ Method = Callable[[np.ndarray], Map]
 def raw(image: np.ndarray) -> Map:
     """Mean levels of the cells, interpolated, as σ: no refinement."""
     grid = levels_of(image)
-    level = enlarge(grid.level, grid.step, whole(grid.image.shape))
+    level = enlarge(grid.level, grid.step, full_area(grid.image.shape))
     return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
 
 
@@ -85,7 +85,7 @@ def most_probable(image: np.ndarray) -> Map:
 def unweighted(image: np.ndarray) -> Map:
     """The weighted guided filter over mean levels, every cell with the same weight."""
     grid = levels_of(image)
-    area = whole(grid.image.shape)
+    area = full_area(grid.image.shape)
     level = enlarge(mean_and_evidence(grid.proba)[0], grid.step, area)
     defaults = sd.WeightedGuidedRefiner()
     level = sd.filters.weighted_guided_filter(
@@ -99,7 +99,7 @@ def box(image: np.ndarray) -> Map:
     """A box mean by evidence in place of all guided filters."""
     grid = levels_of(image)
     level, evidence = mean_and_evidence(grid.proba)
-    area, radius = whole(grid.image.shape), sd.WeightedGuidedRefiner().radius
+    area, radius = full_area(grid.image.shape), sd.WeightedGuidedRefiner().radius
     level = sd.filters.box_mean(
         enlarge(level, grid.step, area), radius, weights=enlarge(evidence + 0.1, grid.step, area)
     )

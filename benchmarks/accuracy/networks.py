@@ -19,7 +19,7 @@ import torch
 import skdefocus as sd
 from benchmarks import report
 from benchmarks.accuracy.__main__ import lytro_cases
-from skdefocus._grids import enlarge, whole
+from skdefocus._grids import enlarge, full_area
 from skdefocus.pipeline._filling import mean_and_evidence
 from skdefocus.training.export import export, load
 from skdefocus.training.train import split, train
@@ -86,7 +86,8 @@ def lytro_auc(model: Path) -> list[float]:
     for case in lytro_cases():
         grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
         level, sure = (
-            enlarge(x, grid.step, whole(case.image.shape)) for x in mean_and_evidence(grid.proba)
+            enlarge(x, grid.step, full_area(case.image.shape))
+            for x in mean_and_evidence(grid.proba)
         )
         half = sure >= np.median(sure)
         masks = [case.mask, np.where(half, case.mask, np.nan)]

@@ -55,7 +55,7 @@ def main() -> None:
     found = search(made, [c.sigma for c in made], sd.metrics.neg_sigma_mae, GRID)
     scores = [found.cv_results_["mean_test_score"]]
     for cases in sets.values():
-        by_mask = search(cases, [c.mask for c in cases], sd.metrics.focus_auc_scorer, GRID)
+        by_mask = search(cases, [c.mask for c in cases], sd.metrics.get_scorer("focus_auc"), GRID)
         scores.append(by_mask.cv_results_["mean_test_score"])
     rank = sum(rankdata(-s) for s in scores[:-1])
     print(f"rank  σ MAE  {'  '.join(sets)}  parameters")

@@ -13,7 +13,7 @@ from skdefocus.optics import (
     coc_at_distance,
     coc_to_sigma,
     depth_of_field,
-    distances_of_coc,
+    distances_for_coc,
     sigma_to_coc,
 )
 
@@ -44,7 +44,7 @@ error = np.maximum(0.1 * measured, 0.2)
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for side in ("front", "behind"):
     low, middle, high = (
-        getattr(distances_of_coc(sigma_to_coc(np.maximum(s, 0)), **lens), side)
+        getattr(distances_for_coc(sigma_to_coc(np.maximum(s, 0)), **lens), side)
         for s in (measured - error, measured, measured + error)
     )
     ax.plot(measured, middle, label=side)

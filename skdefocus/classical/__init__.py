@@ -1,4 +1,4 @@
-"""Defocus maps without a network: focus measures, and σ from the blur of edges."""
+"""Defocus maps without a network: focus measures, and σ estimated at edges."""
 
 from skdefocus.classical._edge_reblur import EdgeReblurEstimator
 from skdefocus.classical._focus_measure import FocusMeasure

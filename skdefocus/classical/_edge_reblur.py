@@ -1,49 +1,74 @@
-"""How blurred an edge is, from how much it weakens when it is blurred a little more."""
+"""Blur of edges, estimated from how much a further blur weakens them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from skdefocus._estimators import ImageTransformer, each, restack, threads_each
-from skdefocus._grids import cell_means, enlarge, whole
+from skdefocus._estimators import (
+    JOBS,
+    ImageTransformer,
+    Settings,
+    each,
+    integer,
+    real,
+    restack,
+    threads_each,
+)
+from skdefocus._grids import cell_means, enlarge, full_area
 from skdefocus._images import check_image, check_images, to_gray
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus._validation import MAX_SIGMA, check_int, check_real
+from skdefocus._validation import MAX_SIGMA
 from skdefocus.filters import box_mean, guided_filter, weighted_guided_filter
+from skdefocus.metrics import SigmaScoreMixin
 from skdefocus.synthesis import blur, psf
 
-#: Scales that the gradient is taken at, in units of σ₀; each is compared with the next one.
+#: Scales of the gradients in units of σ₀; adjacent scales are compared.
 SCALES = (0.5, 1.0, 2.0, 4.0)
 #: Variance that the central difference adds to a step between two pixels: (0, ½, ½, 0).
 DIFFERENCE = 0.25
-#: Gradients are judged against this quantile of their local energy, which is noise, JPEG's
-#: traces or a soft shade.
-QUIET = 0.1
-#: Radius of what is local there, pixels.
-QUIET_RADIUS = 8
-#: Relative error of a gradient that is no noise: an edge is never alone nor quite a step.
+#: Gradients are compared with this quantile of their local energy, which is due to noise, JPEG
+#: compression or soft shades.
+NOISE_QUANTILE = 0.1
+#: Radius in pixels of the windows for the local energy.
+NOISE_RADIUS = 8
+#: Relative error of a gradient without noise: edges are neither isolated nor perfect steps.
 MODEL_ERROR = 0.05
-#: σ below this can hardly be told from 0, pixels.
+#: σ in pixels below which blurs can hardly be told from 0.
 SOFT = 0.5
-#: Variance of log σ that no edge falls below, so that no single one decides.
-LEAST_VARIANCE = 0.02
-#: Side of the cells that the edges' evidence is collected in, pixels.
+#: Smallest variance of log σ of an edge, so that no single edge decides.
+MIN_VARIANCE = 0.02
+#: Side in pixels of the cells that collect the evidence of edges.
 CELL = 4
-#: Weight of what the surroundings say against a cell's own evidence (at most 1 / LEAST_VARIANCE).
+#: Weight of a cell's surroundings relative to its own evidence (at most 1 / MIN_VARIANCE).
 PRIOR = 0.02
-#: Pixels' four directions, by the angle of the gradient in steps of 45°.
+#: Smallest unit of the scales in pixels. Below it, a blur by half of it has no effect.
+MIN_SIGMA0 = 0.1
+#: Steps across an edge, by the angle of its gradient in units of 45°.
 DOWN, RIGHT = np.array([0, 1, 1, 1]), np.array([1, 1, 0, -1])
+
+
+@dataclass(frozen=True)
+class ReblurSettings(Settings):
+    """Checked parameters of :class:`EdgeReblurEstimator`."""
+
+    sigma0: Annotated[float, real(MIN_SIGMA0, MAX_SIGMA)]
+    threshold: Annotated[float, real(0, 1e6)]
+    radius: Annotated[int, integer(1)]
+    eps: Annotated[float, real(0, above=True)]
+    max_sigma: Annotated[float, real(0, MAX_SIGMA, above=True)]
+    n_jobs: Annotated[int | None, JOBS]
 
 
 class Gradient(NamedTuple):
     """Gradient of an image at one scale.
 
-    `variance` is that of all smoothing in it, squared pixels; `noise` the variance of each of the
-    components `y` and `x` where there is nothing to see.
+    `variance` is that of all its smoothing in squared pixels, `noise` the variance of its
+    components `y` and `x` where there is no structure.
     """
 
     variance: float
@@ -54,72 +79,75 @@ class Gradient(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """Pixels that lie on edges, the squares of their σ and the variances of log σ."""
+    """Pixels on edges, with σ² and the variance of log σ."""
 
     rows: AnyArray
     columns: AnyArray
     variance: AnyArray
-    doubt: AnyArray
+    log_variance: AnyArray
 
 
-def reblur_map(
-    image: Float32Array,
-    sigma0: float,
-    threshold: float,
-    radius: int,
-    eps: float,
-    max_sigma: float,
-    n_threads: int = 1,
-) -> Float32Array:
-    """σ per pixel of a checked image; see :class:`skdefocus.EdgeReblurEstimator`."""
-    grey = to_gray(image)
-    level, evidence = edge_evidence(grey, sigma0, threshold, max_sigma)
-    cells = fill(level, evidence, cell_means(grey, CELL), eps, max(1, radius // CELL))
+def reblur_map(image: Float32Array, settings: ReblurSettings, n_threads: int = 1) -> Float32Array:
+    """Estimate σ in each pixel of a checked image; see :class:`EdgeReblurEstimator`."""
+    gray = to_gray(image)
+    radius, eps, max_sigma = settings.radius, settings.eps, settings.max_sigma
+    log_sigma, evidence = edge_evidence(gray, settings.sigma0, settings.threshold, max_sigma)
+    cells = spread(log_sigma, evidence, cell_means(gray, CELL), eps, max(1, radius // CELL))
+    area = full_area(gray.shape)
     dense = weighted_guided_filter(
-        enlarge(cells, CELL, whole(grey.shape)), grey, radius, eps, n_iter=2, n_threads=n_threads,
-        weights=enlarge(evidence + np.float32(PRIOR), CELL, whole(grey.shape)),
-    )  # fmt: skip
+        enlarge(cells, CELL, area),
+        gray,
+        radius,
+        eps,
+        n_iter=2,
+        weights=enlarge(evidence + np.float32(PRIOR), CELL, area),
+        n_threads=n_threads,
+    )
     return np.sqrt(np.clip(np.exp(2 * dense) - SOFT**2, 0, max_sigma**2)).astype(np.float32)
 
 
-def fill(
-    level: Float32Array, evidence: Float32Array, guide: Float32Array, eps: float, smallest: int
+def spread(
+    log_sigma: Float32Array,
+    evidence: Float32Array,
+    guide: Float32Array,
+    eps: float,
+    min_radius: int,
 ) -> Float32Array:
-    """Carry the level of cells with evidence to those without, along the guide.
+    """Spread the log σ of cells with evidence to all others, along the guide.
 
-    In windows from the image's size down to a radius of `smallest` cells, each size taking what
-    the larger one found as a prior.
+    The windows shrink from the size of the image to a radius of `min_radius` cells. The result with
+    one size is the prior for the next one.
     """
     prior = np.float32(PRIOR)
     weights = evidence + prior
     total = float(evidence.sum())
-    found = np.full_like(level, float((evidence * level).sum()) / total if total else level.mean())
-    radius = max(level.shape)
-    while radius > smallest:
-        radius = max(radius // 2, smallest)
-        found = guided_filter(
-            (evidence * level + prior * found) / weights, guide, radius, eps, weights=weights
-        )
-    return (evidence * level + prior * found) / weights
+    known = evidence * log_sigma
+    result = np.full_like(log_sigma, float(known.sum()) / total if total else log_sigma.mean())
+    radius = max(log_sigma.shape)
+    while radius > min_radius:
+        radius = max(radius // 2, min_radius)
+        mixed = (known + prior * result) / weights
+        result = guided_filter(mixed, guide, radius, eps, weights=weights)
+    return (known + prior * result) / weights
 
 
 def edge_evidence(
-    grey: Float32Array, sigma0: float, threshold: float, max_sigma: float
+    gray: Float32Array, sigma0: float, threshold: float, max_sigma: float
 ) -> tuple[Float32Array, Float32Array]:
-    """Mean log σ of the edges in each cell, and their evidence: inverse variances of log σ.
+    """Average log σ of the edges in each cell; also return their evidence, inverse variances.
 
-    Averages are of log √(σ² + SOFT²), for a blur is known to so many per cent and not pixels.
-    Cells without an edge get the middle of the range and no evidence.
+    The average is that of log √(σ² + SOFT²), because the relative error of a blur is known rather
+    than the absolute one. Cells without edges get the middle of the range and no evidence.
     """
-    total, evidence = np.zeros_like(grey), np.zeros_like(grey)
-    scales = gradients(grey, sigma0)
+    total, evidence = np.zeros_like(gray), np.zeros_like(gray)
+    scales = gradients(gray, sigma0)
     for fine, coarse in pairwise(scales):
-        edges = measure(fine, coarse, threshold, max_sigma)
+        edges = compare_scales(fine, coarse, threshold, max_sigma)
         at = edges.rows, edges.columns
-        # At a coarse scale, what is near a fine edge is a mixture of several.
+        # Near an edge at a fine scale, a coarse scale mixes several edges.
         reach = int(np.ceil(2 * np.sqrt(coarse.variance)))
         nearby = box_mean(evidence, reach, n_threads=1)[at] * (2 * reach + 1)
-        weight = 1 / ((edges.doubt + LEAST_VARIANCE) * (1 + nearby * LEAST_VARIANCE))
+        weight = 1 / ((edges.log_variance + MIN_VARIANCE) * (1 + nearby * MIN_VARIANCE))
         evidence[at] += weight
         total[at] += weight * np.log(edges.variance + SOFT**2) / 2
     weights, sums = cell_means(evidence, CELL), cell_means(total, CELL)
@@ -127,34 +155,33 @@ def edge_evidence(
     return np.divide(sums, weights, out=middle, where=weights > 0), weights
 
 
-def gradients(grey: Float32Array, sigma0: float) -> list[Gradient]:
-    """Gradients at all scales, from fine to coarse."""
-    found = []
-    smooth, before = grey, 0.0
+def gradients(gray: Float32Array, sigma0: float) -> list[Gradient]:
+    """Compute the gradients at all scales, from fine to coarse."""
+    result = []
+    smooth, sigma_before = gray, 0.0
     for scale in SCALES:
         sigma = scale * sigma0
-        smooth = np.asarray(blur(smooth, float(np.sqrt(sigma**2 - before**2))), np.float32)
-        before = sigma
+        smooth = np.asarray(blur(smooth, float(np.sqrt(sigma**2 - sigma_before**2))), np.float32)
+        sigma_before = sigma
         y, x = (
             ndimage.correlate1d(smooth, [-0.5, 0, 0.5], axis, mode="reflect") for axis in (0, 1)
         )
         energy = y * y + x * x
-        # Rounding to 8 bits alone, as noise that is smoothed along one axis and differenced
-        # along the other.
+        # Noise of rounding to 8 bits, smoothed along one axis and differentiated along the other.
         kernel = psf(sigma).sum(axis=0)
         slope = np.convolve(kernel, [0.5, 0, -0.5])
         rounding = float((kernel @ kernel) * (slope @ slope)) / (12 * 255**2)
-        quiet = float(np.quantile(box_mean(energy, QUIET_RADIUS, n_threads=1), QUIET)) / 2
-        found.append(Gradient(sigma**2 + DIFFERENCE, y, x, energy, max(quiet, rounding)))
-    return found
+        flat = float(np.quantile(box_mean(energy, NOISE_RADIUS, n_threads=1), NOISE_QUANTILE)) / 2
+        result.append(Gradient(sigma**2 + DIFFERENCE, y, x, energy, max(flat, rounding)))
+    return result
 
 
-def measure(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float) -> Edges:
+def compare_scales(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float) -> Edges:
     """Find edges and their σ by comparing two scales.
 
-    A step of height A, blurred by σ and smoothed by variance t, has a gradient of
-    ``A / sqrt(2 pi (σ² + t))`` at its place. The ratio of two such gradients, squared, is
-    ``R² = (σ² + t₂) / (σ² + t₁)``, whence ``σ² = (t₂ - R² t₁) / (R² - 1)``.
+    At a step of height A, blurred by σ and smoothed by variance t, the gradient is
+    ``A / sqrt(2 pi (σ² + t))``. The squared ratio of two such gradients is
+    ``R² = (σ² + t₂) / (σ² + t₁)``, so that ``σ² = (t₂ - R² t₁) / (R² - 1)``.
     """
     t1, t2 = fine.variance, coarse.variance
     rows, columns, down, right = ridges(fine, coarse, threshold)
@@ -162,7 +189,7 @@ def measure(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float
     def logs(energy: Float32Array) -> list[AnyArray]:
         return [np.log(energy[rows + k * down, columns + k * right] + 1e-20) for k in (-1, 0, 1)]
 
-    # The edge lies between pixels: at the top of the parabola through the coarse log energies.
+    # Edges are between pixels, at the peak of the parabola through the coarse log energies.
     before, here, after = logs(coarse.energy)
     bend = np.maximum(2 * here - before - after, 1e-6)
     shift = np.clip((after - before) / (2 * bend), -0.5, 0.5)
@@ -175,7 +202,7 @@ def measure(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float
     variance = np.full_like(ratio, max_sigma**2)
     np.divide(t2 - ratio * t1, ratio - 1, out=variance, where=ratio > 1 + 1e-6)
     variance = np.clip(variance, 0, max_sigma**2)
-    # How far log σ is off if the gradients are, to first order.
+    # First-order propagation of the relative error of the gradients to log σ.
     relative = fine.noise / fine.energy[rows, columns] + MODEL_ERROR**2
     ratio = (variance + t2) / (variance + t1)
     slope = ratio * (t2 - t1) / (ratio - 1) ** 2 / (2 * (variance + SOFT**2))
@@ -185,9 +212,10 @@ def measure(fine: Gradient, coarse: Gradient, threshold: float, max_sigma: float
 def ridges(
     fine: Gradient, coarse: Gradient, threshold: float
 ) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
-    """Places of strong gradients that are maxima across the edge, and the steps across it.
+    """Find strong gradients that are maxima across the edge; also return steps across the edge.
 
-    Maxima are those of the coarse scale: noise moves the fine one to where it exaggerates.
+    Maxima are those of the coarse scale. On the fine one, noise would favor gradients that are too
+    large.
     """
     strong = coarse.energy > threshold**2 * coarse.noise
     strong &= fine.energy > threshold**2 * fine.noise
@@ -201,37 +229,33 @@ def ridges(
     return rows[top], columns[top], down[top], right[top]
 
 
-#: Smallest unit of the scales in pixels; below it, blurs of half of it and less change nothing.
-MIN_SIGMA0 = 0.1
+class EdgeReblurEstimator(SigmaScoreMixin, ImageTransformer):
+    """Estimate σ at edges by blurring them again, and spread it to all pixels.
 
-
-class EdgeReblurEstimator(ImageTransformer):
-    """Estimate σ at edges by blurring them again, and carry it to all pixels.
-
-    An edge weakens the less under a further blur the more blurred it is already: the ratio of its
-    gradients before and after gives its σ in pixels [1]_. Here the gradients are taken at four
-    scales, each edge is weighed by how well its σ can be known from its contrast over what is
-    noise, and confidence-weighted guided filters, from windows as large as the image down to
-    `radius`, carry σ to where there is no edge, stopping at the photograph's own edges.
+    The more blurred an edge is, the less a further blur weakens it: the ratio of the gradients
+    before and after gives its σ in pixels [1]_. Gradients are taken at four scales, and each edge
+    is weighted by the precision of its σ, which depends on its contrast relative to the noise.
+    Weighted guided filters then spread σ to all other pixels. Their windows shrink from the size of
+    the image to `radius`, and they stop at the edges of the photograph.
 
     Parameters
     ----------
     sigma0 : float, default=1.0
-        Unit of the scales in pixels, from 0.1 to 1000: gradients are compared between 0.5, 1, 2 and
-        4 of it. Larger ones suffer less from noise, smaller ones tell slight blurs and close edges
-        apart.
+        Unit of the scales in pixels, from 0.1 to 1000. Gradients are compared at 0.5, 1, 2 and 4
+        times this. Large values are robust to noise; small ones tell slight blurs apart, and edges
+        that are close together.
     threshold : float, default=5.0
-        Least gradient of an edge, ≥ 0, in standard deviations of the gradient in the calmest
+        Smallest gradient of an edge, ≥ 0, in standard deviations of the gradient in the flattest
         tenth of the photograph.
     radius : int, default=16
         Radius of the smallest windows of the guided filters in pixels, ≥ 1.
     eps : float, default=1e-3
-        Their regularisation in squared intensity (of a range of 1), > 0: edges of a contrast well
-        below ``sqrt(eps)`` do not show in the map.
+        Regularization of the guided filters in squared intensities (for a range of 1), > 0. Edges
+        with a contrast well below ``sqrt(eps)`` do not appear in the map.
     max_sigma : float, default=8.0
-        Largest σ in pixels, > 0; what is more blurred gets this one.
+        Largest σ in pixels, > 0; stronger blurs get this value.
     n_jobs : int or None, default=None
-        Images worked on at once, see :class:`joblib.Parallel`.
+        Number of images to process in parallel, see :class:`joblib.Parallel`.
 
     Attributes
     ----------
@@ -240,24 +264,24 @@ class EdgeReblurEstimator(ImageTransformer):
 
     See Also
     --------
-    FocusMeasure : faster, and not in pixels.
+    FocusMeasure : Map blur faster, but not in pixels.
 
     Notes
     -----
-    σ is that of the photograph's edges, which the camera's optics and sampling blur even in focus,
-    and a shadow's edge or a round surface at any focus. Edges must be steps: two that are closer
-    than about twice σ disturb each other, as in fine texture. Where an image has no edge at all
-    the map is even, at the geometric middle of the range, which means nothing. On a single
-    straight step, noise-free, σ from 0.5 to 8 is found to 5 % and a perfect step as 0 to 0.35,
-    depending on its direction.
+    σ is that of edges in the photograph. The optics and the sampling of a camera blur edges in
+    focus too, and the edge of a shadow or of a round surface is never sharp. Edges have to be
+    steps: two edges closer than about twice σ disturb each other, as in fine texture. An image
+    without edges has a constant map in the geometric middle of the range, which means nothing. For
+    a single straight step without noise, the error is 5 % for σ from 0.5 to 8, and a perfect step
+    gets 0 to 0.35, depending on its direction.
 
-    Linear in the number of pixels: about 1 s of one core per megapixel, and 80 to 130 bytes of
-    memory per pixel beside the image.
+    The cost is linear in the number of pixels: about 1 s on one core per megapixel, and 80 to 130
+    bytes of memory per pixel in addition to the image.
 
     References
     ----------
     .. [1] S. Zhuo and T. Sim, "Defocus map estimation from a single image", Pattern
-       Recognition 44(9), 2011. (Their map is made dense by matting, ours as said above.)
+       Recognition 44(9), 2011. (They spread σ by matting instead.)
 
     Examples
     --------
@@ -271,6 +295,7 @@ class EdgeReblurEstimator(ImageTransformer):
     """
 
     units_ = "pixels"
+    _table = ReblurSettings
 
     def __init__(
         self,
@@ -289,20 +314,13 @@ class EdgeReblurEstimator(ImageTransformer):
         self.max_sigma = max_sigma
         self.n_jobs = n_jobs
 
-    def _check_params(self) -> None:
-        check_real(self.sigma0, "sigma0", MIN_SIGMA0, MAX_SIGMA)
-        check_real(self.threshold, "threshold", 0, 1e6)
-        check_int(self.radius, "radius", 1)
-        check_real(self.eps, "eps", 0, above=True)
-        check_real(self.max_sigma, "max_sigma", 0, MAX_SIGMA, above=True)
-
     def transform(self, X: Any) -> Any:
         """Map each image.
 
         Parameters
         ----------
         X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
-            Grey, RGB or RGBA (alpha is ignored); bool, uint8, uint16 (scaled by their range) or
+            Gray, RGB or RGBA (alpha is ignored); bool, uint8, uint16 (scaled by their range) or
             float in [0, 1].
 
         Returns
@@ -313,18 +331,15 @@ class EdgeReblurEstimator(ImageTransformer):
         Raises
         ------
         TypeError, ValueError
-            If `X` is no batch of images or a parameter is wrong; the message names it.
+            If `X` is not a batch of images or a parameter is wrong; the message names it.
         """
-        self._check_params()
+        settings = ReblurSettings.of(self)
         images, stacked = check_images(X)
         named = [(image, f"X[{i}]") for i, image in enumerate(images)]
-        maps = each(
-            self.n_jobs, edge_reblur, named, float(self.sigma0), float(self.threshold),
-            int(self.radius), float(self.eps), float(self.max_sigma), threads_each(self.n_jobs),
-        )  # fmt: skip
+        maps = each(self.n_jobs, edge_reblur, named, settings, threads_each(self.n_jobs))
         return restack(maps, stacked)
 
 
-def edge_reblur(named: tuple[Any, str], *settings: Any) -> Float32Array:
-    """σ map of one image, which comes with its name."""
-    return reblur_map(check_image(*named), *settings)
+def edge_reblur(named: tuple[Any, str], settings: ReblurSettings, n_threads: int) -> Float32Array:
+    """Estimate the σ map of one image, given with its name."""
+    return reblur_map(check_image(*named), settings, n_threads)

@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 import numpy as np
 from scipy import ndimage
 from sklearn.isotonic import IsotonicRegression
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skdefocus._estimators import ImageTransformer, each, restack
+from skdefocus._estimators import (
+    JOBS,
+    ImageTransformer,
+    Settings,
+    each,
+    flag,
+    integer,
+    real,
+    restack,
+)
 from skdefocus._images import check_image, check_images, check_sigma_map, to_gray
-from skdefocus._typing import Float32Array
-from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_real, check_sequence
+from skdefocus._typing import Float32Array, Float64Array
+from skdefocus._validation import MAX_SIGMA, check_choice, check_sequence, warn_renamed
 from skdefocus.classical._operators import OPERATORS
+from skdefocus.metrics import SigmaScoreMixin
 
-#: Added to an operator's value before its logarithm: what shows nothing becomes 13.8.
+#: Added to an operator's value before the logarithm; flat areas get 13.8.
 FLOOR = 1e-6
-#: Pixels of each image that a calibration looks at.
+#: Pixels of each image used in a calibration.
 SAMPLE = 20_000
 
 
-class FocusMeasure(ImageTransformer):
-    """Map how little each neighbourhood varies, by one of sixteen classical focus measures.
+#: Former names of operators.
+RENAMED = {"grey_variance": "gray_variance"}
 
-    The map is ``-log(E + 1e-6)`` of an operator's value E, larger where it is more blurred. It is
-    **not σ**: what is shown counts as much as how blurred it is, and a flat wall in focus gets as
-    much as anything out of focus. With ``calibrate=True``, ``fit(X, y)`` learns a monotone curve
-    from such values to pixels, which is right on average for images like those, no more.
+
+def operator_name(value: Any, name: str) -> str:
+    """Check the name of an operator; replace a former one, with a warning."""
+    if isinstance(value, str) and value in RENAMED:
+        warn_renamed(f"{name}={value!r}", f"{name}={RENAMED[value]!r}")
+        value = RENAMED[value]
+    return check_choice(value, name, tuple(OPERATORS))
+
+
+@dataclass(frozen=True)
+class FocusMeasureSettings(Settings):
+    """Checked parameters of :class:`FocusMeasure`."""
+
+    method: Annotated[str, operator_name]
+    radius: Annotated[int, integer(0)]
+    smoothing: Annotated[float, real(0, MAX_SIGMA)]
+    calibrate: Annotated[bool, flag]
+    n_jobs: Annotated[int | None, JOBS]
+
+
+class FocusMeasure(ImageTransformer):
+    """Map blur by one of sixteen classical focus measures.
+
+    The map is ``-log(E + 1e-6)`` of an operator's value E: larger where neighboring pixels vary
+    less. It is **not σ**. The subject matters as much as the blur, and a flat wall in focus gets
+    the same value as something out of focus. With ``calibrate=True``, ``fit(X, y)`` learns a
+    monotone curve from these values to pixels, which is right on average for similar images.
 
     Parameters
     ----------
@@ -37,42 +72,43 @@ class FocusMeasure(ImageTransformer):
         - second derivatives: ``"laplacian_energy"`` (LAP1), ``"modified_laplacian"`` (LAP2, SML),
           ``"diagonal_laplacian"`` (LAP3), ``"laplacian_variance"`` (LAP4);
         - gradients: ``"tenengrad"`` (GRA6), ``"tenengrad_variance"`` (GRA7),
-          ``"squared_gradient"`` (GRA2, both axes), ``"thresholded_gradient"`` (GRA5, of
+          ``"squared_gradient"`` (GRA2, both axes), ``"thresholded_gradient"`` (GRA5,
           differences above 0.02);
-        - statistics: ``"grey_variance"`` (STA3), ``"normalized_variance"`` (STA5, by the mean);
-        - correlation: ``"brenner"`` (MIS2), ``"vollath"`` (MIS6, of deviations from the mean);
+        - statistics: ``"gray_variance"`` (STA3), ``"normalized_variance"`` (STA5, over the mean);
+        - correlation: ``"brenner"`` (MIS2), ``"vollath"`` (MIS6, deviations from the mean);
         - transforms: ``"dct_energy_ratio"`` (DCT1), ``"dct_reduced_ratio"`` (DCT2),
           ``"wavelet_ratio"`` (WAV3, Haar, three scales);
-        - ``"local_binary_patterns"``, the share of patterns that blur removes [2]_.
+        - ``"local_binary_patterns"``, the fraction of patterns that blur removes [2]_.
     radius : int, default=16
-        Of the square window, pixels, ≥ 0. The time does not depend on it.
+        Radius of the square window in pixels, ≥ 0.
     smoothing : float, default=0.0
-        σ in pixels of a Gaussian before all else, ≥ 0, against noise, at the price of what tells
-        slight blurs apart.
+        σ in pixels, ≥ 0, of a Gaussian that is applied first. It reduces noise, and with it
+        differences between slight blurs.
     calibrate : bool, default=False
-        Learn pixels in ``fit(X, y)``; ``transform`` then needs it.
+        Learn a curve to pixels in ``fit(X, y)``, which ``transform`` then requires.
     n_jobs : int or None, default=None
-        Images worked on at once, see :class:`joblib.Parallel`.
+        Number of images to process in parallel, see :class:`joblib.Parallel`.
 
     Attributes
     ----------
     units_ : str
         ``"none (monotone in blur, not in pixels)"``, or ``"pixels"`` if calibrated.
     calibration_ : tuple of two ndarray of shape (m,), float64
-        Increasing values of the measure and their σ in pixels, linear in between and constant
-        beyond; only after ``fit`` with ``calibrate=True``.
+        Increasing values of the measure and their σ in pixels; linear in between and constant
+        beyond. Set by ``fit`` with ``calibrate=True``.
 
     See Also
     --------
-    EdgeReblurEstimator : σ in pixels without a calibration.
+    EdgeReblurEstimator : Estimate σ in pixels without a calibration.
 
     Notes
     -----
-    More contrast lowers the map by a constant: by twice the logarithm of the gain for operators
-    that are energies or variances, by once that for absolute values, for ``normalized_variance``
-    too; the three ratios do not change, nor do the derivatives with brightness. (All up to the
-    floor and thresholds.) Flips and transposition of the image do the same to the map. Cost:
-    some ten passes over the image, 0.01 to 0.1 s per megapixel and operator.
+    More contrast lowers the map by a constant: twice the logarithm of the gain for operators that
+    are energies or variances, and once the logarithm for absolute values and
+    ``normalized_variance``. The three ratios do not depend on contrast, and derivatives do not
+    depend on brightness (apart from thresholds and the 1e-6). Flips and transposition of the image
+    do the same to the map. Cost: about ten passes over the image, or 0.01 to 0.1 s per megapixel;
+    it grows with the logarithm of the radius.
 
     References
     ----------
@@ -91,6 +127,8 @@ class FocusMeasure(ImageTransformer):
     True
     """
 
+    _table = FocusMeasureSettings
+
     def __init__(
         self,
         method: str = "laplacian_energy",
@@ -106,16 +144,13 @@ class FocusMeasure(ImageTransformer):
         self.calibrate = calibrate
         self.n_jobs = n_jobs
 
+    # Only maps in pixels can be compared with true σ.
+    score = available_if(lambda self: self.calibrate)(SigmaScoreMixin.score)
+
     @property
     def units_(self) -> str:
+        """Unit of the maps."""
         return "pixels" if self.calibrate else "none (monotone in blur, not in pixels)"
-
-    def _check_params(self) -> None:
-        check_choice(self.method, "method", tuple(OPERATORS))
-        check_int(self.radius, "radius", 0)
-        check_real(self.smoothing, "smoothing", 0, MAX_SIGMA)
-        if not isinstance(self.calibrate, bool | np.bool_):
-            raise TypeError(f"calibrate must be a bool, got {self.calibrate!r}")
 
     def __sklearn_is_fitted__(self) -> bool:
         return not self.calibrate or hasattr(self, "calibration_")
@@ -127,14 +162,14 @@ class FocusMeasure(ImageTransformer):
         return tags
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters; with ``calibrate=True`` learn what the values are in pixels.
+        """Check the parameters and, with ``calibrate=True``, learn the curve from values to pixels.
 
         Parameters
         ----------
         X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
-            See :meth:`transform`; not looked at without calibration.
+            See :meth:`transform`. Ignored without calibration.
         y : list of ndarray of shape (H, W), or ndarray of shape (n, H, W)
-            True σ of each image in pixels, finite and ≥ 0; not looked at without calibration.
+            True σ of each image in pixels, finite and ≥ 0. Ignored without calibration.
 
         Returns
         -------
@@ -143,17 +178,18 @@ class FocusMeasure(ImageTransformer):
         Raises
         ------
         TypeError
-            If `X` or `y` is no sequence, or a part of them holds no real numbers.
+            If `X` or `y` is not a sequence, or an element does not hold real numbers.
         ValueError
-            If `y` is missing, does not fit `X`, or has values that are no σ; if `X` is no batch of
+            If `y` is None, does not fit `X`, or is negative or not finite; if `X` is not a batch of
             images.
 
         Notes
         -----
-        Isotonic regression (least squares) on up to 20,000 pixels of each image, always the same.
+        Isotonic regression (least squares) on up to 20,000 pixels of each image. The choice of
+        pixels is always the same.
         """
-        self._check_params()
-        if not self.calibrate:
+        settings = FocusMeasureSettings.of(self)
+        if not settings.calibrate:
             return self
         if y is None:
             raise ValueError("y must hold the true σ maps if calibrate=True, got None")
@@ -161,19 +197,7 @@ class FocusMeasure(ImageTransformer):
         if len(check_sequence(y, "y")) != len(images):
             raise ValueError(f"y must hold one map per image, {len(images)}, got {len(y)}")
         truth = [check_sigma_map(t, f"y[{i}]", dtype=np.float64) for i, t in enumerate(y)]
-        rng = np.random.default_rng(0)
-        values, sigmas = [], []
-        for i, (found, true) in enumerate(zip(self._measures(images), truth, strict=True)):
-            if found.shape != true.shape:
-                raise ValueError(
-                    f"y[{i}] must have shape {found.shape} as X[{i}], got {true.shape}"
-                )
-            some = rng.choice(true.size, min(true.size, SAMPLE), replace=False)
-            values.append(found.ravel()[some])
-            sigmas.append(true.ravel()[some])
-        curve = IsotonicRegression(out_of_bounds="clip")
-        curve.fit(np.concatenate(values).astype(np.float64), np.concatenate(sigmas))
-        self.calibration_ = curve.X_thresholds_, curve.y_thresholds_
+        self.calibration_ = calibrate(measures(images, settings), truth)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -182,41 +206,55 @@ class FocusMeasure(ImageTransformer):
         Parameters
         ----------
         X : ndarray of shape (n, H, W) or (n, H, W, C), or list of images of different sizes
-            Grey, RGB or RGBA (alpha is ignored); bool, uint8, uint16 (scaled by their range) or
-            float in [0, 1].
+            See :meth:`EdgeReblurEstimator.transform`.
 
         Returns
         -------
         list of ndarray of shape (H, W), float32
-            Larger is more blurred; in `units_`. One array of shape (n, H, W) if `X` is an array.
+            Maps in `units_`, larger where more blurred; one array of shape (n, H, W) if `X` is one.
 
         Raises
         ------
         TypeError, ValueError
-            If `X` is no batch of images or a parameter is wrong; the message names it.
+            See :meth:`EdgeReblurEstimator.transform`.
         sklearn.exceptions.NotFittedError
             If ``calibrate=True`` and `fit` was not called.
         """
-        self._check_params()
+        settings = FocusMeasureSettings.of(self)
         check_is_fitted(self)
         images, stacked = check_images(X)
-        maps = self._measures(images)
-        if self.calibrate:
+        maps = measures(images, settings)
+        if settings.calibrate:
             maps = [np.interp(m, *self.calibration_).astype(np.float32) for m in maps]
         return restack(maps, stacked)
 
-    def _measures(self, images: list[Any]) -> list[Float32Array]:
-        named = [(image, f"X[{i}]") for i, image in enumerate(images)]
-        return each(
-            self.n_jobs, focus_measure, named, self.method, int(self.radius), float(self.smoothing)
-        )
+
+def calibrate(
+    maps: list[Float32Array], truth: list[Float64Array]
+) -> tuple[Float64Array, Float64Array]:
+    """Fit a monotone curve from values of maps to true σ; return its points."""
+    rng = np.random.default_rng(0)
+    values, sigmas = [], []
+    for i, (measured, true) in enumerate(zip(maps, truth, strict=True)):
+        if measured.shape != true.shape:
+            raise ValueError(f"y[{i}] must have shape {measured.shape} as X[{i}], got {true.shape}")
+        sample = rng.choice(true.size, min(true.size, SAMPLE), replace=False)
+        values.append(measured.ravel()[sample])
+        sigmas.append(true.ravel()[sample])
+    curve = IsotonicRegression(out_of_bounds="clip")
+    curve.fit(np.concatenate(values).astype(np.float64), np.concatenate(sigmas))
+    return curve.X_thresholds_, curve.y_thresholds_
 
 
-def focus_measure(
-    named: tuple[Any, str], method: str, radius: int, smoothing: float
-) -> Float32Array:
-    """Uncalibrated map of one image, which comes with its name."""
-    grey = to_gray(check_image(*named))
-    if smoothing:
-        grey = ndimage.gaussian_filter(grey, smoothing, mode="reflect")
-    return -np.log(OPERATORS[method](grey, radius) + np.float32(FLOOR))
+def measures(images: list[Any], settings: FocusMeasureSettings) -> list[Float32Array]:
+    """Compute the uncalibrated maps of a batch."""
+    named = [(image, f"X[{i}]") for i, image in enumerate(images)]
+    return each(settings.n_jobs, focus_measure, named, settings)
+
+
+def focus_measure(named: tuple[Any, str], settings: FocusMeasureSettings) -> Float32Array:
+    """Compute the uncalibrated map of one image, given with its name."""
+    gray = to_gray(check_image(*named))
+    if settings.smoothing:
+        gray = ndimage.gaussian_filter(gray, settings.smoothing, mode="reflect")
+    return -np.log(OPERATORS[settings.method](gray, settings.radius) + np.float32(FLOOR))

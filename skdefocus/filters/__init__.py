@@ -1,8 +1,9 @@
-"""Box mean, guided filter and weighted guided filter: arrays in, array out.
+"""Box mean, guided filter and weighted guided filter: functions of arrays.
 
-Images and guides are floats of any offset and scale, ``(H, W)`` or ``(H, W, C)``. Beyond the
-border they are mirrored, the outermost pixels repeated (``d c b a | a b c d | d c b a``), and a
-radius may be larger than the image. Memory of the caller is never written to, but for `out`.
+Images and guides are floating-point arrays of any offset and scale, ``(H, W)`` or ``(H, W, C)``.
+Beyond its border an image is mirrored, with the outermost pixels repeated
+(``d c b a | a b c d | d c b a``); a radius may be larger than the image. No array of the caller is
+written to, except `out`.
 """
 
 from skdefocus.filters._box_mean import box_mean

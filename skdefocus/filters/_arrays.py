@@ -1,26 +1,27 @@
-"""What the filters accept: floating images of any range, weights, and arrays for results."""
+"""Checks and conversions of the filters' arrays: images, guides, weights and results."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
-from skdefocus._typing import FloatArray
+from skdefocus._typing import AnyArray, FloatArray
 from skdefocus._validation import as_array
 from skdefocus.filters._window_sums import PIECE
-from skdefocus.filters._workers import Crew, Scratch, spans
+from skdefocus.filters._workers import Scratch, WorkerPool, split_range
 
-#: Weights below this part of the largest count as 0: their products would leave float32's range.
-NO_WEIGHT = 1e-18
+#: Weights below this fraction of the largest count as 0: products with them would leave the range
+#: of float32.
+MIN_WEIGHT = 1e-18
 
-#: Pixels from one that an image's level is taken from to the next.
-LEVEL_STEP = 8
+#: The offset of an image is estimated from every eighth pixel of every eighth row.
+OFFSET_STEP = 8
 
 
-def working(dtype: DTypeLike) -> np.dtype[Any]:
-    """Give the precision to work in: float32 for float32 and float16, else float64."""
+def working_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the precision to work in: float32 for float32 and float16, else float64."""
     return np.dtype(np.float32 if np.dtype(dtype).itemsize <= 4 else np.float64)
 
 
@@ -30,7 +31,7 @@ def check_planes(
     *,
     shape: tuple[int, int] | None = None,
 ) -> FloatArray:
-    """Give an image as (H, W, C) in the precision to work in."""
+    """Return an image as (H, W, C) in the precision to work in."""
     x = as_array(image, name)
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(
@@ -42,13 +43,13 @@ def check_planes(
         raise ValueError(
             f"{name} must have the guide's height and width {shape}, got {x.shape[:2]}"
         )
-    return x.reshape(*x.shape[:2], -1).astype(working(x.dtype), copy=False)
+    return x.reshape(*x.shape[:2], -1).astype(working_dtype(x.dtype), copy=False)
 
 
-def finite(
+def check_finite(
     planes: FloatArray, name: str = "image", weights: FloatArray | None = None
 ) -> FloatArray:
-    """Give (H, W, C) if it is finite; pixels of weight 0 that are not become 0."""
+    """Check that (H, W, C) is finite where it has weight; elsewhere, set it to 0 if necessary."""
     with np.errstate(all="ignore"):
         suspicious = not np.isfinite(planes.sum())
     if suspicious:
@@ -60,38 +61,38 @@ def finite(
     return planes
 
 
-def level(image: FloatArray) -> float:
-    """Give a value amid those of (H, W): differences from it need fewer digits."""
-    return float(image[::LEVEL_STEP, ::LEVEL_STEP].mean(dtype=np.float64))
+def estimate_offset(image: FloatArray) -> float:
+    """Return a value in the middle of those of (H, W): differences from it need fewer digits."""
+    return float(image[::OFFSET_STEP, ::OFFSET_STEP].mean(dtype=np.float64))
 
 
-def centred(planes: FloatArray, n_threads: int) -> tuple[FloatArray, float]:
-    """Give (H, W, C) as (C, H, W) less each plane's level, and the largest of its magnitudes.
+def subtract_offsets(planes: FloatArray, n_threads: int) -> tuple[FloatArray, float]:
+    """Return (H, W, C) as (C, H, W) without each plane's offset, and its largest magnitude.
 
-    That is not finite if `planes` is not.
+    The magnitude is not finite if `planes` is not.
     """
     height, width, channels = planes.shape
     result = np.empty((channels, height, width), planes.dtype)
     extremes: list[float] = []
+    with np.errstate(all="ignore"):
+        offsets = [estimate_offset(planes[..., c]) for c in range(channels)]
 
     def work(piece: tuple[int, int], _: Scratch) -> None:
         rows = slice(*piece)
-        with np.errstate(all="ignore"):  # for this thread
+        with np.errstate(all="ignore"):  # a setting of each thread
             for c in range(channels):
-                part = np.subtract(planes[rows, :, c], levels[c], out=result[c, rows])
+                part = np.subtract(planes[rows, :, c], offsets[c], out=result[c, rows])
                 extremes.extend([part.max(), -part.min()])
 
-    with np.errstate(all="ignore"):
-        levels = [level(planes[..., c]) for c in range(channels)]
-    with Crew(n_threads) as crew:
-        crew.share(work, spans(height, max(1, PIECE // (width * channels * planes.itemsize))))
+    with WorkerPool(n_threads) as pool:
+        pool.run(work, split_range(height, max(1, PIECE // (width * channels * planes.itemsize))))
     return result, float(np.max(extremes))
 
 
 def check_weights(
     weights: ArrayLike | None, shape: tuple[int, ...], dtype: DTypeLike
 ) -> FloatArray | None:
-    """Give weights as parts of the largest, in the working precision of `dtype`."""
+    """Return weights as fractions of the largest, in the working precision of `dtype`."""
     if weights is None:
         return None
     w = as_array(weights, "weights")
@@ -104,17 +105,17 @@ def check_weights(
         raise ValueError(
             f"weights must be finite and at least 0, but span [{w.min():.6g}, {largest:.6g}]"
         )
-    # Divided at their own precision, if that is higher: float32 may hold the parts but not them.
-    precise = np.result_type(w.dtype, working(dtype))
-    parts: FloatArray = np.divide(w, largest or 1.0, dtype=precise).astype(
-        working(dtype), copy=False
+    # Divided at the higher precision: float32 may hold the fractions but not the weights.
+    precise = np.result_type(w.dtype, working_dtype(dtype))
+    fractions: FloatArray = np.divide(w, largest or 1.0, dtype=precise).astype(
+        working_dtype(dtype), copy=False
     )
-    parts[parts < NO_WEIGHT] = 0
-    return parts
+    fractions[fractions < MIN_WEIGHT] = 0
+    return fractions
 
 
-def check_out(out: Any, image: ArrayLike) -> NDArray[Any]:
-    """Give `out` if it fits `image`, or an array that does."""
+def check_out(out: Any, image: ArrayLike) -> AnyArray:
+    """Check that `out` fits `image`, or return a new array that does."""
     like = np.asarray(image)
     if out is None:
         dtype = like.dtype if like.dtype.itemsize <= 8 else np.dtype(np.float64)
@@ -128,8 +129,8 @@ def check_out(out: Any, image: ArrayLike) -> NDArray[Any]:
     return out
 
 
-def promoted(guide: ArrayLike, image: ArrayLike) -> NDArray[Any]:
-    """Give the guide at the image's precision, if that is higher."""
+def promote_guide(guide: ArrayLike, image: ArrayLike) -> AnyArray:
+    """Convert the guide to the precision of the image if that is higher."""
     g, x = as_array(guide, "guide"), as_array(image, "image")
     both = all(np.issubdtype(a.dtype, np.floating) for a in (g, x))
     return g.astype(np.result_type(g, x), copy=False) if both else g

@@ -6,12 +6,12 @@ from numpy.typing import ArrayLike
 
 from skdefocus._typing import FloatArray
 from skdefocus._validation import as_array, check_int
-from skdefocus.filters._arrays import check_out, check_planes, check_weights, finite
+from skdefocus.filters._arrays import check_finite, check_out, check_planes, check_weights
 from skdefocus.filters._linear_fits import inverse, weighted_mean
 from skdefocus.filters._window_sums import box_sums
-from skdefocus.filters._workers import workers
+from skdefocus.filters._workers import effective_threads
 
-#: Larger ones give the same; sums over so many pixels stay within the range of float32.
+#: Larger radii give the same result; sums over so many pixels stay within the range of float32.
 MAX_RADIUS = 10**6
 
 
@@ -23,40 +23,41 @@ def box_mean(
     n_threads: int = 2,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Mean over the square window around each pixel.
+    """Average over the square window around each pixel.
 
     Parameters
     ----------
     image : array_like of shape (H, W) or (H, W, C), floating
-        Of any range whose sums over a window stay within the dtype's; filtered channel by
-        channel.
+        Any values whose sums over a window stay within the range of the dtype. Channels are
+        filtered one by one.
     radius : int
-        At least 0; the window is ``2 * radius + 1`` pixels wide. May exceed the image.
+        At least 0; the window is ``2 * radius + 1`` pixels wide and may exceed the image.
     weights : array_like of shape (H, W), optional
         At least 0. The mean becomes ``sum(weights * image) / sum(weights)``; pixels of weight 0
-        have no influence, whatever they hold, NaN included. Where a window has no weight at all
-        the result is the weighted mean of the whole image, or 0 if that has none either.
+        have no influence, whatever they hold, including NaN. Where a window has no weight at all,
+        the result is the weighted mean of the full image, or 0 if that has no weight either.
     n_threads : int
-        Most threads for one image, at least 1; below half a million pixels one is as fast.
+        Largest number of threads, at least 1. Below half a million pixels one thread is as fast,
+        and only one is used.
     out : ndarray of the shape of `image`, floating, optional
-        Receives the result; may be `image` itself.
+        Array for the result; may be `image` itself.
 
     Returns
     -------
     ndarray of the shape and dtype of `image`
-        `out` if that was given.
+        `out` if it was given.
 
     Raises
     ------
     TypeError
         If `image` is not floating, or a parameter has the wrong type.
     ValueError
-        If a shape or a value is not as above, or values with weight are not finite.
+        If a shape or a value is out of range, or values with weight are not finite.
 
     Notes
     -----
-    Window sums are built by doubling, which takes ``log2`` of the window's width additions of
-    whole bands and no subtraction: a float32 image needs no float64.
+    Window sums are built by doubling. The cost per pixel grows with the logarithm of the radius,
+    and nothing is subtracted, so that a float32 image needs no float64.
 
     Examples
     --------
@@ -70,16 +71,16 @@ def box_mean(
     radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
     image = as_array(image, "image")
     w = check_weights(weights, image.shape[:2], image.dtype)
-    x = finite(check_planes(image), weights=w)
-    n_threads = workers(n_threads, x)
+    x = check_finite(check_planes(image), weights=w)
+    n_threads = effective_threads(n_threads, x)
     out = check_out(out, image)
-    per: FloatArray | float = 1 / (2 * radius + 1) ** 2
+    factor: FloatArray | float = 1 / (2 * radius + 1) ** 2
     if w is not None:
-        per = inverse(box_sums(w, radius, n_threads=n_threads))
+        factor = inverse(box_sums(w, radius, n_threads=n_threads))
     for c in range(x.shape[2]):
         mean = box_sums(x[..., c], radius, weights=w, n_threads=n_threads)
-        mean *= per
+        mean *= factor
         if w is not None:
-            mean[per == 0] = weighted_mean(x[..., c], w)
+            mean[factor == 0] = weighted_mean(x[..., c], w)
         (out if out.ndim == 2 else out[..., c])[...] = mean
     return out

@@ -1,4 +1,4 @@
-"""Guided filter and weighted guided filter: arrays in, array out."""
+"""Guided filter and weighted guided filter."""
 
 from __future__ import annotations
 
@@ -8,83 +8,85 @@ from numpy.typing import ArrayLike
 from skdefocus._typing import FloatArray
 from skdefocus._validation import MAX_ALPHA, check_int, check_real
 from skdefocus.filters._arrays import (
-    centred,
+    check_finite,
     check_out,
     check_planes,
     check_weights,
-    finite,
-    promoted,
+    promote_guide,
+    subtract_offsets,
 )
 from skdefocus.filters._box_mean import MAX_RADIUS
-from skdefocus.filters._linear_fits import Fit
-from skdefocus.filters._subsampled_fits import CoarseFit
-from skdefocus.filters._workers import workers
+from skdefocus.filters._linear_fits import FitSettings, LinearFits
+from skdefocus.filters._subsampled_fits import SubsampledFits
+from skdefocus.filters._workers import effective_threads
 
-#: How far a guide may go from its mean: the squares of float32 are summed over windows.
+#: Largest distance of a guide from its mean: the squares of float32 are summed over windows.
 MAX_GUIDE = 1e15
-#: Its inverse is a float32 still; on flat parts, less gives the same.
-LEAST_EPS = 1e-30
-#: Smallest `eps`, in squares of the centred guide's largest magnitude, with sums of products in
-#: float32: what their rounding adds to covariances is then small beside it.
-ROUGH_EPS = 2e-3
-#: With a guide larger than that, products would soon leave float32's range.
-ROUGH_GUIDE = 1e4
-#: So would an `eps` larger than that, with which such a guide has no influence anyway.
-ROUGH_MOST_EPS = 1e30
-#: Largest value in an image of float64 that is filtered by a guide of float32.
+#: Smallest `eps` whose inverse is a float32; on flat parts, smaller ones give the same.
+MIN_EPS = 1e-30
+#: Smallest `eps`, relative to the square of the guide's largest magnitude without its offset, with
+#: which products are summed in float32: what rounding adds to covariances is then small.
+FLOAT32_MIN_EPS = 2e-3
+#: Guides larger than this need float64: products would soon leave float32's range.
+FLOAT32_MAX_GUIDE = 1e4
+#: Largest `eps` with float32 sums: products with more would leave its range, and a guide within the
+#: limit above has no influence anyway.
+FLOAT32_MAX_EPS = 1e30
+#: Largest value in a float64 image that is filtered by a float32 guide.
 MAX_VALUE = 1e30
 
 
 class GuidedFilter:
-    """A guide's statistics, ready to filter any number of images.
+    """The statistics of a guide, ready to filter any number of images.
 
     Parameters
     ----------
     guide : array_like of shape (H, W) or (H, W, C), floating
-        Its edges are the result's edges. Of any range up to 1e15; copied. Fits and their means
-        have its precision, float32 at least.
+        Its edges become those of the result. Its values stay within 1e15 of their mean; it is
+        copied. The fits and their means have its precision, but at least float32.
     radius : int
-        Of the square windows, in pixels, at least 0; a window is ``2 * radius + 1`` wide. May
-        exceed the image.
+        Radius of the square windows in pixels, at least 0. A window is ``2 * radius + 1`` wide and
+        may exceed the image.
     eps : float
-        Regularisation, above 0, in intensities of the guide squared: windows in which the guide
-        varies much less than ``sqrt(eps)`` are averaged, edges much larger are kept.
+        Regularization, above 0, in squared intensities of the guide. Windows in which the guide
+        varies much less than ``sqrt(eps)`` are averaged; much larger edges are kept.
     alpha : float
-        Exponent, from 0 to 30, of the variance in `variance_weighted`.
+        Exponent of the variance in `variance_weighted`, from 0 to 30.
     edge_aware : bool
-        Divide `eps` in each window by ``w = (var + 1e-10) * mean(1 / (var + 1e-10))``, `var` the
-        guide's variance in it (the mean over channels), the mean over all windows, by evidence
-        [2]_. Edges are regularised less, flat parts more.
+        Divide `eps` in each window by ``w = (var + 1e-10) * mean(1 / (var + 1e-10))``, where `var`
+        is the guide's variance in the window (the mean over channels) and the mean is over all
+        windows, weighted by their total weights [2]_. Edges are regularized less, flat parts more.
     variance_weighted : bool
-        Let each window vote with ``v = 1 / (var ** alpha + 1e-10)`` in the mean of all windows
-        that hold a pixel [3]_. Windows across an edge have less say, so that there are fewer halos.
+        Let each window vote with ``v = 1 / (var ** alpha + 1e-10)`` in the mean over the windows
+        around a pixel [3]_. Windows across an edge count less, so that there are fewer halos.
     weights : array_like of shape (H, W), optional
         Confidence in each pixel of the images to come, at least 0; only ratios count. Each window
-        is fitted by weighted least squares and votes with the sum of its weights: pixels of weight
-        0 have no influence, whatever they hold, NaN included, and take what their neighbours say.
-        Pixels that no window with weight holds become the weighted mean of the whole image, or 0
-        if no pixel has weight. Values under 1e-18 of the largest count as 0.
+        is fitted by weighted least squares and votes with the sum of its weights. Pixels of weight
+        0 have no influence, whatever they hold, including NaN, and get their values from their
+        neighbors. Pixels in no window with weight become the weighted mean of the full image, or 0
+        if no pixel has weight. Values below 1e-18 of the largest count as 0.
     subsample : int
-        Fit windows at every `subsample`-th pixel only, and interpolate the fits; 1 fits all [4]_.
+        Fit windows only at every `subsample`-th pixel, and interpolate the fits; 1 fits all [4]_.
     n_threads : int
-        Most threads for one image, at least 1; NumPy releases the interpreter's lock meanwhile.
-        Below half a million pixels one is as fast, and is taken.
+        Largest number of threads, at least 1; NumPy releases the interpreter's lock meanwhile.
+        Below half a million pixels one thread is as fast, and only one is used.
 
     Raises
     ------
     TypeError
         If `guide` is not floating, or a parameter has the wrong type.
     ValueError
-        If a shape or a value is not as above, or the guide is not finite.
+        If a shape or a value is out of range, or the guide is not finite.
 
     Notes
     -----
-    In each window k the image is fitted by ``a . guide + b``, minimising
-    ``sum_i weights_i * ((a . guide_i + b - image_i) ** 2 + eps * |a| ** 2)``, and the result is
-    ``mean_k(a) . guide + mean_k(b)`` over the windows that hold a pixel [1]_. What is kept per
-    pixel is float32 for a float32 guide. Sums of products, and the windows' means, are float64,
-    unless `eps` is so large that rounding cannot show (above 5e-4 for a guide that spans [0, 1])
-    and neither weights nor variances are asked for.
+    In each window k the image is fitted by ``a . guide + b``, which minimizes
+    ``sum_i weights_i * ((a . guide_i + b - image_i) ** 2 + eps * |a| ** 2)``. The result is
+    ``mean_k(a) . guide + mean_k(b)``, with means over the windows around a pixel [1]_. The data
+    kept per pixel is float32 for a float32 guide. Sums of products, and the means of the windows,
+    are float64 unless `eps` is so large that rounding cannot show (above 5e-4 for a guide that
+    spans [0, 1]) and there are neither weights nor `edge_aware` or `variance_weighted`. The cost
+    per pixel grows with the logarithm of the radius.
 
     References
     ----------
@@ -118,21 +120,21 @@ class GuidedFilter:
         n_threads: int = 2,
     ) -> None:
         self.radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
-        self.eps = max(check_real(eps, "eps", 0, above=True), LEAST_EPS)
+        self.eps = max(check_real(eps, "eps", 0, above=True), MIN_EPS)
         self.alpha = check_real(alpha, "alpha", 0, MAX_ALPHA)
         self.edge_aware, self.variance_weighted = bool(edge_aware), bool(variance_weighted)
         subsample = check_int(subsample, "subsample", 1)
         x = check_planes(guide, "guide")
-        self.n_threads = workers(n_threads, x)
-        self.subsample = min(subsample, max(x.shape[:2]))  # one block is one block
-        # Centred, float32 spends its digits on what varies.
-        self._guide, self._largest = centred(x, self.n_threads)
+        self.n_threads = effective_threads(n_threads, x)
+        self.subsample = min(subsample, max(x.shape[:2]))  # a single block at most
+        # Without the offset, float32 spends its digits on what varies.
+        self._guide, self._largest = subtract_offsets(x, self.n_threads)
         if not self._largest <= MAX_GUIDE:
-            finite(x, "guide")
+            check_finite(x, "guide")
             raise ValueError(
                 f"guide must stay within {MAX_GUIDE:g} of its mean, not {self._largest:g}"
             )
-        self._fit = self._fitted(weights)
+        self._fits = self._make_fits(weights)
 
     def filter(
         self, image: ArrayLike, weights: ArrayLike | None = None, out: FloatArray | None = None
@@ -142,53 +144,57 @@ class GuidedFilter:
         Parameters
         ----------
         image : array_like of shape (H, W) or (H, W, C), floating
-            Any range; filtered channel by channel.
+            Any values. Channels are filtered one by one.
         weights : array_like of shape (H, W), optional
-            Instead of those the filter was made with, for this call; the statistics are made anew.
+            Weights that replace those of the filter for this call. Its statistics are computed
+            again.
         out : ndarray of the shape of `image`, floating, optional
-            Receives the result; may be `image` itself.
+            See :func:`box_mean`.
 
         Returns
         -------
         ndarray of the shape and dtype of `image`
-            `out` if that was given.
+            `out` if it was given.
 
         Raises
         ------
         TypeError
             If `image` is not floating.
         ValueError
-            If a shape is not the guide's, or values with weight are not finite.
+            If a shape differs from the guide's, or values with weight are not finite.
         """
-        fit = self._fit if weights is None else self._fitted(weights)
-        x = finite(check_planes(image, shape=self._guide.shape[1:]), weights=fit.image_weights)
+        fits = self._fits if weights is None else self._make_fits(weights)
+        x = check_planes(image, shape=self._guide.shape[1:])
+        x = check_finite(x, weights=fits.image_weights)
         if x.dtype.itemsize > self._guide.dtype.itemsize and np.abs(x).max() > MAX_VALUE:
             raise ValueError(
                 f"image must be within ±{MAX_VALUE:g} if the guide is float32; give both as float64"
             )
         out = check_out(out, image)
         for c in range(x.shape[2]):
-            fit.apply(x[..., c], out if out.ndim == 2 else out[..., c])
+            fits.apply(x[..., c], out if out.ndim == 2 else out[..., c])
         return out
 
-    def _fitted(self, weights: ArrayLike | None) -> Fit:
+    def _make_fits(self, weights: ArrayLike | None) -> LinearFits:
+        """Compute the statistics of the windows, in the lowest precision that is enough."""
         shape = (self._guide.shape[1], self._guide.shape[2])
-        rough = (
+        in_float32 = (
             not (self.edge_aware or self.variance_weighted or weights is not None)
-            and self._largest < ROUGH_GUIDE
-            and self.eps >= ROUGH_EPS * self._largest**2
+            and self._largest < FLOAT32_MAX_GUIDE
+            and self.eps >= FLOAT32_MIN_EPS * self._largest**2
         )
-        described = (
-            self._guide,
-            self.radius,
-            min(self.eps, ROUGH_MOST_EPS) if rough else self.eps,
-            check_weights(weights, shape, self._guide.dtype),
-            self.alpha if self.variance_weighted else None,
-            self.edge_aware,
-            np.dtype(self._guide.dtype if rough else np.float64),
-            self.n_threads,
+        settings = FitSettings(
+            radius=self.radius,
+            eps=min(self.eps, FLOAT32_MAX_EPS) if in_float32 else self.eps,
+            alpha=self.alpha if self.variance_weighted else None,
+            edge_aware=self.edge_aware,
+            sum_dtype=np.dtype(self._guide.dtype if in_float32 else np.float64),
+            n_threads=self.n_threads,
         )
-        return Fit(*described) if self.subsample == 1 else CoarseFit(*described, self.subsample)
+        checked = check_weights(weights, shape, self._guide.dtype)
+        if self.subsample == 1:
+            return LinearFits(self._guide, checked, settings)
+        return SubsampledFits(self._guide, checked, settings, self.subsample)
 
 
 def guided_filter(
@@ -206,24 +212,20 @@ def guided_filter(
 
     Parameters
     ----------
-    image : array_like of shape (H, W) or (H, W, C), floating
-        Any range; filtered channel by channel.
-    guide : array_like of shape (H, W) or (H, W, D), floating
-        Its edges are the result's edges.
-    radius, eps, weights, subsample, n_threads
-        As of `GuidedFilter`.
-    out : ndarray of the shape of `image`, floating, optional
-        Receives the result; may be `image` itself.
+    image, out
+        See `GuidedFilter.filter`.
+    guide, radius, eps, weights, subsample, n_threads
+        See `GuidedFilter`.
 
     Returns
     -------
     ndarray of the shape and dtype of `image`
-        `out` if that was given.
+        `out` if it was given.
 
     Raises
     ------
     TypeError, ValueError
-        As of `GuidedFilter` and its `filter`.
+        See `GuidedFilter` and its `filter`.
 
     See Also
     --------
@@ -237,13 +239,9 @@ def guided_filter(
     >>> bool(np.allclose(guided_filter(guide, guide, radius=2, eps=1e-12), guide))
     True
     """
+    guide = promote_guide(guide, image)
     kernel = GuidedFilter(
-        promoted(guide, image),
-        radius,
-        eps,
-        weights=weights,
-        subsample=subsample,
-        n_threads=n_threads,
+        guide, radius, eps, weights=weights, subsample=subsample, n_threads=n_threads
     )
     return kernel.filter(image, out=out)
 
@@ -263,35 +261,34 @@ def weighted_guided_filter(
     n_threads: int = 2,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """Guided filter that spares edges, repeated.
+    """Apply a guided filter that preserves edges better, once or several times.
 
     Parameters
     ----------
-    image : array_like of shape (H, W) or (H, W, C), floating
-        Any range; filtered channel by channel.
+    image, out
+        See `GuidedFilter.filter`.
     guide : array_like of shape (H, W) or (H, W, D), floating
-        Its edges are the result's edges; in [0, 1], for the constant 1e-10 of the formulas.
+        Its edges become those of the result. Its range should be [0, 1], for which the constant
+        1e-10 in the formulas is meant.
     radius, eps, alpha, edge_aware, variance_weighted, weights, subsample, n_threads
-        As of `GuidedFilter`.
+        See `GuidedFilter`.
     n_iter : int
-        How often to filter, at least 1; each time the result is filtered by the same guide with
-        the same weights.
-    out : ndarray of the shape of `image`, floating, optional
-        Receives the result; may be `image` itself.
+        Number of times to filter, at least 1. Each time the last result is filtered by the same
+        guide with the same weights.
 
     Returns
     -------
     ndarray of the shape and dtype of `image`
-        `out` if that was given.
+        `out` if it was given.
 
     Raises
     ------
     TypeError, ValueError
-        As of `GuidedFilter` and its `filter`.
+        See :func:`guided_filter`.
 
     See Also
     --------
-    GuidedFilter : the formulas, errors and sources; to filter several images by one guide.
+    guided_filter : the same without `edge_aware` and `variance_weighted`.
 
     Examples
     --------
@@ -306,7 +303,7 @@ def weighted_guided_filter(
     """
     n_iter = check_int(n_iter, "n_iter", 1)
     kernel = GuidedFilter(
-        promoted(guide, image),
+        promote_guide(guide, image),
         radius,
         eps,
         alpha=alpha,

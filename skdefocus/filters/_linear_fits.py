@@ -1,30 +1,39 @@
 """The local linear fits behind the guided filters.
 
-In each window k the image I is fitted by ``a . G + b``. With ``S`` for sums over the window, each
-pixel times its weight, the fit times the window's evidence ``S(1)`` is::
+In each window k the image I is fitted by ``a . G + b``. Write ``S`` for sums over the window, with
+each pixel times its weight. The fit times the window's total weight ``S(1)`` is then::
 
     a S(1) = (cov(G) + reg)^-1 (S(G I) - mean(G) S(I))
     b S(1) = S(I) - mean(G) . a S(1)
 
-and that is also the fit's share in the mean over the windows that hold a pixel, so that it is never
-divided by the evidence: windows without any just add nothing.
+These products are also what the fit contributes to the mean over the windows around a pixel.
+Nothing is ever divided by the total weight, and windows without any contribute nothing.
 
-Sums of products are float64 where a covariance, a small difference of them, needs it. What follows
-has the guide's precision.
+Sums of products are float64 where a covariance, a small difference of large sums, needs it. All
+later steps have the guide's precision.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from skdefocus._typing import FloatArray
-from skdefocus.filters._arrays import level
-from skdefocus.filters._window_sums import Frame
-from skdefocus.filters._workers import SPARE_BYTES, Crew, Scratch, borrowed, spans, spare_planes
+from skdefocus.filters._arrays import estimate_offset
+from skdefocus.filters._window_sums import WindowGrid
+from skdefocus.filters._workers import (
+    MAX_SPARE_BYTES,
+    Scratch,
+    WorkerPool,
+    borrow,
+    spare_planes,
+    split_range,
+)
 
-#: Values of one plane to solve for at a time: an eighth of it would stay in a faster cache, but two
+#: Values of one plane to solve for at a time. An eighth of it would stay in a faster cache, but two
 #: threads then wait for each other between calls (12 megapixels took 1.2 to 1.4 times as long).
 CHUNK = 1 << 17
 
@@ -34,234 +43,258 @@ Chunk = tuple[int, slice]
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
 
-#: Variances below this part of the mean square are rounding errors of it.
+#: Variances below this fraction of the mean square are its rounding errors.
 ROUNDING = 1e-14
 
 
-class Fit:
-    """The fits' left-hand side: all that a guide and weights say before an image is there.
+@dataclass(frozen=True)
+class FitSettings:
+    """Settings of the fits.
+
+    Attributes
+    ----------
+    radius : int
+        Radius of the windows in pixels of the guide.
+    eps : float
+        Regularization in squared intensities.
+    alpha : float or None
+        Exponent of the variance in the windows' votes; None gives every window one vote.
+    edge_aware : bool
+        Regularize less where the guide varies more.
+    sum_dtype : dtype
+        Precision of sums of products: float64, or the guide's where that is enough.
+    n_threads : int
+        Number of threads.
+    """
+
+    radius: int
+    eps: float
+    alpha: float | None
+    edge_aware: bool
+    sum_dtype: np.dtype[Any]
+    n_threads: int
+
+
+class LinearFits:
+    """The part of the fits that depends on a guide and weights alone, for images to come.
 
     Parameters
     ----------
     guide : ndarray of shape (C, H, W)
-        Its dtype is the one the averages are made in.
-    radius : int
-        In pixels of the guide.
-    eps : float
-        Regularisation, intensities squared.
+        Its dtype is that of the fits and their means.
     weights : ndarray of shape (H, W) or None
-        At least 0, at most 1.
-    alpha : float or None
-        Exponent of the variance in the windows' votes; None gives every window one vote.
-    edge_aware : bool
-        Regularise less where the guide varies more.
-    summed : dtype
-        What products are summed in: float64, or the guide's where no more digits are needed.
-    n_threads : int
+        From 0 to 1.
+    settings : FitSettings
     """
 
     def __init__(
-        self,
-        guide: FloatArray,
-        radius: int,
-        eps: float,
-        weights: FloatArray | None,
-        alpha: float | None,
-        edge_aware: bool,
-        summed: np.dtype[Any],
-        n_threads: int,
+        self, guide: FloatArray, weights: FloatArray | None, settings: FitSettings
     ) -> None:
-        self.guide, self.weights, self.n_threads = guide, weights, n_threads
-        #: Those of the images that `apply` takes.
+        self.guide, self.weights, self.settings = guide, weights, settings
+        #: Weights of the images that `apply` takes.
         self.image_weights = weights
-        self.dtype, self.summed = guide.dtype, summed
+        self.dtype, self.sum_dtype = guide.dtype, settings.sum_dtype
         self.channels = len(guide)
-        self.shape = (guide.shape[1], guide.shape[2])
-        self.scale = 1 / (2 * radius + 1) ** 2
-        self.frame = Frame(self.shape, radius)
-        self._planes: list[Scratch] = []
-        self.mean = np.empty(self.frame.strips(self.channels), self.summed)
-        # Where pixels without weight lie off the plane of those with some, float32 is not enough.
+        self.grid = WindowGrid((guide.shape[1], guide.shape[2]), settings.radius)
+        self.pixel_share = 1 / (2 * settings.radius + 1) ** 2
+        self._own_buffers: list[Scratch] = []
+        self.mean = np.empty(self.grid.strips_shape(self.channels), self.sum_dtype)
+        # Where pixels without weight are off the plane of those with some, float32 is not enough.
         precise = weights is not None and self.channels > 1
         self.factors = np.empty(
-            self.frame.strips(len(pairs(self.channels))), np.float64 if precise else self.dtype
+            self.grid.strips_shape(len(pairs(self.channels))), np.float64 if precise else self.dtype
         )
-        self.votes = None if alpha is None else np.empty(self.frame.strips(1), self.dtype)
-        with Crew(self.n_threads) as crew:
-            evidence = self._describe(eps, alpha, edge_aware, crew)
-            self.per_vote = self._tally(evidence, crew)
+        self.votes = (
+            None if settings.alpha is None else np.empty(self.grid.strips_shape(1), self.dtype)
+        )
+        with WorkerPool(settings.n_threads) as pool:
+            weight_sums = self._describe(pool)
+            self.per_vote = self._count_votes(weight_sums, pool)
 
-    def _describe(
-        self, eps: float, alpha: float | None, edge_aware: bool, crew: Crew
-    ) -> FloatArray | None:
-        """Set means, factors and votes by variance; return the windows' evidence."""
-        channels, frame, weights = self.channels, self.frame, self.weights
-        first = int(weights is not None)
-        planes = first + channels + len(pairs(channels))
-        evidence = None if weights is None else np.empty(frame.strips(1), self.dtype)
-        # Regularisation that depends on all variances has to wait for them.
-        kept = np.empty(self.factors.shape) if edge_aware else None
+    def _describe(self, pool: WorkerPool) -> FloatArray | None:
+        """Set the means, factors and votes of all windows; return their total weights."""
+        grid, settings = self.grid, self.settings
+        weight_sums, covariances = None, None
+        if self.weights is not None:
+            weight_sums = np.empty(grid.strips_shape(1), self.dtype)
+        if settings.edge_aware:  # the regularization depends on the variances of all windows
+            covariances = np.empty(self.factors.shape)
+        planes = int(weight_sums is not None) + self.channels + len(pairs(self.channels))
+        with borrow(*self._spare_buffers(planes)) as buffers:
+            rows = buffers("rows", grid.strips_shape(planes, mirrored=True), self.sum_dtype)
+            grid.sum_rows(planes, self.sum_dtype, self._write_moments, rows, pool)
+            work = partial(self._describe_strip, rows, weight_sums, covariances)
+            pool.run(work, range(grid.count))
+        if covariances is not None:
+            eps = settings.eps / self._mean_inverse(covariances, weight_sums, pool)
+            pool.run(partial(self._factor_strip, covariances, eps), range(grid.count))
+        return weight_sums
 
-        def fill(band: FloatArray, y0: int, y1: int) -> None:
-            level, products = np.split(band[first:], [channels])
-            guide = self.guide[:, y0:y1].astype(self.summed, copy=False)
-            if weights is None:  # sums of these are means
-                np.multiply(guide, self.scale, out=level)
-            else:
-                band[0] = weights[y0:y1]
-                np.multiply(guide, band[0], out=level)
-            for product, (i, j) in zip(products, pairs(channels), strict=True):
-                np.multiply(level[i], guide[j], out=product)
+    def _write_moments(self, band: FloatArray, y0: int, y1: int) -> None:
+        """Write rows of the weights (if any), of the guide and of its products into `band`."""
+        first, products = np.split(band[int(self.weights is not None) :], [self.channels])
+        guide = self.guide[:, y0:y1].astype(self.sum_dtype, copy=False)
+        if self.weights is None:  # the sums over a window then are means
+            np.multiply(guide, self.pixel_share, out=first)
+        else:
+            band[0] = self.weights[y0:y1]
+            np.multiply(guide, band[0], out=first)
+        for product, (i, j) in zip(products, pairs(self.channels), strict=True):
+            np.multiply(first[i], guide[j], out=product)
 
-        def work(s: int, scratch: Scratch) -> None:
-            sums = scratch("moments", (planes, *self.mean.shape[2:]), self.summed)
-            frame.sum_columns(rows[s], sums, scratch)
-            for at in self._chunks(s):
-                part = sums[:, at[1]]
-                if evidence is not None:
-                    evidence[s, 0, at[1]] = part[0]
-                    part[1:] *= inverse(part[0])
-                mean, cov = np.split(part[first:], [channels])
-                self.mean[s, :, at[1]] = mean
-                centre(cov, mean, scratch)
-                if kept is None:
-                    self._factor(at, cov, eps, alpha, scratch)
-                else:
-                    kept[s, :, at[1]] = cov
-
-        with borrowed(*self._store(planes)) as held:
-            rows = held("rows", frame.strips(planes, mirrored=True), self.summed)
-            frame.sum_rows(planes, self.summed, fill, rows, crew)
-            crew.share(work, range(frame.count))
-        if kept is not None:
-            mean_inverse = self._mean_inverse(kept, evidence, crew)
-
-            def finish(s: int, scratch: Scratch) -> None:
-                for at in self._chunks(s):
-                    cov = kept[s, :, at[1]]
-                    reg = variances(cov, channels)
-                    reg += TINY
-                    np.divide(eps / mean_inverse, reg, out=reg)
-                    self._factor(at, cov, reg, alpha, scratch)
-
-            crew.share(finish, range(frame.count))
-        return evidence
-
-    def _store(self, planes: int) -> tuple[list[Scratch], int]:
-        """Where buffers of so many planes wait, and how many of them."""
-        if planes * self.guide[0].size * self.summed.itemsize <= SPARE_BYTES:
-            return spare_planes, 1
-        # No more than an image needs.
-        return self._planes, self.n_threads if planes <= self.channels + 2 else 0
-
-    def _chunks(self, s: int) -> list[Chunk]:
-        """Cut strip `s` into rows to be worked on at once; most strips are one such piece."""
-        return [
-            (s, slice(*rows)) for rows in spans(self.shape[0], max(1, CHUNK // self.frame.strip))
-        ]
-
-    def _factor(
+    def _describe_strip(
         self,
-        at: Chunk,
-        cov: FloatArray,
-        reg: FloatArray | float,
-        alpha: float | None,
+        rows: FloatArray,
+        weight_sums: FloatArray | None,
+        covariances: FloatArray | None,
+        s: int,
         scratch: Scratch,
     ) -> None:
-        s, rows = at
-        if self.votes is not None and alpha is not None:
-            votes = variances(cov, self.channels) ** alpha
-            votes += TINY
-            np.divide(TINY, votes, out=self.votes[s, 0, rows], casting="same_kind")
+        """Turn sums along the rows of strip `s` into means and factors, or covariances if asked."""
+        sums = scratch("moments", (rows.shape[1], *self.mean.shape[2:]), self.sum_dtype)
+        self.grid.sum_columns(rows[s], sums, scratch)
+        for chunk in self._chunks(s):
+            part = sums[:, chunk[1]]
+            if weight_sums is not None:
+                weight_sums[s, 0, chunk[1]] = part[0]
+                part = part[1:]
+                part *= inverse(sums[0, chunk[1]])
+            mean, cov = np.split(part, [self.channels])
+            self.mean[s, :, chunk[1]] = mean
+            subtract_mean_products(cov, mean, scratch)
+            if covariances is None:
+                self._factor(chunk, cov, self.settings.eps, scratch)
+            else:
+                covariances[s, :, chunk[1]] = cov
+
+    def _factor_strip(self, covariances: FloatArray, eps: float, s: int, scratch: Scratch) -> None:
+        """Factor the covariances of strip `s`, with `eps` divided by the variances."""
+        for chunk in self._chunks(s):
+            cov = covariances[s, :, chunk[1]]
+            reg = variances(cov, self.channels)
+            reg += TINY
+            np.divide(eps, reg, out=reg)
+            self._factor(chunk, cov, reg, scratch)
+
+    def _spare_buffers(self, planes: int) -> tuple[list[Scratch], int]:
+        """Return where buffers for that many planes are kept, and how many of them."""
+        if planes * self.guide[0].size * self.sum_dtype.itemsize <= MAX_SPARE_BYTES:
+            return spare_planes, 1
+        # Only those that the next image needs.
+        return self._own_buffers, self.settings.n_threads if planes <= self.channels + 2 else 0
+
+    def _chunks(self, s: int) -> list[Chunk]:
+        """Cut strip `s` into rows to be worked on at once; most strips are a single chunk."""
+        height, rows = self.grid.shape[0], max(1, CHUNK // self.grid.strip_width)
+        return [(s, slice(*piece)) for piece in split_range(height, rows)]
+
+    def _factor(
+        self, chunk: Chunk, cov: FloatArray, reg: FloatArray | float, scratch: Scratch
+    ) -> None:
+        """Set the votes and factors of a chunk from its covariances, which are overwritten."""
+        s, rows = chunk
+        if self.votes is not None and self.settings.alpha is not None:
+            powers = variances(cov, self.channels) ** self.settings.alpha
+            powers += TINY
+            np.divide(TINY, powers, out=self.votes[s, 0, rows], casting="same_kind")
         factor(cov, reg, self.channels, scratch)
         self.factors[s, :, rows] = cov
 
-    def _mean_inverse(self, cov: FloatArray, evidence: FloatArray | None, crew: Crew) -> float:
-        """Mean of 1 / variance over all windows, by evidence."""
-        found = np.zeros((self.frame.count, 2))
+    def _mean_inverse(
+        self, cov: FloatArray, weight_sums: FloatArray | None, pool: WorkerPool
+    ) -> float:
+        """Average 1 / variance over all windows by their total weights."""
+        found = np.zeros((self.grid.count, 2))
 
-        def work(s: int, scratch: Scratch) -> None:
-            # The last strip may be wider than what is left of the image.
-            real = self.frame.shape[1] - s * self.frame.strip
-            variance = variances(cov[s], self.channels)[:, :real]
-            by = np.ones_like(variance) if evidence is None else evidence[s, 0, :, :real]
-            found[s] = (by / (variance + TINY)).sum(), by.sum(dtype=np.float64)
+        def add_strip(s: int, scratch: Scratch) -> None:
+            # The last strip may extend beyond the image.
+            width = self.grid.shape[1] - s * self.grid.strip_width
+            variance = variances(cov[s], self.channels)[:, :width]
+            weight = np.ones_like(variance) if weight_sums is None else weight_sums[s, 0, :, :width]
+            found[s] = (weight / (variance + TINY)).sum(), weight.sum(dtype=np.float64)
 
-        crew.share(work, range(self.frame.count))
-        total, count = found.sum(0)
-        return float(total / count) if count else 1.0
+        pool.run(add_strip, range(self.grid.count))
+        total, weight = found.sum(0)
+        return float(total / weight) if weight else 1.0
 
-    def _tally(self, evidence: FloatArray | None, crew: Crew) -> FloatArray | float:
-        """One over the votes that each pixel gets; 0 where it gets none."""
-        votes, frame = self.votes, self.frame
-        if evidence is None and votes is None:
-            return self.scale**2
-        per_vote = np.empty(frame.shape, self.dtype)
-        columns = np.empty(frame.strips(1), self.dtype)
+    def _count_votes(self, weight_sums: FloatArray | None, pool: WorkerPool) -> FloatArray | float:
+        """Return 1 over the votes that each pixel gets, and 0 where it gets none."""
+        votes, grid = self.votes, self.grid
+        if weight_sums is None and votes is None:
+            return self.pixel_share**2
+        per_vote = np.empty(grid.shape, self.dtype)
+        columns = np.empty(grid.strips_shape(1), self.dtype)
 
-        def work(s: int, scratch: Scratch) -> None:
-            top, bottom = frame.down.radius, frame.down.radius + frame.down.n
-            x = scratch("votes", (1, frame.down.length, frame.strip), self.dtype)
-            x[:, top:bottom] = 1 / self.scale if evidence is None else evidence[s]
+        def sum_strip(s: int, scratch: Scratch) -> None:
+            x = scratch("votes", (1, grid.vertical.length, grid.strip_width), self.dtype)
+            x[:, grid.inner_rows] = 1 / self.pixel_share if weight_sums is None else weight_sums[s]
             if votes is not None:
-                x[:, top:bottom] *= votes[s]
-            frame.sum_columns(x, columns[s], scratch)
+                x[:, grid.inner_rows] *= votes[s]
+            grid.sum_columns(x, columns[s], scratch)
 
-        def done(sums: FloatArray, y0: int, y1: int) -> None:
+        def write(sums: FloatArray, y0: int, y1: int) -> None:
             per_vote[y0:y1] = inverse(sums[0])
 
-        crew.share(work, range(frame.count))
-        frame.sum_rows(1, self.dtype, columns, done, crew)
+        pool.run(sum_strip, range(grid.count))
+        grid.sum_rows(1, self.dtype, columns, write, pool)
         return per_vote
 
     def apply(self, image: FloatArray, out: FloatArray) -> None:
         """Filter `image` (H, W) into `out`, which may be `image`."""
-        channels, weights, frame = self.channels, self.weights, self.frame
-
-        def fill(band: FloatArray, y0: int, y1: int) -> None:
-            np.subtract(image[y0:y1], middle, out=band[0], casting="same_kind")
-            if weights is not None:
-                band[0] *= weights[y0:y1]
-            products, guide = band[1:], self.guide[:, y0:y1]
-            if guide.dtype != band.dtype:  # Converting first is faster than while multiplying.
-                products[...] = guide
-                guide = products
-            np.multiply(guide, band[0], out=products)
-
-        # Digits go to what varies; and where no window votes, this is what remains.
-        voted = isinstance(self.per_vote, np.ndarray)
-        middle = weighted_mean(image, weights) if voted else level(image)
-        with borrowed(*self._store(channels + 1)) as held, Crew(self.n_threads) as crew:
-            rows = held("rows", frame.strips(channels + 1, mirrored=True), self.summed)
-            # A strip's fits take the place of its sums, which are no longer needed by then.
+        grid, planes = self.grid, self.channels + 1
+        if isinstance(self.per_vote, np.ndarray):  # pixels without votes get the mean
+            offset = weighted_mean(image, self.weights)
+        else:
+            offset = estimate_offset(image)
+        with (
+            borrow(*self._spare_buffers(planes)) as buffers,
+            WorkerPool(self.settings.n_threads) as pool,
+        ):
+            rows = buffers("rows", grid.strips_shape(planes, mirrored=True), self.sum_dtype)
+            # The fits of a strip overwrite its sums, which are no longer needed by then.
             fits = rows.reshape(len(rows), -1).view(self.dtype)
-            fits = fits[:, : (channels + 1) * self.shape[0] * frame.strip]
-            fits = fits.reshape(frame.strips(channels + 1))
+            fits = fits[:, : planes * grid.shape[0] * grid.strip_width]
+            fits = fits.reshape(grid.strips_shape(planes))
+            read = partial(self._write_products, image, offset)
+            grid.sum_rows(planes, self.sum_dtype, read, rows, pool)
+            pool.run(partial(self._fit_strip, rows, fits), range(grid.count))
+            self._predict(fits, offset, out, pool)
 
-            def work(s: int, scratch: Scratch) -> None:
-                top, bottom = frame.down.radius, frame.down.radius + frame.down.n
-                sums = scratch("moments", fits.shape[1:], self.summed)
-                frame.sum_columns(rows[s], sums, scratch)
-                x = scratch("shares", rows.shape[1:], self.dtype)
-                for at in self._chunks(s):
-                    self._solve(at, sums[:, at[1]], x[:, top:bottom][:, at[1]], scratch)
-                frame.sum_columns(x, fits[s], scratch)
+    def _write_products(
+        self, image: FloatArray, offset: float, band: FloatArray, y0: int, y1: int
+    ) -> None:
+        """Write rows of the image without its offset, and their products with the guide."""
+        # Without the offset, digits are spent on what varies.
+        np.subtract(image[y0:y1], offset, out=band[0], casting="same_kind")
+        if self.weights is not None:
+            band[0] *= self.weights[y0:y1]
+        products, guide = band[1:], self.guide[:, y0:y1]
+        if guide.dtype != band.dtype:  # Converting first is faster than while multiplying.
+            products[...] = guide
+            guide = products
+        np.multiply(guide, band[0], out=products)
 
-            frame.sum_rows(rows.shape[1], self.summed, fill, rows, crew)
-            crew.share(work, range(frame.count))
-            self._predict(fits, middle, out, crew)
+    def _fit_strip(self, rows: FloatArray, fits: FloatArray, s: int, scratch: Scratch) -> None:
+        """Turn sums along the rows of strip `s` into its fits, summed along the columns."""
+        sums = scratch("moments", fits.shape[1:], self.sum_dtype)
+        self.grid.sum_columns(rows[s], sums, scratch)
+        x = scratch("shares", rows.shape[1:], self.dtype)
+        inner = x[:, self.grid.inner_rows]
+        for chunk in self._chunks(s):
+            self._solve(chunk, sums[:, chunk[1]], inner[:, chunk[1]], scratch)
+        self.grid.sum_columns(x, fits[s], scratch)
 
-    def _solve(self, at: Chunk, sums: FloatArray, fits: FloatArray, scratch: Scratch) -> None:
-        """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are lost."""
-        s, rows = at
+    def _solve(self, chunk: Chunk, sums: FloatArray, fits: FloatArray, scratch: Scratch) -> None:
+        """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are overwritten."""
+        s, rows = chunk
         mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
-        part = scratch("part", mean.shape[1:], self.summed)
+        part = scratch("part", mean.shape[1:], self.sum_dtype)
         fits[0] = sums[0]
-        # Forward in float64: what is left of a covariance is small where channels are alike.
+        # Forward in float64: what remains of a covariance is small where channels are alike.
         for i in range(self.channels):
             sums[i + 1] -= np.multiply(mean[i], sums[0], out=part)
             for j in range(i):
-                part[...] = factors[_at(i, j)]
+                part[...] = factors[_index(i, j)]
                 part *= sums[j + 1]
                 sums[i + 1] -= part
         x = sums[1:]
@@ -270,9 +303,9 @@ class Fit:
             x = a
         part = scratch("part", mean.shape[1:], x.dtype)
         for i in reversed(range(self.channels)):
-            x[i] *= factors[_at(i, i)]
+            x[i] *= factors[_index(i, i)]
             for k in range(i + 1, self.channels):
-                x[i] -= np.multiply(factors[_at(k, i)], x[k], out=part)
+                x[i] -= np.multiply(factors[_index(k, i)], x[k], out=part)
         if x is not a:
             a[...] = x
         part = scratch("part", mean.shape[1:], self.dtype)
@@ -283,44 +316,44 @@ class Fit:
         if self.votes is not None:
             fits *= self.votes[s, :, rows]
 
-    def _predict(self, fits: FloatArray, middle: float, out: FloatArray, crew: Crew) -> None:
-        """Average the fits along the rows too, and apply them; `middle` was taken off the image."""
+    def _predict(self, fits: FloatArray, offset: float, out: FloatArray, pool: WorkerPool) -> None:
+        """Sum the fits along the rows too, apply them, and add the image's offset."""
 
-        def finish(fits: FloatArray, y0: int, y1: int) -> None:
-            combine(fits, self.guide[:, y0:y1], fits[0])
-            fits[0] *= self._per(y0, y1)
-            np.add(fits[0], middle, out=out[y0:y1], casting="same_kind")
+        def write(sums: FloatArray, y0: int, y1: int) -> None:
+            evaluate(sums, self.guide[:, y0:y1], sums[0])
+            sums[0] *= self._per_vote_of(y0, y1)
+            np.add(sums[0], offset, out=out[y0:y1], casting="same_kind")
 
-        self.frame.sum_rows(fits.shape[1], self.dtype, fits, finish, crew)
+        self.grid.sum_rows(fits.shape[1], self.dtype, fits, write, pool)
 
-    def _per(self, y0: int, y1: int) -> FloatArray | float:
-        """What turns sums of votes in these rows into means."""
+    def _per_vote_of(self, y0: int, y1: int) -> FloatArray | float:
+        """Return the factor that turns sums of votes in these rows into means."""
         return self.per_vote[y0:y1] if isinstance(self.per_vote, np.ndarray) else self.per_vote
 
 
 def pairs(channels: int) -> list[tuple[int, int]]:
-    """Rows and columns of a lower triangle, row by row."""
+    """List the rows and columns of a lower triangle, row by row."""
     return [(i, j) for i in range(channels) for j in range(i + 1)]
 
 
-def _at(i: int, j: int) -> int:
-    """Where row i, column j of a lower triangle lies."""
+def _index(i: int, j: int) -> int:
+    """Return the position of row i, column j of a lower triangle in `pairs`."""
     return i * (i + 1) // 2 + j
 
 
 def variances(cov: FloatArray, channels: int) -> FloatArray:
-    """Mean over the channels of their variances."""
+    """Average the variances of the channels."""
     total = cov[0].copy()
     for i in range(1, channels):
-        total += cov[_at(i, i)]
+        total += cov[_index(i, i)]
     total /= channels
     return total
 
 
-def centre(moments: FloatArray, mean: FloatArray, scratch: Scratch) -> None:
+def subtract_mean_products(moments: FloatArray, mean: FloatArray, scratch: Scratch) -> None:
     """Turn mean products, (pairs, ...), into covariances, in place."""
     part = scratch("part", mean.shape[1:], mean.dtype)
-    precise = mean.dtype.itemsize >= 8  # otherwise rounding is small beside the regularisation
+    precise = mean.dtype.itemsize >= 8  # otherwise rounding is small relative to the regularization
     for k, (i, j) in enumerate(pairs(len(mean))):
         least = ROUNDING * moments[k] if i == j and precise else None
         moments[k] -= np.multiply(mean[i], mean[j], out=part)
@@ -339,37 +372,37 @@ def factor(cov: FloatArray, reg: FloatArray | float, channels: int, scratch: Scr
     part = scratch("part", cov.shape[1:], cov.dtype)
     ratio = scratch("ratio", cov.shape[1:], cov.dtype)
     for j in range(channels):
-        pivot = cov[_at(j, j)]
+        pivot = cov[_index(j, j)]
         pivot += reg
-        # In exact arithmetic no pivot is smaller.
+        # In exact arithmetic, no pivot is smaller than this.
         np.maximum(pivot, reg, out=pivot)
         np.reciprocal(pivot, out=pivot)
         for i in range(j + 1, channels):
-            entry = cov[_at(i, j)]
+            entry = cov[_index(i, j)]
             np.multiply(entry, pivot, out=ratio)
             for k in range(j + 1, i + 1):
-                # Column j of the rows above i holds L already, row i's own is `ratio`.
-                below = ratio if k == i else cov[_at(k, j)]
-                cov[_at(i, k)] -= np.multiply(entry, below, out=part)
+                # In rows above i, column j holds L already; that of row i is `ratio`.
+                below = ratio if k == i else cov[_index(k, j)]
+                cov[_index(i, k)] -= np.multiply(entry, below, out=part)
             entry[...] = ratio
 
 
 def inverse(x: FloatArray) -> FloatArray:
-    """One over `x`, and 0 for 0."""
+    """Return 1 / `x`, and 0 for 0."""
     result: FloatArray = np.divide(1, x, out=np.zeros_like(x), where=x > 0)
     return result
 
 
 def weighted_mean(image: FloatArray, weights: FloatArray | None) -> float:
-    """Mean over all pixels, 0 if none has weight."""
+    """Average over all pixels; 0 if none has weight."""
     if weights is None:
         return float(image.mean(dtype=np.float64))
     total = weights.sum(dtype=np.float64)
     return float((image * weights).sum(dtype=np.float64) / total) if total else 0.0
 
 
-def combine(fits: FloatArray, guide: FloatArray, out: FloatArray) -> None:
-    """Write ``a . guide + b`` for `fits` of (b, a...), which are lost."""
+def evaluate(fits: FloatArray, guide: FloatArray, out: FloatArray) -> None:
+    """Write ``a . guide + b`` for `fits` of (b, a...), which are overwritten."""
     for a, g in zip(fits[1:], guide, strict=True):
         a *= g
     for a in fits[1:-1]:

@@ -1,80 +1,108 @@
 """Sums over square windows of a mirrored image, in pieces that stay in a core's cache.
 
-A window sum is built from shorter ones: the sums of length n + m are the sums of length n plus
-those of length m, shifted by n. That is about ``log2(window)`` additions of whole contiguous
-buffers, which NumPy does several times faster than the one dependent addition per value of a
-running sum. And nothing is ever subtracted: sums of float32 values stay accurate without float64,
-and the sum of a window full of zeros is exactly zero.
+Sums over a window are built from those over shorter ones: the sums of n + m values are the sums of
+n values plus the sums of m values, shifted by n. That takes about ``log2(window)`` additions of
+large contiguous buffers, which NumPy does several times faster than the one dependent addition per
+value of a running sum. Nothing is ever subtracted, so sums of float32 values stay accurate without
+float64, and the sum of a window full of zeros is exactly zero.
 
-Rows are summed in bands of whole rows. In between, planes lie in vertical strips, each contiguous,
-so that columns are summed with additions of whole strips.
+Rows are summed in horizontal bands of the image. Between the two passes, planes are stored as
+vertical strips, each of them contiguous, so that columns are summed by adding shifted strips.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from enum import Enum, auto
 from functools import cache
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from skdefocus._typing import FloatArray
-from skdefocus.filters._workers import Crew, Scratch, even, spans
+from skdefocus.filters._workers import Scratch, WorkerPool, balanced, split_range
 
-Fill = Callable[[FloatArray, int, int], None]
+#: Reads or writes the rows y0 to y1 of some planes: ``function(band, y0, y1)``.
+BandFunction = Callable[[FloatArray, int, int], None]
 
 #: Bytes of one buffer to add up; three are in use at a time. Smaller ones would stay in faster
 #: caches, but Python's own time per piece then shows: a quarter of this takes twice as long.
 PIECE = 1 << 20
 
 
-@cache
-def moves(length: int) -> str:
-    """Give the additions that build sums of `length` values: by binary digits or by factors.
+class Step(Enum):
+    """One step toward longer sums."""
 
-    ``d`` doubles the sums' length, ``u`` lengthens them by the unit, which is one value at first;
-    ``n`` makes them the new unit.
+    DOUBLE = auto()
+    """Add the sums to themselves: sums of n values become sums of 2 n."""
+    EXTEND = auto()
+    """Add the unit, which is one value at first."""
+    NEW_UNIT = auto()
+    """Make the sums the unit."""
+
+
+@cache
+def plan_steps(length: int) -> tuple[Step, ...]:
+    """Return the steps that build sums of `length` values with the fewest additions.
+
+    They follow the binary digits of the length or, if that takes fewer additions, of its factors.
+
+    Examples
+    --------
+    Sums of 1, 2, 3, 6, 12, 13 values:
+
+    >>> [step.name for step in plan_steps(13)]
+    ['DOUBLE', 'EXTEND', 'DOUBLE', 'DOUBLE', 'EXTEND']
+
+    Sums of 1, 2, 3 values, then of 6, 12, 15 in units of 3. By the digits of 15 alone it would be
+    six additions, to 2, 3, 6, 7, 14, 15:
+
+    >>> [step.name for step in plan_steps(15)]
+    ['DOUBLE', 'EXTEND', 'NEW_UNIT', 'DOUBLE', 'DOUBLE', 'EXTEND']
     """
-    plans = ["".join("du" if bit == "1" else "d" for bit in f"{length:b}"[1:])]
-    for p in range(3, math.isqrt(length) + 1, 2):
-        if length % p == 0:
-            plans.append(moves(p) + "n" + moves(length // p))
-    return min(plans, key=lambda plan: len(plan.replace("n", "")))
+    by_digits: tuple[Step, ...] = ()
+    for digit in f"{length:b}"[1:]:
+        by_digits += (Step.DOUBLE, Step.EXTEND) if digit == "1" else (Step.DOUBLE,)
+    plans = [by_digits]
+    for factor in range(3, math.isqrt(length) + 1, 2):
+        if length % factor == 0:
+            plans.append((*plan_steps(factor), Step.NEW_UNIT, *plan_steps(length // factor)))
+    return min(plans, key=lambda plan: len(plan) - plan.count(Step.NEW_UNIT))
 
 
 def window_sums(x: FloatArray, length: int, step: int, out: FloatArray, scratch: Scratch) -> None:
-    """Write sums of `length` values of the flat `x` that lie `step` apart into the flat `out`.
+    """Write sums of `length` values of the flat `x`, `step` elements apart, into the flat `out`.
 
-    `out` has room for the ``x.size - (length - 1) * step`` places where a sum can start.
+    `out` has ``x.size - (length - 1) * step`` elements, one for each start of a sum.
     """
     if length == 1:
         out[...] = x
-    plan = moves(length)
-    # The sums so far, their unit, and room for the next ones.
-    buffers = [scratch(name, x.shape, x.dtype) for name in ("abc" if "n" in plan else "ab")]
-    total, unit, n, unit_length = x, x, 1, 1
-    for i, move in enumerate(plan):
-        if move == "n":
-            unit, unit_length = total, n
+    steps = plan_steps(length)
+    buffers = [scratch(name, x.shape, x.dtype) for name in "abc"[: 2 + (Step.NEW_UNIT in steps)]]
+    sums, unit, n, unit_length = x, x, 1, 1
+    for i, operation in enumerate(steps):
+        if operation is Step.NEW_UNIT:
+            unit, unit_length = sums, n
             continue
-        other, longer = (total, 2 * n) if move == "d" else (unit, n + unit_length)
-        if i == len(plan) - 1:
-            into = out
-        elif move == "u":
-            into = total
+        if operation is Step.DOUBLE:
+            added, new_length = sums, 2 * n
+            target = next(b for b in buffers if b is not sums and b is not unit)
         else:
-            into = next(b for b in buffers if b is not total and b is not unit)
-        size = x.size - (longer - 1) * step
-        np.add(total[:size], other[n * step : n * step + size], out=into[:size])
-        total, n = into, longer
+            added, new_length = unit, n + unit_length
+            target = sums
+        if i == len(steps) - 1:
+            target = out
+        size = x.size - (new_length - 1) * step
+        np.add(sums[:size], added[n * step : n * step + size], out=target[:size])
+        sums, n = target, new_length
 
 
-class Axis:
-    """One axis of `n` values, mirrored, under windows of ``2 * radius + 1``.
+class MirroredAxis:
+    """One axis of `n` values that are mirrored beyond both ends, under windows 2 · radius + 1 wide.
 
-    Mirrored, values repeat after ``2 * n``; `repeats` of that fill a window larger than it, and
-    `radius` is what is left.
+    Mirrored values repeat after 2 · n. A window larger than that holds `repeats` full periods, and
+    `radius` is that of what remains of it.
     """
 
     def __init__(self, n: int, radius: int) -> None:
@@ -84,128 +112,161 @@ class Axis:
         self.length = n + 2 * self.radius
 
     def mirror(self, x: FloatArray) -> None:
-        """Fill what lies before and behind the `n` values on the first axis of `x`."""
+        """Write the mirrored values before and after the `n` values on the first axis of `x`."""
         r, n = self.radius, self.n
         if r:
             x[:r] = x[2 * r - 1 : r - 1 : -1]
             x[r + n : n + 2 * r] = x[r + n - 1 : n - 1 : -1]
 
-    def complete(self, sums: FloatArray, x: FloatArray) -> None:
-        """Add whole repetitions to `sums` of mirrored `x`, both with the axis first."""
+    def add_periods(self, sums: FloatArray, x: FloatArray) -> None:
+        """Add the full periods to `sums` of mirrored `x`, both with this axis first."""
         if self.repeats:
-            # What is left of a window lies half a repetition aside for each one taken out.
+            # Each period taken out of a window moves what remains by half a period.
             rest = sums[::-1].copy() if self.repeats % 2 else sums
             total = x[self.radius : self.radius + self.n].sum(0)
             np.add(rest, 2 * self.repeats * total, out=sums)
 
 
-class Frame:
-    """Geometry of one image, (H, W), under windows of one radius."""
+class WindowGrid:
+    """Geometry of one image (H, W) under square windows of one radius, cut into `count` strips."""
 
     def __init__(self, shape: tuple[int, int], radius: int) -> None:
         self.shape = shape
-        self.down, self.right = Axis(shape[0], radius), Axis(shape[1], radius)
-        width = max(32, PIECE // (8 * self.down.length))
-        self.count = even(-(-shape[1] // width))
-        self.strip = -(-shape[1] // self.count)
+        self.vertical = MirroredAxis(shape[0], radius)
+        self.horizontal = MirroredAxis(shape[1], radius)
+        width = max(32, PIECE // (8 * self.vertical.length))
+        self.count = balanced(-(-shape[1] // width))
+        self.strip_width = -(-shape[1] // self.count)
+        #: Rows of mirrored strips that are those of the image.
+        self.inner_rows = slice(self.vertical.radius, self.vertical.radius + shape[0])
 
-    def strips(self, planes: int, *, mirrored: bool = False) -> tuple[int, int, int, int]:
-        """Shape of planes in strips: (strips, planes, H, width), H with borders if `mirrored`."""
-        height = self.down.length if mirrored else self.down.n
-        return self.count, planes, height, self.strip
+    def strips_shape(self, planes: int, *, mirrored: bool = False) -> tuple[int, int, int, int]:
+        """Return the shape of planes in strips: (count, planes, H, width), H with borders if asked.
+
+        The last strip may extend beyond the image.
+        """
+        height = self.vertical.length if mirrored else self.vertical.n
+        return self.count, planes, height, self.strip_width
+
+    def _blocks(self, rows: FloatArray) -> FloatArray:
+        """View (planes, rows, count · width) as (count, planes, rows, width)."""
+        blocks = rows.reshape(*rows.shape[:2], self.count, self.strip_width)
+        return blocks.transpose(2, 0, 1, 3)
 
     def sum_rows(
         self,
         planes: int,
         dtype: DTypeLike,
-        source: Fill | FloatArray,
-        done: Fill | FloatArray,
-        crew: Crew,
+        source: BandFunction | FloatArray,
+        target: BandFunction | FloatArray,
+        pool: WorkerPool,
     ) -> None:
         """Sum along the rows.
 
         Parameters
         ----------
         source : callable or strips
-            ``source(band, y0, y1)`` writes these rows into `band`, (planes, rows, W), which is
-            contiguous: NumPy calculates thrice as fast with that as with rows of something wider.
-        done : callable or mirrored strips
-            ``done(sums, y0, y1)`` takes the sums, (planes, rows, W).
+            ``source(band, y0, y1)`` writes these rows into `band`, (planes, rows, W). That is
+            contiguous: NumPy is three times as fast on it as on rows of something wider.
+        target : callable or mirrored strips
+            ``target(sums, y0, y1)`` receives the sums, (planes, rows, W).
         """
-        width, strips, axis = self.shape[1], self.count * self.strip, self.right
-        # The last strip may be wider than what is left of the image.
-        length = strips + 2 * axis.radius
-        split = (self.count, self.strip)
+        length = self.count * self.strip_width + 2 * self.horizontal.radius
 
         def work(piece: tuple[int, int], scratch: Scratch) -> None:
             y0, y1 = piece
             padded = scratch("x", (planes, y1 - y0, length), dtype)
-            inner = padded[..., axis.radius : axis.radius + strips]
-            band = scratch("band", (planes, y1 - y0, width), dtype)
-            if callable(source):
-                source(band, y0, y1)
-                inner[..., :width] = band
-            else:
-                blocks = inner.reshape(planes, y1 - y0, *split)
-                blocks[...] = source[:, :, y0:y1].transpose(1, 2, 0, 3)
-            padded[..., axis.length :] = 0
-            axis.mirror(padded.transpose(2, 0, 1))
-            sums = scratch("sums", padded.shape, dtype)
-            valid = padded.size - 2 * axis.radius
-            window_sums(
-                padded.reshape(-1), 2 * axis.radius + 1, 1, sums.reshape(-1)[:valid], scratch
-            )
-            axis.complete(sums.transpose(2, 0, 1)[:width], padded.transpose(2, 0, 1))
-            if callable(done):
-                band[...] = sums[..., :width]
-                done(band, y0, y1)
-            else:
-                top = self.down.radius
-                blocks = sums[..., :strips].reshape(planes, y1 - y0, *split)
-                done[:, :, top + y0 : top + y1] = blocks.transpose(2, 0, 1, 3)
+            band = scratch("band", (planes, y1 - y0, self.shape[1]), dtype)
+            self._read(source, band, padded, y0, y1)
+            self._write(self._sum_padded(padded, scratch), band, target, y0, y1)
 
         rows = max(1, PIECE // (planes * length * np.dtype(dtype).itemsize))
-        crew.share(work, spans(self.shape[0], rows))
+        pool.run(work, split_range(self.shape[0], rows))
+
+    def _read(
+        self,
+        source: BandFunction | FloatArray,
+        band: FloatArray,
+        padded: FloatArray,
+        y0: int,
+        y1: int,
+    ) -> None:
+        """Copy rows of the source into `padded`, between its left and right borders."""
+        left = self.horizontal.radius
+        inner = padded[..., left : left + self.count * self.strip_width]
+        if callable(source):
+            source(band, y0, y1)
+            inner[..., : self.shape[1]] = band
+        else:
+            self._blocks(inner)[...] = source[:, :, y0:y1]
+
+    def _sum_padded(self, padded: FloatArray, scratch: Scratch) -> FloatArray:
+        """Mirror the borders of `padded` and return the sums along its rows."""
+        axis = self.horizontal
+        padded[..., axis.length :] = 0
+        axis.mirror(padded.transpose(2, 0, 1))
+        sums = scratch("sums", padded.shape, padded.dtype)
+        valid = sums.reshape(-1)[: padded.size - 2 * axis.radius]
+        window_sums(padded.reshape(-1), 2 * axis.radius + 1, 1, valid, scratch)
+        axis.add_periods(sums.transpose(2, 0, 1)[: self.shape[1]], padded.transpose(2, 0, 1))
+        return sums
+
+    def _write(
+        self,
+        sums: FloatArray,
+        band: FloatArray,
+        target: BandFunction | FloatArray,
+        y0: int,
+        y1: int,
+    ) -> None:
+        """Hand the sums of some rows to the target."""
+        if callable(target):
+            band[...] = sums[..., : self.shape[1]]
+            target(band, y0, y1)
+        else:
+            top = self.vertical.radius
+            blocks = self._blocks(sums[..., : self.count * self.strip_width])
+            target[:, :, top + y0 : top + y1] = blocks
 
     def sum_columns(self, x: FloatArray, out: FloatArray, scratch: Scratch) -> None:
         """Sum one strip's planes, (planes, H with borders, width), into `out`, (planes, H, width).
 
-        Fills the borders of `x`.
+        The borders of `x` are overwritten.
         """
-        axis = self.down
+        axis = self.vertical
         for plane, sums in zip(x, out, strict=True):
             axis.mirror(plane)
             length, flat = 2 * axis.radius + 1, sums.reshape(-1)
-            window_sums(plane.reshape(-1), length, self.strip, flat, scratch)
-            axis.complete(sums, plane)
+            window_sums(plane.reshape(-1), length, self.strip_width, flat, scratch)
+            axis.add_periods(sums, plane)
 
 
 def box_sums(
     plane: FloatArray, radius: int, *, weights: FloatArray | None = None, n_threads: int = 1
 ) -> FloatArray:
-    """Sum `plane` (H, W), times `weights` if given, over square windows; in its dtype."""
-    frame = Frame((plane.shape[0], plane.shape[1]), radius)
-    rows = np.empty(frame.strips(1, mirrored=True), plane.dtype)
-    both = np.empty(frame.strips(1), plane.dtype)
+    """Sum `plane` (H, W), times `weights` if given, over square windows, in its dtype."""
+    grid = WindowGrid((plane.shape[0], plane.shape[1]), radius)
+    row_sums = np.empty(grid.strips_shape(1, mirrored=True), plane.dtype)
+    sums = np.empty(grid.strips_shape(1), plane.dtype)
 
-    def fill(band: FloatArray, y0: int, y1: int) -> None:
+    def read(band: FloatArray, y0: int, y1: int) -> None:
         if weights is None:
             band[0] = plane[y0:y1]
         else:
             np.multiply(plane[y0:y1], weights[y0:y1], out=band[0])
 
-    def work(s: int, scratch: Scratch) -> None:
-        frame.sum_columns(rows[s], both[s], scratch)
+    def sum_strip(s: int, scratch: Scratch) -> None:
+        grid.sum_columns(row_sums[s], sums[s], scratch)
 
-    with Crew(n_threads) as crew:
-        frame.sum_rows(1, plane.dtype, fill, rows, crew)
-        crew.share(work, range(frame.count))
-    total: FloatArray = from_strips(both, frame.shape[1])[0]
+    with WorkerPool(n_threads) as pool:
+        grid.sum_rows(1, plane.dtype, read, row_sums, pool)
+        pool.run(sum_strip, range(grid.count))
+    total: FloatArray = join_strips(sums, grid.shape[1])[0]
     return total
 
 
-def from_strips(strips: FloatArray, width: int) -> FloatArray:
-    """Lay strips (strips, planes, H, width) side by side: (planes, H, W)."""
-    count, planes, height, strip = strips.shape
-    side: FloatArray = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip)
-    return side[..., :width]
+def join_strips(strips: FloatArray, width: int) -> FloatArray:
+    """Put strips (count, planes, H, strip width) next to each other: (planes, H, W)."""
+    count, planes, height, strip_width = strips.shape
+    joined: FloatArray = np.moveaxis(strips, 0, 2).reshape(planes, height, count * strip_width)
+    return joined[..., :width]

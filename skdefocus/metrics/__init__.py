@@ -1,44 +1,55 @@
-"""Scores: σ maps against the truth, focus masks, fused photographs, and ready scorers.
+"""Scores of σ maps, focus masks and fused photographs, and scorers for searches.
 
-Lists of maps are scored per image first and then averaged over images, so that a large
-photograph counts no more than a small one. σ is in pixels throughout.
+Lists of maps are scored image by image, and the scores averaged, so that a large photograph counts
+no more than a small one. σ is always in pixels.
 """
 
+import warnings
+from typing import Any
+
 from skdefocus.metrics._fusion import psnr, q_cb, q_g, q_mi, q_y, ssim
-from skdefocus.metrics._sigma_maps import (
-    focus_auc_scorer,
-    linear_fit_mae,
-    neg_sigma_mae,
-    neg_sigma_rmse,
-    sigma_mae,
-    sigma_rmse,
-    spearman,
-)
+from skdefocus.metrics._scorers import SigmaScoreMixin as SigmaScoreMixin
+from skdefocus.metrics._scorers import get_scorer, get_scorer_names
+from skdefocus.metrics._sigma_maps import linear_fit_mae, sigma_mae, sigma_rmse, spearman
 from skdefocus.metrics._single_map import (
     best_f,
     blur_score,
-    error_against_kept_share,
     expected_calibration_error,
     focus_auc,
+    risk_coverage_curve,
 )
+from skdefocus.metrics._single_map import error_against_kept_share as error_against_kept_share
 
 __all__ = [
     "best_f",
     "blur_score",
-    "error_against_kept_share",
     "expected_calibration_error",
     "focus_auc",
-    "focus_auc_scorer",
+    "get_scorer",
+    "get_scorer_names",
     "linear_fit_mae",
-    "neg_sigma_mae",
-    "neg_sigma_rmse",
     "psnr",
     "q_cb",
     "q_g",
     "q_mi",
     "q_y",
+    "risk_coverage_curve",
     "sigma_mae",
     "sigma_rmse",
     "spearman",
     "ssim",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return scorers as attributes; warn about the one that has a new name."""
+    if name in ("neg_sigma_mae", "neg_sigma_rmse"):
+        return get_scorer(name)
+    if name == "focus_auc_scorer":
+        warnings.warn(
+            "focus_auc_scorer will be removed in 0.3; use get_scorer('focus_auc')",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return get_scorer("focus_auc")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

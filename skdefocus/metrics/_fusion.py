@@ -1,46 +1,47 @@
-"""How good is a fused photograph? Measures without and with a reference.
+"""Quality of fused photographs, with and without a reference.
 
-The four measures ``q_*`` compare a fused photograph with its sources, no reference needed. The
-published evaluations compute them on 8-bit grey images, so all four do the same here: channels
-are rounded to 0-255, then grey = .299 R + .587 G + .114 B (Rec. 601), rounded again. A uint8
-image and the same image as floats therefore get the same value to the last bit.
+The four measures ``q_*`` compare a fused photograph with its sources and need no reference. Their
+names are the usual symbols, such as Q_G. Published evaluations compute them on 8-bit gray images,
+and so does this module: channels are rounded to 0-255, and gray = 0.299 R + 0.587 G + 0.114 B
+(Rec. 601) is rounded again. A uint8 image and the same image as floats thus get exactly the same
+score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import fft, ndimage
 from skimage.metrics import structural_similarity
 
 from skdefocus._images import check_image
-from skdefocus._typing import Float64Array
+from skdefocus._typing import Float64Array, Int64Array
 from skdefocus._validation import check_choice, check_sequence
 
-IntArray = NDArray[np.int64]
-
-#: Side of the square window of `q_y`, pixels.
+#: Side of the square window of `q_y` in pixels.
 QY_WINDOW = 7
 
 
-def _grey(image: ArrayLike, name: str) -> IntArray:
-    """Grey levels 0-255, in whole numbers so that no rounding differs between input types."""
-    levels: IntArray = np.rint(check_image(image, name) * np.float32(255)).astype(np.int64)
+def _gray_levels(image: ArrayLike, name: str) -> Int64Array:
+    """Convert to gray levels 0-255 as integers, so that rounding is the same for all types."""
+    levels: Int64Array = np.rint(check_image(image, name) * np.float32(255)).astype(np.int64)
     if levels.ndim == 3:
         levels = (levels @ np.array([299, 587, 114]) + 500) // 1000
     return levels
 
 
-def _check(fused: ArrayLike, sources: Sequence[ArrayLike]) -> tuple[IntArray, list[IntArray]]:
-    """Grey levels of the fused photograph and of its N >= 2 sources, all of one size."""
+def _check_fused(
+    fused: ArrayLike, sources: Sequence[ArrayLike]
+) -> tuple[Int64Array, list[Int64Array]]:
+    """Return gray levels of the fused photograph and its N >= 2 sources, all of one size."""
     if len(check_sequence(sources, "sources")) < 2:
         raise ValueError(f"sources must hold at least 2 photographs, got {len(sources)}")
-    levels = _grey(fused, "fused")
-    others = [_grey(source, f"sources[{k}]") for k, source in enumerate(sources)]
+    levels = _gray_levels(fused, "fused")
+    others = [_gray_levels(source, f"sources[{k}]") for k, source in enumerate(sources)]
     for k, other in enumerate(others):
         if other.shape != levels.shape:
             raise ValueError(
@@ -51,14 +52,14 @@ def _check(fused: ArrayLike, sources: Sequence[ArrayLike]) -> tuple[IntArray, li
 
 
 def _ratio(a: Float64Array, b: Float64Array) -> Float64Array:
-    """Divide min by max of two non-negative arrays; two zeros agree: 1."""
+    """Divide the smaller by the larger of two non-negative values; 1 if both are 0."""
     high = np.maximum(a, b)
     result: Float64Array = np.divide(np.minimum(a, b), high, out=np.ones_like(high), where=high > 0)
     return result
 
 
 def _weighted(values: Sequence[Float64Array], weights: Sequence[Float64Array]) -> Float64Array:
-    """Mean over the sources at every pixel; a plain one where no source has any weight."""
+    """Average over the sources at every pixel; without weights where all of them are 0."""
     total = np.sum(weights, axis=0)
     weighted = np.sum([w * v for w, v in zip(weights, values, strict=True)], axis=0)
     result: Float64Array = np.mean(values, axis=0)
@@ -72,42 +73,45 @@ def q_g(
     *,
     reduction: Literal["mean_of_ratios", "ratio_of_sums"] = "mean_of_ratios",
 ) -> float:
-    r"""Share of the sources' gradients that the fused photograph keeps (Xydeas and Petrovic).
+    r"""Fraction of the sources' gradients that the fused photograph preserves, Q_G.
 
-    With Sobel gradients of strength :math:`g` and orientation :math:`\alpha` (a line's, modulo
-    π), source k and the fused photograph F agree at a pixel by :math:`G = \min(g_k, g_F) /
-    \max(g_k, g_F)` and :math:`A = ||\alpha_k - \alpha_F| - π/2| / (π/2)`, which makes
+    The measure of Xydeas and Petrovic [1]_. With Sobel gradients of strength :math:`g` and
+    orientation :math:`\alpha` (of lines, modulo π), source k and the fused photograph F agree at a
+    pixel by :math:`G = \min(g_k, g_F) / \max(g_k, g_F)` and
+    :math:`A = ||\alpha_k - \alpha_F| - π/2| / (π/2)`, so that
     :math:`Q_k = 1 / (1 + e^{-10 (G - 0.5)}) · 1 / (1 + e^{-20 (A - 0.75)})`.
 
     Parameters
     ----------
     fused : array_like, shape (H, W) or (H, W, C)
-        The fused photograph, grey or RGB: bool, uint8, uint16, or float within [0, 1].
+        The fused photograph, gray or RGB: bool, uint8, uint16, or float in [0, 1].
     sources : sequence of N >= 2 array_like, each shape (H, W) or (H, W, C)
-        The photographs it was made from.
+        The photographs that it was made from.
     reduction : {"mean_of_ratios", "ratio_of_sums"}
-        "mean_of_ratios": at every pixel the mean of :math:`Q_k` weighted by :math:`g_k` (plain
-        where all :math:`g_k` = 0), then the mean over pixels. "ratio_of_sums":
-        :math:`\sum_{k,x} g_k Q_k / \sum_{k,x} g_k`, where strong edges count more; it is some .07
-        higher on photographs. Never compare one with the other.
+        "mean_of_ratios": the mean over pixels of the mean of :math:`Q_k`, weighted by :math:`g_k`
+        (without weights where all :math:`g_k` = 0). "ratio_of_sums":
+        :math:`\sum_{k,x} g_k Q_k / \sum_{k,x} g_k`, where strong edges count more. It is about 0.07
+        higher on photographs; the two must not be compared with each other.
 
     Returns
     -------
     float
-        Higher is better, from 0 to .9867 = 1 / (1 + e⁻⁵)², which a photograph fused from
-        copies of itself attains.
+        Higher is better, from 0 to 0.9867 = 1 / (1 + e⁻⁵)², the score of a photograph fused from
+        copies of itself.
 
     Raises
     ------
     TypeError, ValueError
-        An image of another type, shape or range; fewer than two sources; unknown `reduction`.
+        If an image has the wrong type, shape or range, there are fewer than two sources, or
+        `reduction` is unknown.
 
     Notes
     -----
-    The paper [1]_ defines the ratio of sums for two sources; the sums run over N unchanged. The
-    sigmoids' constants, A's fold modulo π and the zeros outside the image are those of the toolbox
-    of [2]_, so that values compare with published tables. The form with A = 1 - |Δα| / (π/2) and
-    Γ = .9994, κ = -15, σ = .5 and .9879, -22, .8 gives lower values. Cost: O(N H W).
+    The paper defines the ratio of sums for two sources; here the sums run over N. The constants of
+    the sigmoids, the folding of A modulo π and the zeros outside the image are those of the toolbox
+    of [2]_, so that scores can be compared with published tables. The form with
+    A = 1 - |Δα| / (π/2) and Γ = 0.9994, κ = -15, σ = 0.5 and 0.9879, -22, 0.8 gives lower scores.
+    Cost: O(N H W).
 
     References
     ----------
@@ -124,14 +128,14 @@ def q_g(
     0.9867
     """
     check_choice(reduction, "reduction", ("mean_of_ratios", "ratio_of_sums"))
-    levels, others = _check(fused, sources)
+    levels, others = _check_fused(fused, sources)
     strength, angle = _gradient(levels)
     quality, weights = [], []
     for other in others:
         g, alpha = _gradient(other)
-        turned = np.abs(np.mod(alpha - angle, np.pi) - np.pi / 2) / (np.pi / 2)
-        kept = 1 / (1 + np.exp(-10 * (_ratio(g, strength) - 0.5)))
-        quality.append(kept / (1 + np.exp(-20 * (turned - 0.75))))
+        alignment = np.abs(np.mod(alpha - angle, np.pi) - np.pi / 2) / (np.pi / 2)
+        preserved = 1 / (1 + np.exp(-10 * (_ratio(g, strength) - 0.5)))
+        quality.append(preserved / (1 + np.exp(-20 * (alignment - 0.75))))
         weights.append(g)
     total = np.sum(weights)
     if reduction == "mean_of_ratios" or total == 0:
@@ -139,8 +143,8 @@ def q_g(
     return float(sum(np.vdot(w, q) for w, q in zip(weights, quality, strict=True)) / total)
 
 
-def _gradient(levels: IntArray) -> tuple[Float64Array, Float64Array]:
-    """Strength and direction of the Sobel gradient, zeros assumed outside."""
+def _gradient(levels: Int64Array) -> tuple[Float64Array, Float64Array]:
+    """Compute the strength and direction of the Sobel gradient, with zeros outside the image."""
     image = levels.astype(np.float64)
     gx = ndimage.sobel(image, axis=1, mode="constant")
     gy = ndimage.sobel(image, axis=0, mode="constant")
@@ -148,25 +152,26 @@ def _gradient(levels: IntArray) -> tuple[Float64Array, Float64Array]:
 
 
 def q_mi(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
-    r"""Information of the sources found in the fused photograph (Hossny et al.).
+    r"""Mutual information of the sources and the fused photograph, Q_MI.
 
-    :math:`\sum_k 2 I(S_k; F) / (H(S_k) + H(F))`, from 256-bin histograms of grey levels. A term
-    whose two photographs are both constant is 0, since there is no information to share.
+    The measure of Hossny et al. [1]_ is :math:`\sum_k 2 I(S_k; F) / (H(S_k) + H(F))`, from
+    histograms of gray levels with 256 bins. A term is 0 if both of its photographs are constant,
+    since there is no information to share.
 
     Parameters
     ----------
     fused, sources
-        As for `q_g`; the paper's sum over two sources runs over N.
+        See :func:`q_g`; the paper's sum over two sources runs over N.
 
     Returns
     -------
     float
-        Higher is better, from 0 (nothing shared) to N (every source holds what F holds).
+        Higher is better, from 0 (nothing in common) to N (all sources have the information of F).
 
     Raises
     ------
     TypeError, ValueError
-        As `q_g`.
+        See :func:`q_g`.
 
     Notes
     -----
@@ -183,7 +188,7 @@ def q_mi(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     >>> round(q_mi(image, [image, 1 - image]), 4)
     2.0
     """
-    levels, others = _check(fused, sources)
+    levels, others = _check_fused(fused, sources)
     result = 0.0
     for other in others:
         joint = np.bincount((256 * other + levels).ravel(), minlength=65536).reshape(256, 256)
@@ -193,42 +198,43 @@ def q_mi(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     return result
 
 
-def _entropy(counts: IntArray) -> float:
-    """Entropy of a histogram, nats."""
+def _entropy(counts: Int64Array) -> float:
+    """Compute the entropy of a histogram in nats."""
     share = counts[counts > 0] / counts.sum()
     return max(float(-np.sum(share * np.log(share))), 0.0)
 
 
 def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
-    r"""How much visible local contrast the fused photograph keeps (Chen and Blum).
+    r"""Fraction of the visible local contrast that the fused photograph preserves, Q_CB.
 
-    Every photograph is stretched to the full range 0-255 and filtered in the frequency domain
-    by the eye's contrast sensitivity :math:`e^{-(r/15.387)^2} - .7622 e^{-(r/1.3456)^2}`, r in
-    cycles per degree for a picture that spans 15° both ways. Its local contrast is
-    :math:`c = |(g_2 * I) / (g_4 * I) - 1|` (Gaussians of 2 and 4 pixels), after masking
-    :math:`c' = c^3 / (c^2 + 10^{-4})`. A pixel's quality is the mean of
-    :math:`\min(c'_k, c'_F) / \max(c'_k, c'_F)`, weighted by the saliency :math:`c_k'^2` of the
-    sources; the measure is its mean over pixels.
+    The measure of Chen and Blum [1]_. Every photograph is stretched to the full range 0-255 and
+    filtered in the frequency domain by the eye's contrast sensitivity
+    :math:`e^{-(r/15.387)^2} - 0.7622 e^{-(r/1.3456)^2}`, with r in cycles per degree for a picture
+    that spans 15° both ways. Its local contrast is :math:`c = |(g_2 * I) / (g_4 * I) - 1|`
+    (Gaussians of 2 and 4 pixels) or, after masking, :math:`c' = c^3 / (c^2 + 10^{-4})`. The quality
+    of a pixel is the mean of :math:`\min(c'_k, c'_F) / \max(c'_k, c'_F)`, weighted by the saliency
+    :math:`c_k'^2` of the sources; the measure is the mean over pixels.
 
     Parameters
     ----------
     fused, sources
-        As for `q_g`; the paper's mean over two sources runs over N.
+        See :func:`q_g`; the paper's mean over two sources runs over N.
 
     Returns
     -------
     float
-        Higher is better, from 0 to 1; 1 where all photographs are equal.
+        Higher is better, from 0 to 1; 1 if all photographs are equal.
 
     Raises
     ------
     TypeError, ValueError
-        As `q_g`.
+        See :func:`q_g`.
 
     Notes
     -----
     The stretch, the 15° and the zeros outside the image are conventions of published evaluations.
-    The stretch hides brightness and contrast of a whole photograph. Cost: O(N H W log(H W)).
+    Because of the stretch, the overall brightness and contrast of a photograph do not count.
+    Cost: O(N H W log(H W)).
 
     References
     ----------
@@ -241,9 +247,9 @@ def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     >>> q_cb(image, [image, image])
     1.0
     """
-    levels, others = _check(fused, sources)
+    levels, others = _check_fused(fused, sources)
     height, width = levels.shape
-    # fftfreq is in cycles per pixel: times the extent it is cycles per picture, over 15 degrees.
+    # fftfreq gives cycles per pixel; times the size, that is cycles per picture, or 15 degrees.
     fy, fx = fft.fftfreq(height) * height / 15, fft.rfftfreq(width) * width / 15
     r2 = fy[:, None] ** 2 + fx**2
     sensitivity = np.exp(-r2 / 15.3870**2) - 0.7622 * np.exp(-r2 / 1.3456**2)
@@ -252,14 +258,14 @@ def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     return float(_weighted([_ratio(c, ours) for c in theirs], [c**2 for c in theirs]).mean())
 
 
-def _masked_contrast(levels: IntArray, sensitivity: Float64Array) -> Float64Array:
-    """Local contrast of a grey photograph as seen through the eye's sensitivity, masked."""
+def _masked_contrast(levels: Int64Array, sensitivity: Float64Array) -> Float64Array:
+    """Compute the masked local contrast that the eye sees in a gray photograph."""
     low, high = levels.min(), levels.max()
     image = np.rint(255.0 * (levels - low) / max(high - low, 1))
-    seen = fft.irfft2(fft.rfft2(image) * sensitivity, s=image.shape)
-    fine = ndimage.gaussian_filter(seen, 2, mode="constant")
-    coarse = ndimage.gaussian_filter(seen, 4, mode="constant")
-    # In a black image (and there alone) both are 0: no contrast.
+    visible = fft.irfft2(fft.rfft2(image) * sensitivity, s=image.shape)
+    fine = ndimage.gaussian_filter(visible, 2, mode="constant")
+    coarse = ndimage.gaussian_filter(visible, 4, mode="constant")
+    # Only in a black image both are 0: no contrast.
     ratio = np.divide(fine, coarse, out=np.ones_like(fine), where=coarse != 0)
     contrast = np.abs(ratio - 1)
     masked: Float64Array = contrast**3 / (contrast**2 + 1e-4)
@@ -267,32 +273,33 @@ def _masked_contrast(levels: IntArray, sensitivity: Float64Array) -> Float64Arra
 
 
 def q_y(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
-    r"""Structural similarity to whichever source has the structure (Yang et al.).
+    r"""Structural similarity to the sources or the most similar one of them, Q_Y.
 
-    Over all 7×7 windows within the image: where the sources are alike, SSIM(A, B) >= .75, the
-    quality is :math:`\sum_k λ_k SSIM(S_k, F)` with :math:`λ_k` the share of source k in the
-    sources' variance; elsewhere it is :math:`\max_k SSIM(S_k, F)`. Then the mean over windows.
+    The measure of Yang et al. [1]_ is the mean quality of all 7×7 windows within the image. Where
+    the sources are alike, SSIM(A, B) >= 0.75, the quality is :math:`\sum_k λ_k SSIM(S_k, F)`, where
+    :math:`λ_k` is the fraction of the sources' variance that is in source k. Elsewhere it is
+    :math:`\max_k SSIM(S_k, F)`.
 
     Parameters
     ----------
     fused, sources
-        As for `q_g`, at least 7×7 pixels. For N > 2 the sources are alike where every pair is.
+        See :func:`q_g`; at least 7×7 pixels. N > 2 sources are alike where every pair is.
 
     Returns
     -------
     float
-        Higher is better, from -1 to 1; 1 where all photographs are equal.
+        Higher is better, from -1 to 1; 1 if all photographs are equal.
 
     Raises
     ------
     TypeError, ValueError
-        As `q_g`; images smaller than 7×7.
+        See :func:`q_g`; also if images are smaller than 7×7.
 
     Notes
     -----
-    SSIM with uniform windows and, instead of the constants of [2]_, 1e-10 in numerators and
-    denominators on the 0-255 scale: flat windows make it 0/0 otherwise. Sums are in whole
-    numbers, thus exact, so that flat is exactly flat. Cost: O(N² H W).
+    SSIM has uniform windows here. Instead of the constants of [2]_, 1e-10 is added to numerators
+    and denominators on the scale 0-255, which would be 0/0 in flat windows. Sums of integers are
+    exact, so that the variance of a flat window is exactly 0. Cost: O(N² H W).
 
     References
     ----------
@@ -307,105 +314,117 @@ def q_y(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     >>> q_y(image, [image, image])
     1.0
     """
-    tiny = 1e-10
-    levels, others = _check(fused, sources)
+    levels, others = _check_fused(fused, sources)
     if min(levels.shape) < QY_WINDOW:
         raise ValueError(f"fused must be at least 7×7 pixels, got {levels.shape}")
-    images = [levels, *others]
-    n = QY_WINDOW**2
-    sums = [_window_sums(image) for image in images]
-    variances = [
-        (n * _window_sums(image**2) - s**2) / n**2 for image, s in zip(images, sums, strict=True)
-    ]
-
-    def similarity(i: int, j: int) -> Float64Array:
-        mi, mj = sums[i] / n, sums[j] / n
-        covariance = (n * _window_sums(images[i] * images[j]) - sums[i] * sums[j]) / n**2
-        light = (2 * mi * mj + tiny) / (mi**2 + mj**2 + tiny)
-        structure = (2 * covariance + tiny) / (variances[i] + variances[j] + tiny)
-        similar: Float64Array = light * structure
-        return similar
-
-    numbers = range(1, len(images))
-    to_fused = [similarity(k, 0) for k in numbers]
-    alike = np.min([similarity(i, j) for i, j in combinations(numbers, 2)], axis=0) >= 0.75
-    mean = _weighted(to_fused, variances[1:])
+    windows = [_Windows.of(image) for image in (levels, *others)]
+    to_fused = [_similarity(source, windows[0]) for source in windows[1:]]
+    between = [_similarity(a, b) for a, b in combinations(windows[1:], 2)]
+    alike = np.min(between, axis=0) >= 0.75
+    mean = _weighted(to_fused, [source.variance for source in windows[1:]])
     return float(np.where(alike, mean, np.max(to_fused, axis=0)).mean())
 
 
-def _window_sums(values: IntArray) -> IntArray:
-    """Sum over all windows of `q_y` that lie within the image, exactly."""
+class _Windows(NamedTuple):
+    """Gray levels of an image, and their sum and variance in each window."""
+
+    levels: Int64Array
+    total: Int64Array
+    variance: Float64Array
+
+    @classmethod
+    def of(cls, levels: Int64Array) -> Self:
+        """Compute sums and variances."""
+        n, total = QY_WINDOW**2, _window_sums(levels)
+        return cls(levels, total, (n * _window_sums(levels**2) - total**2) / n**2)
+
+
+def _similarity(a: _Windows, b: _Windows) -> Float64Array:
+    """Compute the SSIM of two images in each window."""
+    tiny, n = 1e-10, QY_WINDOW**2
+    mean_a, mean_b = a.total / n, b.total / n
+    covariance = (n * _window_sums(a.levels * b.levels) - a.total * b.total) / n**2
+    light = (2 * mean_a * mean_b + tiny) / (mean_a**2 + mean_b**2 + tiny)
+    structure = (2 * covariance + tiny) / (a.variance + b.variance + tiny)
+    similarity: Float64Array = light * structure
+    return similarity
+
+
+def _window_sums(values: Int64Array) -> Int64Array:
+    """Compute the exact sum over each window of `q_y` within the image."""
     sums = np.pad(values, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     w = QY_WINDOW
-    result: IntArray = sums[w:, w:] - sums[:-w, w:] - sums[w:, :-w] + sums[:-w, :-w]
+    result: Int64Array = sums[w:, w:] - sums[:-w, w:] - sums[w:, :-w] + sums[:-w, :-w]
     return result
 
 
-def _pair(image: ArrayLike, reference: ArrayLike) -> tuple[Float64Array, Float64Array]:
-    """Two photographs of one shape, in [0, 1]."""
+def _check_pair(image: ArrayLike, reference: ArrayLike) -> tuple[Float64Array, Float64Array]:
+    """Check two photographs of one shape and return them in [0, 1]."""
     ours, theirs = check_image(image, "image"), check_image(reference, "reference")
     if ours.shape != theirs.shape:
-        raise ValueError(f"image must have the shape of reference, {theirs.shape}, is {ours.shape}")
+        raise ValueError(
+            f"image must have the shape of reference, {theirs.shape}, got {ours.shape}"
+        )
     return ours.astype(np.float64), theirs.astype(np.float64)
 
 
 def psnr(image: ArrayLike, reference: ArrayLike) -> float:
-    """Peak signal-to-noise ratio to a reference, dB; the peak (data range) is 1.
+    """Peak signal-to-noise ratio to a reference in dB, for a data range of 1.
 
     Parameters
     ----------
     image, reference : array_like, shape (H, W) or (H, W, C)
-        Bool, uint8, uint16 (scaled by their range) or float within [0, 1]; not rounded.
+        bool, uint8, uint16 (scaled by their range) or float in [0, 1]; not rounded.
 
     Returns
     -------
     float
-        -10 log₁₀ of the mean squared difference over pixels and channels: from 0 up, infinite
-        for equal images. float32 holds an image to some 150 dB.
+        -10 log₁₀ of the mean squared difference over pixels and channels: at least 0, and infinite
+        for equal images. The precision of float32 is about 150 dB.
 
     Raises
     ------
     TypeError, ValueError
-        An image of another type, shape or range; two shapes.
+        If an image has the wrong type, shape or range, or the shapes differ.
 
     Examples
     --------
     >>> round(psnr(np.full((4, 4), 0.5), np.full((4, 4), 0.6)), 4)
     20.0
     """
-    ours, theirs = _pair(image, reference)
+    ours, theirs = _check_pair(image, reference)
     error = float(np.mean((ours - theirs) ** 2))
     return float("inf") if error == 0 else float(-10 * np.log10(error))
 
 
 def ssim(image: ArrayLike, reference: ArrayLike) -> float:
-    """Mean structural similarity to a reference, from -1 to 1 (equal); the data range is 1.
+    """Mean structural similarity to a reference, for a data range of 1.
 
-    scikit-image's, with the Gaussian window (11×11, σ = 1.5) and constants of Wang et al., IEEE
-    TIP 13(4), 2004; in colour the mean over channels.
+    Computed by scikit-image with the Gaussian window (11×11, σ = 1.5) and the constants of Wang et
+    al., IEEE TIP 13(4), 2004; in color it is the mean over channels.
 
     Parameters
     ----------
     image, reference : array_like, shape (H, W) or (H, W, C)
-        Of at least 11×11 pixels: bool, uint8, uint16 (scaled by their range) or float within
-        [0, 1]; not rounded.
+        At least 11×11 pixels: bool, uint8, uint16 (scaled by their range) or float in [0, 1]; not
+        rounded.
 
     Returns
     -------
     float
-        From -1 to 1, for equal images.
+        From -1 to 1 (equal images).
 
     Raises
     ------
     TypeError, ValueError
-        An image of another type, shape, size or range; two shapes.
+        If an image has the wrong type, shape, size or range, or the shapes differ.
 
     Examples
     --------
     >>> ssim(np.eye(16), np.eye(16))
     1.0
     """
-    ours, theirs = _pair(image, reference)
+    ours, theirs = _check_pair(image, reference)
     if min(ours.shape[:2]) < 11:
         raise ValueError(f"image must be at least 11×11 pixels, got {ours.shape}")
     similarity: Any = structural_similarity  # its annotations are incomplete

@@ -1,18 +1,18 @@
-"""Scores of σ maps against the truth, over lists of images, and ready scorers."""
+"""Scores of lists of σ maps against the truth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from skdefocus._typing import Float64Array
+from skdefocus._typing import AnyArray, Float64Array
 from skdefocus._validation import as_array, check_numbers, check_sequence
-from skdefocus.metrics._single_map import as_map, finite, named_focus_auc, ranks
+from skdefocus.metrics._single_map import as_map, average_ranks, check_finite
 
-Maps = Sequence[ArrayLike] | NDArray[Any]
+#: One map per image.
+Maps = Sequence[ArrayLike] | AnyArray
 
 
 def _mean_over_images(
@@ -22,71 +22,81 @@ def _mean_over_images(
     mask: Maps | None,
     sample_weight: ArrayLike | None,
 ) -> float:
-    """Mean of `score(true pixels, predicted pixels)` over the images."""
-    for name, maps in (("true", true), ("pred", pred), ("mask", mask)):
-        if maps is not None or name != "mask":
-            check_sequence(maps, name)
-    if len(true) == 0:
+    """Average ``score(true pixels, predicted pixels)`` over the images."""
+    _check_counts(true, pred, mask)
+    weights = image_weights(sample_weight, len(true))
+    scores = [score(*_counted_pixels(true, pred, mask, i)) for i in range(len(true))]
+    return float(np.average(scores, weights=weights))
+
+
+def _check_counts(true: Maps, pred: Maps, mask: Maps | None) -> None:
+    """Check that there are as many maps and masks as images, and at least one."""
+    if len(check_sequence(true, "true")) == 0:
         raise ValueError("true must hold at least one map, got none")
-    for name, maps in (("pred", pred), ("mask", mask)):
-        if maps is not None and len(maps) != len(true):
+    others = {"pred": pred} if mask is None else {"pred": pred, "mask": mask}
+    for name, maps in others.items():
+        if len(check_sequence(maps, name)) != len(true):
             raise ValueError(
                 f"{name} must hold one map per image of true, {len(true)}, got {len(maps)}"
             )
-    weights = (
-        np.ones(len(true))
-        if sample_weight is None
-        else check_numbers(sample_weight, "sample_weight")
-    )
-    if weights.shape != (len(true),) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+
+
+def image_weights(sample_weight: ArrayLike | None, count: int) -> Float64Array:
+    """Check the weights of `count` images; None gives all of them the same."""
+    if sample_weight is None:
+        return np.ones(count)
+    weights = check_numbers(sample_weight, "sample_weight")
+    if weights.shape != (count,) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
         raise ValueError(
-            f"sample_weight must be {len(true)} finite numbers >= 0, not all 0, "
-            f"got {sample_weight!r}"
+            f"sample_weight must be {count} finite numbers >= 0, not all 0, got {sample_weight!r}"
         )
-    scores = []
-    for i, (a, b) in enumerate(zip(true, pred, strict=True)):
-        t, p = as_map(a, f"true[{i}]"), as_map(b, f"pred[{i}]")
-        if t.shape != p.shape:
+    return weights
+
+
+def _counted_pixels(
+    true: Maps, pred: Maps, mask: Maps | None, i: int
+) -> tuple[Float64Array, Float64Array]:
+    """Return the true and predicted values of the pixels of image `i` that count."""
+    t, p = as_map(true[i], f"true[{i}]"), as_map(pred[i], f"pred[{i}]")
+    if t.shape != p.shape:
+        raise ValueError(f"pred[{i}] must have the shape of true[{i}], {t.shape}, got {p.shape}")
+    if mask is not None:
+        counts = as_array(mask[i], f"mask[{i}]")
+        if counts.dtype != np.bool_ or counts.shape != t.shape or not counts.any():
             raise ValueError(
-                f"pred[{i}] must have the shape of true[{i}], {t.shape}, got {p.shape}"
+                f"mask[{i}] must be a boolean map of shape {t.shape} with a True pixel, "
+                f"got {counts.dtype} of shape {counts.shape} with {np.count_nonzero(counts)} set"
             )
-        if mask is not None:
-            keep = as_array(mask[i], f"mask[{i}]")
-            if keep.dtype != np.bool_ or keep.shape != t.shape or not keep.any():
-                raise ValueError(
-                    f"mask[{i}] must be a boolean map of shape {t.shape} with a True pixel, "
-                    f"got {keep.dtype} of shape {keep.shape} with {np.count_nonzero(keep)} set"
-                )
-            t, p = t[keep], p[keep]
-        scores.append(score(finite(t, f"true[{i}]").ravel(), finite(p, f"pred[{i}]").ravel()))
-    return float(np.average(scores, weights=weights))
+        t, p = t[counts], p[counts]
+    return check_finite(t, f"true[{i}]").ravel(), check_finite(p, f"pred[{i}]").ravel()
 
 
 def sigma_mae(
     true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Mean absolute error of σ maps, pixels: per image, then the mean over images.
+    """Mean absolute error of σ maps in pixels, averaged over images.
 
     Parameters
     ----------
     true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True and estimated σ, pixels; finite wherever they are counted.
+        True and estimated σ in pixels, finite in all pixels that count.
     mask : list of n boolean arrays of shape (H_i, W_i), optional
-        True where a pixel counts; the others are never looked at and may be NaN.
+        True where a pixel counts. All other pixels are ignored and may be NaN.
     sample_weight : array_like of shape (n,), optional
         Weight of each image, >= 0.
 
     Returns
     -------
     float
-        From 0 (best) up, pixels.
+        At least 0 (best), in pixels.
 
     Raises
     ------
     TypeError
-        Maps, mask or weights of another type.
+        If maps, masks or weights have the wrong type.
     ValueError
-        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
+        If their number or a shape is wrong, no pixel of an image counts, a value is NaN, or the
+        weights are not valid.
 
     Examples
     --------
@@ -101,28 +111,22 @@ def sigma_mae(
 def sigma_rmse(
     true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Root mean squared error of σ maps, pixels: the root per image, then the mean of the roots.
+    """Root mean squared error of σ maps in pixels: one root per image, averaged over images.
 
     Parameters
     ----------
-    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ, pixels, and estimated σ, pixels; finite wherever they are counted.
-    mask : list of n boolean arrays of shape (H_i, W_i), optional
-        True where a pixel counts; the others are never looked at and may be NaN.
-    sample_weight : array_like of shape (n,), optional
-        Weight of each image, >= 0.
+    true, pred, mask, sample_weight
+        See :func:`sigma_mae`.
 
     Returns
     -------
     float
-        From 0 (best) up, pixels; at least the `sigma_mae` of the same maps.
+        At least 0 (best), in pixels; never less than the `sigma_mae` of the same maps.
 
     Raises
     ------
-    TypeError
-        Maps, mask or weights of another type.
-    ValueError
-        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
+    TypeError, ValueError
+        See :func:`sigma_mae`.
 
     Examples
     --------
@@ -137,31 +141,27 @@ def sigma_rmse(
 def spearman(
     true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Spearman's rank correlation of σ maps: per image, then the mean over images.
+    """Spearman's rank correlation of σ maps, averaged over images.
 
-    Blind to any monotone change of units. Ties get their average rank; an image where either
-    map is constant has no order to compare and counts as 0.
+    A monotone change of units does not affect it. Ties get their average rank. An image where one
+    of the maps is constant has no order to compare and counts as 0.
 
     Parameters
     ----------
     true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ, pixels, and estimates of any unit; finite wherever they are counted.
-    mask : list of n boolean arrays of shape (H_i, W_i), optional
-        True where a pixel counts; the others are never looked at and may be NaN.
-    sample_weight : array_like of shape (n,), optional
-        Weight of each image, >= 0.
+        True σ in pixels and estimates in any unit, finite in all pixels that count.
+    mask, sample_weight
+        See :func:`sigma_mae`.
 
     Returns
     -------
     float
-        From -1 to 1 (the same order), 0 if unrelated.
+        From -1 to 1 (the same order); 0 if unrelated.
 
     Raises
     ------
-    TypeError
-        Maps, mask or weights of another type.
-    ValueError
-        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
+    TypeError, ValueError
+        See :func:`sigma_mae`.
 
     Notes
     -----
@@ -173,38 +173,36 @@ def spearman(
     1.0
     """
     return _mean_over_images(
-        lambda t, p: _correlation(ranks(t), ranks(p)), true, pred, mask, sample_weight
+        lambda t, p: _correlation(average_ranks(t), average_ranks(p)),
+        true,
+        pred,
+        mask,
+        sample_weight,
     )
 
 
 def linear_fit_mae(
     true: Maps, pred: Maps, *, mask: Maps | None = None, sample_weight: ArrayLike | None = None
 ) -> float:
-    """Mean absolute error, pixels, after the least-squares line a · pred + b of each image.
+    """Mean absolute error in pixels after fitting a · pred + b to each image by least squares.
 
-    For maps whose unit or zero is unknown: every image gets its own a and b, so that the value
-    says nothing of the scale.
+    Meant for maps whose unit or zero is unknown. Every image has its own a and b, so that the score
+    does not depend on the scale.
 
     Parameters
     ----------
-    true, pred : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ, pixels, and estimates of any unit; finite wherever they are counted.
-    mask : list of n boolean arrays of shape (H_i, W_i), optional
-        True where a pixel counts; the others are never looked at and may be NaN.
-    sample_weight : array_like of shape (n,), optional
-        Weight of each image, >= 0.
+    true, pred, mask, sample_weight
+        See :func:`spearman`.
 
     Returns
     -------
     float
-        From 0 (best) up, pixels.
+        At least 0 (best), in pixels.
 
     Raises
     ------
-    TypeError
-        Maps, mask or weights of another type.
-    ValueError
-        Wrong number or shapes of maps, no pixel that counts in an image, NaN, bad weights.
+    TypeError, ValueError
+        See :func:`sigma_mae`.
 
     Examples
     --------
@@ -215,6 +213,7 @@ def linear_fit_mae(
 
 
 def _fitted_mae(true: Float64Array, pred: Float64Array) -> float:
+    """Mean absolute error of the least-squares line."""
     t, p = true - true.mean(), pred - pred.mean()
     spread = float(p @ p)
     slope = float(p @ t) / spread if spread > 0 else 0.0
@@ -222,123 +221,7 @@ def _fitted_mae(true: Float64Array, pred: Float64Array) -> float:
 
 
 def _correlation(a: Float64Array, b: Float64Array) -> float:
+    """Pearson's correlation; 0 if either is constant."""
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 0 else 0.0
-
-
-def _maps_of(estimator: Any, X: Maps) -> Maps:
-    for method in ("transform", "predict"):
-        if hasattr(estimator, method):
-            maps: Maps = getattr(estimator, method)(X)
-            return maps
-    raise TypeError(f"estimator must have transform or predict, got {type(estimator).__name__}")
-
-
-def neg_sigma_mae(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: minus `sigma_mae` of what the estimator makes of X, so that higher is better.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Its `transform` gives one σ map per image; `predict` is called where it has none.
-    X : list of n images, or array
-        As the estimator takes them.
-    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ maps, pixels.
-
-    Returns
-    -------
-    float
-        At most 0, pixels.
-
-    Raises
-    ------
-    TypeError
-        An estimator with neither method, or maps that `sigma_mae` does not take.
-    ValueError
-        As `sigma_mae`.
-
-    Examples
-    --------
-    >>> from sklearn.preprocessing import FunctionTransformer
-    >>> double = FunctionTransformer(lambda maps: [2 * m for m in maps])
-    >>> neg_sigma_mae(double, [np.ones((2, 2))], [np.ones((2, 2))])
-    -1.0
-
-    In a search: ``GridSearchCV(pipe, params, scoring=neg_sigma_mae).fit(images, true_maps)``.
-    """
-    return -sigma_mae(y, _maps_of(estimator, X))
-
-
-def neg_sigma_rmse(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: minus `sigma_rmse` of what the estimator makes of X, so that higher is better.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Its `transform` gives one σ map per image; `predict` is called where it has none.
-    X : list of n images, or array
-        As the estimator takes them.
-    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        True σ maps, pixels.
-
-    Returns
-    -------
-    float
-        At most 0, pixels.
-
-    Raises
-    ------
-    TypeError
-        An estimator with neither method, or maps that `sigma_rmse` does not take.
-    ValueError
-        As `sigma_rmse`.
-
-    Examples
-    --------
-    >>> from sklearn.preprocessing import FunctionTransformer
-    >>> double = FunctionTransformer(lambda maps: [2 * m for m in maps])
-    >>> neg_sigma_rmse(double, [np.array([[0.0, 0.0]])], [np.array([[1.0, 7.0]])])
-    -5.0
-    """
-    return -sigma_rmse(y, _maps_of(estimator, X))
-
-
-def focus_auc_scorer(estimator: Any, X: Maps, y: Maps) -> float:
-    """Scorer: mean over images of the `focus_auc` of what the estimator makes of X.
-
-    Parameters
-    ----------
-    estimator : fitted estimator
-        Its `transform` gives one map per image that grows with blur; `predict` is called where it
-        has none.
-    X : list of n images, or array
-        As the estimator takes them.
-    y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-        Focus masks, 1 = in focus, as for `focus_auc`.
-
-    Returns
-    -------
-    float
-        From 0 to 1 (best), 0.5 by chance.
-
-    Raises
-    ------
-    TypeError
-        An estimator with neither method, or masks that are no numbers.
-    ValueError
-        As `focus_auc`, or another number of masks than of maps.
-
-    Examples
-    --------
-    >>> from sklearn.preprocessing import FunctionTransformer
-    >>> as_it_is = FunctionTransformer()
-    >>> focus_auc_scorer(as_it_is, [np.array([[0.1, 0.9, 0.9]])], [[[1, 1, 0]]])
-    0.75
-    """
-    maps = _maps_of(estimator, X)
-    if len(check_sequence(y, "y")) == 0 or len(maps) != len(y):
-        raise ValueError(f"y must hold one mask per image, {len(maps)}, got {len(y)}")
-    pairs = enumerate(zip(y, maps, strict=True))
-    return float(np.mean([named_focus_auc(m, s, (f"y[{i}]", f"map {i}")) for i, (m, s) in pairs]))

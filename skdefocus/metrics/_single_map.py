@@ -1,41 +1,41 @@
-"""Scores of one map: against a focus mask, as one number, and of its confidence."""
+"""Scores of one map: against a focus mask, by itself, and of its confidence."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from skdefocus._images import check_sigma_map
-from skdefocus._typing import Float64Array
-from skdefocus._validation import as_array, check_int, check_numbers, check_real
+from skdefocus._typing import BoolArray, Float64Array
+from skdefocus._validation import as_array, check_int, check_numbers, check_real, renamed
 
 
-def finite(values: Float64Array, name: str) -> Float64Array:
-    """Return the values, or raise where one is NaN or infinite."""
+def check_finite(values: Float64Array, name: str) -> Float64Array:
+    """Check that no value is NaN or infinite."""
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")
     return values
 
 
 def as_map(values: ArrayLike, name: str) -> Float64Array:
-    """One non-empty map, (H, W) float64; a list of maps is a likely mistake, so say so."""
+    """Convert one map to (H, W) float64; reject lists of maps, a likely mistake."""
     array = check_numbers(values, name)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(f"{name} must be one map of shape (H, W), got shape {array.shape}")
     return array
 
 
-def ranks(values: Float64Array) -> Float64Array:
-    """Ranks from 1, ties averaged."""
+def average_ranks(values: Float64Array) -> Float64Array:
+    """Rank values from 1; ties get their average rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     result: Float64Array = (np.cumsum(counts) - (counts - 1) / 2)[inverse.ravel()]
     return result
 
 
-def _decided(
+def _decided_pixels(
     mask: ArrayLike, values: ArrayLike, names: tuple[str, str]
-) -> tuple[NDArray[np.bool_], Float64Array]:
-    """Labels and map values of the pixels where a mask is sure, both kinds present."""
+) -> tuple[BoolArray, Float64Array]:
+    """Return labels and map values of all decided pixels; there must be both labels."""
     label, scores = as_array(mask, names[0]), as_map(values, names[1])
     if label.shape != scores.shape:
         raise ValueError(
@@ -51,80 +51,82 @@ def _decided(
     truth = label[sure] >= 0.9
     if truth.all() or not truth.any():
         raise ValueError(
-            f"{names[0]} must mark pixels of both kinds (>= .9 and <= .1; uint8 is divided by "
+            f"{names[0]} must mark pixels of both kinds (>= 0.9 and <= 0.1; uint8 is divided by "
             f"255), got {np.count_nonzero(truth)} and {np.count_nonzero(~truth)}"
         )
-    return truth, finite(scores[sure], names[1])
+    return truth, check_finite(scores[sure], names[1])
 
 
 def focus_auc(mask: ArrayLike, sigma_map: ArrayLike) -> float:
-    """How well σ tells in-focus from out-of-focus pixels: area under the ROC curve, one image.
+    """Area under the ROC curve for telling pixels in focus from others by the σ map of one image.
 
     Parameters
     ----------
     mask : array_like, shape (H, W)
-        1 or True = in focus, 0 or False = out of focus. Floats within [0, 1] are the degree of
-        certainty: values strictly between .1 and .9, NaN and -1 are undecided and ignored.
-        uint8 and uint16 are first divided by 255 and 65535.
+        1 or True = in focus, 0 or False = out of focus. Floats in [0, 1] are degrees of certainty:
+        values between 0.1 and 0.9 (exclusive), NaN and -1 are undecided and ignored. uint8 and
+        uint16 are divided by 255 and 65535 first.
     sigma_map : array_like, shape (H, W)
-        σ or anything that grows with blur: lower = more in focus. Finite on decided pixels.
+        σ or another measure that grows with blur. Finite on decided pixels.
 
     Returns
     -------
     float
-        The chance that a pixel in focus has the lower σ, ties counting half: 1 is perfect, .5
-        chance, 0 upside down.
+        Probability that a pixel in focus has a lower σ than one out of focus, with ties counting
+        half: 1 is perfect, 0.5 is chance, 0 is the wrong way around.
 
     Raises
     ------
     ValueError
-        Shapes differ, mask values elsewhere, one kind of pixel missing, NaN in the map.
+        If the shapes differ, the mask holds other values or only one kind of pixel, or the map
+        holds NaN.
 
     Notes
     -----
-    The Mann-Whitney statistic from average ranks: O(H W log(H W)).
+    This is the Mann-Whitney statistic, computed from average ranks. Cost: O(H W log(H W)).
 
     Examples
     --------
     >>> focus_auc([[True, True, False]], [[0.1, 0.9, 0.9]])
     0.75
     """
-    return named_focus_auc(mask, sigma_map, ("mask", "sigma_map"))
+    return focus_auc_of(mask, sigma_map, ("mask", "sigma_map"))
 
 
-def named_focus_auc(mask: ArrayLike, sigma_map: ArrayLike, names: tuple[str, str]) -> float:
-    sharp, sigma = _decided(mask, sigma_map, names)
+def focus_auc_of(mask: ArrayLike, sigma_map: ArrayLike, names: tuple[str, str]) -> float:
+    """Compute `focus_auc`; errors call mask and map by their names."""
+    sharp, sigma = _decided_pixels(mask, sigma_map, names)
     n_sharp, n_blurred = int(sharp.sum()), int((~sharp).sum())
-    above = ranks(sigma)[~sharp].sum() - n_blurred * (n_blurred + 1) / 2
+    above = average_ranks(sigma)[~sharp].sum() - n_blurred * (n_blurred + 1) / 2
     return float(above / (n_sharp * n_blurred))
 
 
 def best_f(mask_out_of_focus: ArrayLike, blur_map: ArrayLike, beta2: float = 0.3) -> float:
-    """Best F over all thresholds for finding the out-of-focus region of one image.
+    """Best F score over all thresholds for finding the out-of-focus region of one image.
 
     F = (1 + β²) P R / (β² P + R), with precision P and recall R of "map >= threshold".
 
     Parameters
     ----------
     mask_out_of_focus : array_like, shape (H, W)
-        1 or True = out of focus (the opposite of `focus_auc`, as in the CUHK data set);
-        undecided pixels as there.
+        1 or True = out of focus: the opposite of `focus_auc`, as in the CUHK data set. Undecided
+        pixels are marked as for `focus_auc`.
     blur_map : array_like, shape (H, W)
-        σ or anything that grows with blur. Finite on decided pixels.
+        σ or another measure that grows with blur. Finite on decided pixels.
     beta2 : float, > 0
-        β²; .3 favours precision, as is usual in the field.
+        β²; the usual 0.3 favors precision.
 
     Returns
     -------
     float
-        From 0 to 1, which a map attains where a threshold gives the mask exactly. Each image
-        may pick its own threshold, so a mean over images is at least the best F of averaged
+        From 0 to 1, where 1 means that some threshold gives exactly the mask. Each image has its
+        own best threshold, so that a mean over images is at least the best F score of averaged
         precision and recall curves.
 
     Raises
     ------
     ValueError
-        As for `focus_auc`, or `beta2` not positive.
+        If `focus_auc` would reject mask or map, or `beta2` is not positive.
 
     Examples
     --------
@@ -132,14 +134,16 @@ def best_f(mask_out_of_focus: ArrayLike, blur_map: ArrayLike, beta2: float = 0.3
     1.0
     """
     beta2 = check_real(beta2, "beta2", 0, above=True)
-    blurred, values = _decided(mask_out_of_focus, blur_map, ("mask_out_of_focus", "blur_map"))
+    blurred, values = _decided_pixels(
+        mask_out_of_focus, blur_map, ("mask_out_of_focus", "blur_map")
+    )
     order = np.argsort(-values, kind="stable")
     ordered = values[order]
     last_of_tie = np.append(ordered[1:] != ordered[:-1], True)
     hits = np.cumsum(blurred[order])[last_of_tie]
-    found = np.arange(1, ordered.size + 1)[last_of_tie]
-    # P = hits / found and R = hits / positives, put into F, leave no 0/0.
-    return float(np.max((1 + beta2) * hits / (beta2 * blurred.sum() + found)))
+    selected = np.arange(1, ordered.size + 1)[last_of_tie]
+    # With P = hits / selected and R = hits / positives in the formula, there is no 0/0.
+    return float(np.max((1 + beta2) * hits / (beta2 * blurred.sum() + selected)))
 
 
 def blur_score(
@@ -157,7 +161,7 @@ def blur_score(
     Parameters
     ----------
     sigma_map : array_like, shape (H, W)
-        σ, pixels, finite and >= 0.
+        σ in pixels, finite and >= 0.
     scale : float, > 0
         σ in pixels at which the score is .5. Lower it for photographs that are viewed at 100 %,
         raise it for those that are shown small.
@@ -177,8 +181,8 @@ def blur_score(
     Raises
     ------
     ValueError
-        Wrong shapes, NaN, negative σ or confidence, no confidence at all, parameters out of
-        range.
+        If a shape is wrong, a value is NaN or negative, all confidence is 0, or a parameter is out
+        of range.
 
     Notes
     -----
@@ -201,30 +205,30 @@ def blur_score(
         raise ValueError(
             f"confidence must have the shape of sigma_map, {sigma.shape}, got {weight.shape}"
         )
-    if finite(weight, "confidence").min() < 0 or weight.max() == 0:
-        raise ValueError("confidence must be >= 0 and somewhere > 0")
+    if check_finite(weight, "confidence").min() < 0 or weight.max() == 0:
+        raise ValueError("confidence must be >= 0, and > 0 in at least one pixel")
     used = weight > 0
     sigma, weight = sigma[used], weight[used]
     order = np.argsort(sigma)
-    share = np.cumsum(weight[order])
-    # The slack keeps the rounding of the sum, which depends on the order, from deciding.
-    place = np.searchsorted(share, quantile * share[-1] * (1 - 1e-9))
-    ratio = float(sigma[order[min(int(place), sigma.size - 1)]]) / scale
+    total = np.cumsum(weight[order])
+    # The margin is for rounding errors of the sum, which depend on the order.
+    position = np.searchsorted(total, quantile * total[-1] * (1 - 1e-9))
+    ratio = float(sigma[order[min(int(position), sigma.size - 1)]]) / scale
     return 1 - 1 / (1 + ratio * ratio)
 
 
 def expected_calibration_error(proba: ArrayLike, y: ArrayLike, n_bins: int = 15) -> float:
-    """Gap between how sure a classifier is and how often it is right.
+    """Difference between a classifier's confidence and its accuracy, averaged over bins.
 
-    The top class's probability is sorted into bins of equal width; the error is the mean of
-    |share right - mean probability| over bins, weighted by how many samples each holds.
+    Samples are sorted into bins of equal width by the probability of their top class. The error is
+    the mean of |accuracy - mean probability| over the bins, weighted by their numbers of samples.
 
     Parameters
     ----------
     proba : array_like, shape (n, k)
-        Class probabilities, rows summing to 1.
+        Class probabilities; each row sums to 1.
     y : array_like of int, shape (n,)
-        True classes as column numbers of `proba`.
+        Column numbers of the true classes in `proba`.
     n_bins : int, >= 1
         Number of bins.
 
@@ -236,7 +240,8 @@ def expected_calibration_error(proba: ArrayLike, y: ArrayLike, n_bins: int = 15)
     Raises
     ------
     ValueError
-        Wrong shapes, rows that are no probabilities, classes that are no columns, `n_bins` < 1.
+        If a shape is wrong, a row does not hold probabilities, a class is not a column number, or
+        `n_bins` < 1.
 
     References
     ----------
@@ -258,35 +263,36 @@ def expected_calibration_error(proba: ArrayLike, y: ArrayLike, n_bins: int = 15)
     if labels.min() < 0 or labels.max() >= p.shape[1]:
         raise ValueError(f"y must be columns of proba, 0 to {p.shape[1] - 1}")
     n_bins = check_int(n_bins, "n_bins", 1)
-    sure, right = p.max(axis=1), p.argmax(axis=1) == labels
-    bins = np.clip(np.ceil(sure * n_bins).astype(int) - 1, 0, n_bins - 1)
-    return float(np.abs(np.bincount(bins, weights=right - sure, minlength=n_bins)).sum() / len(p))
+    confidence, correct = p.max(axis=1), p.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    gaps = np.bincount(bins, weights=correct - confidence, minlength=n_bins)
+    return float(np.abs(gaps).sum() / len(p))
 
 
-def error_against_kept_share(
+def risk_coverage_curve(
     error: ArrayLike, confidence: ArrayLike, shares: ArrayLike = (0.1, 0.25, 0.5, 0.75, 1.0)
 ) -> Float64Array:
-    """Mean error over the most confident share of pixels or samples, for each share.
+    """Mean error of the most confident pixels or samples, for each fraction that is kept.
 
-    A useful confidence gives a curve that rises with the share.
+    The curve of a useful confidence rises with the fraction.
 
     Parameters
     ----------
     error, confidence : array_like of one shape
         Error and confidence of each element, finite; flattened.
     shares : array_like of float in (0, 1]
-        Shares kept; of n elements the ceil(share · n) most confident ones are.
+        Fractions to keep: of n elements, the ceil(share · n) most confident ones.
 
     Returns
     -------
     ndarray of float64, shape of `shares`
-        Mean errors, in the unit of `error`. Among equal confidences, the expected value of a
-        random choice: the order of the elements does not matter.
+        Mean errors in the unit of `error`. Among equal confidences it is the expected value of a
+        random choice, so that the order of the elements does not matter.
 
     Raises
     ------
     ValueError
-        Different or empty shapes, NaN, shares out of range.
+        If the shapes differ or are empty, a value is NaN, or a share is out of range.
 
     Notes
     -----
@@ -294,24 +300,28 @@ def error_against_kept_share(
 
     Examples
     --------
-    >>> error_against_kept_share([4.0, 1.0, 1.0, 2.0], [0.1, 0.9, 0.8, 0.5], [0.5, 1.0])
+    >>> risk_coverage_curve([4.0, 1.0, 1.0, 2.0], [0.1, 0.9, 0.8, 0.5], [0.5, 1.0])
     array([1., 2.])
     """
     errors = check_numbers(error, "error")
-    sure = check_numbers(confidence, "confidence")
+    certainty = check_numbers(confidence, "confidence")
     kept = check_numbers(shares, "shares")
-    if errors.size == 0 or errors.shape != sure.shape:
+    if errors.size == 0 or errors.shape != certainty.shape:
         raise ValueError(
-            f"confidence must have the shape of error and both an element, "
-            f"got {sure.shape} and {errors.shape}"
+            f"confidence must have the shape of error, and neither may be empty, "
+            f"got {certainty.shape} and {errors.shape}"
         )
     if not ((kept > 0) & (kept <= 1)).all():
         raise ValueError(f"shares must be within (0, 1], got {shares!r}")
-    errors, sure = finite(errors.ravel(), "error"), finite(sure.ravel(), "confidence")
-    _, group = np.unique(-sure, return_inverse=True)
-    fair = (np.bincount(group, weights=errors) / np.bincount(group))[group]
-    running = np.cumsum(fair[np.argsort(group)])
-    # 1e-9: 0.1 * 30 is a little more than 3.
+    errors = check_finite(errors.ravel(), "error")
+    certainty = check_finite(certainty.ravel(), "confidence")
+    _, group = np.unique(-certainty, return_inverse=True)
+    expected = (np.bincount(group, weights=errors) / np.bincount(group))[group]
+    running = np.cumsum(expected[np.argsort(group)])
+    # The 1e-9 is for rounding: 0.1 * 30 is a little more than 3.
     count = np.maximum(np.ceil(kept * errors.size - 1e-9).astype(int), 1)
     result: Float64Array = running[count - 1] / count
     return result
+
+
+error_against_kept_share = renamed(risk_coverage_curve, "error_against_kept_share")

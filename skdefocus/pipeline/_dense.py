@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skdefocus._grids import mirrored
+from skdefocus._grids import mirrored_crop
 from skdefocus._typing import Float32Array
 from skdefocus.network import ModelFacts
 
@@ -30,7 +30,7 @@ def dense(image: NDArray[Any], facts: ModelFacts, answer: Answer) -> Float32Arra
     out = np.empty((*shape, len(facts.sigmas)), np.float32)
     down, across = (list(_tiles(n, facts)) for n in image.shape[:2])
     for (rows, top, kept_rows), (columns, left, kept_columns) in product(down, across):
-        found = answer(mirrored(image, top, left)[None])[0]
+        found = answer(mirrored_crop(image, top, left)[None])[0]
         out[rows, columns] = found[kept_rows, kept_columns]
     return out
 

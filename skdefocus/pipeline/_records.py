@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skdefocus._grids import mirrored
+from skdefocus._grids import mirrored_crop
 
 #: By how much probabilities may be below 0 and their sum differ from 1.
 ROUNDING = 1e-3
@@ -60,7 +60,7 @@ class PatchGrid:
         """
         ends = ((n - 1) * self.step + self.patch_size - self.before for n in self.shape)
         rows, columns = (slice(-self.before, end) for end in ends)
-        return mirrored(self.image, rows, columns)
+        return mirrored_crop(self.image, rows, columns)
 
     @property
     def patches(self) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """Photographs with known blur: PSFs, layered defocus, sensor noise and JPEG.
 
-Everything here is a pure function of arrays; σ is always the standard deviation of the PSF along
-one axis, in pixels of the image at hand. float32 stays float32, what else is real becomes float64;
-unsigned integers are refused, as their scale is not known here. No input is written to.
+All functions are pure. σ is always the standard deviation of the PSF along one axis, in pixels of
+the image. float32 stays float32, and other real types become float64. Unsigned integers are
+rejected, since their scale is not known. No input is written to.
 """
 
 from skdefocus.synthesis._blur import blur, blur_varying

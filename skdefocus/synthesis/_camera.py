@@ -1,4 +1,4 @@
-"""What a camera adds to a photograph: noise of the sensor, and compression."""
+"""Effects of a camera on a photograph: sensor noise and compression."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from skdefocus._typing import FloatArray
+from skdefocus._typing import FloatArray, UInt8Array
 from skdefocus._validation import MAX_NOISE, check_int, check_real, check_seed
 from skdefocus.synthesis._values import unit
 
@@ -16,15 +16,15 @@ from skdefocus.synthesis._values import unit
 def add_noise(
     image: ArrayLike, read: float, shot: float = 0.0, *, random_state: int | None = None
 ) -> FloatArray:
-    """Add a sensor's noise: variance ``read² + shot² · image``, clipped to [0, 1].
+    """Add sensor noise of variance ``read² + shot² · image``, and clip to [0, 1].
 
     Parameters
     ----------
     image : array_like of float in [0, 1], any shape
     read : float
-        Standard deviation of the noise that is there in the dark, in units of full scale, ≥ 0.
+        Standard deviation of the noise in the dark, in units of full scale, ≥ 0.
     shot : float
-        Standard deviation that the photon noise reaches at full scale, ≥ 0.
+        Standard deviation of the photon noise at full scale, ≥ 0.
     random_state : int or None
         Seed.
 
@@ -35,7 +35,8 @@ def add_noise(
     Raises
     ------
     TypeError
-        If `image` holds unsigned integers or no real numbers, or `read` or `shot` is no number.
+        If `image` holds unsigned integers or anything but real numbers, or `read` or `shot` is not
+        a number.
     ValueError
         If `image` is not within [0, 1], or `read` or `shot` is negative or not finite.
 
@@ -50,13 +51,13 @@ def add_noise(
     read = check_real(read, "read", 0, MAX_NOISE)
     shot = check_real(shot, "shot", 0, MAX_NOISE)
     rng = check_seed(random_state)
-    spread = noise_deviation(np.maximum(x, 0), read, shot)  # `unit` lets rounding errors pass
+    spread = noise_deviation(np.maximum(x, 0), read, shot)  # `unit` allows for rounding errors
     noisy = np.clip(x + spread * rng.standard_normal(x.shape), 0, 1)
     return np.asarray(noisy, dtype=x.dtype)
 
 
 def jpeg(image: ArrayLike, quality: int) -> FloatArray:
-    """Send an image through 8-bit JPEG compression and back.
+    """Compress an image as an 8-bit JPEG and decode it.
 
     Parameters
     ----------
@@ -71,13 +72,14 @@ def jpeg(image: ArrayLike, quality: int) -> FloatArray:
     Raises
     ------
     TypeError
-        If `image` holds unsigned integers or no real numbers, or `quality` is not an integer.
+        If `image` holds unsigned integers or anything but real numbers, or `quality` is not an
+        integer.
     ValueError
-        If `image` has another shape or is not within [0, 1], or `quality` is out of range.
+        If `image` has the wrong shape or is not within [0, 1], or `quality` is out of range.
 
     Notes
     -----
-    Colour is subsampled by 2 in each direction, as Pillow does by default.
+    Color is subsampled by 2 in each direction, Pillow's default.
 
     Examples
     --------
@@ -87,19 +89,19 @@ def jpeg(image: ArrayLike, quality: int) -> FloatArray:
     """
     x = unit(image, "image")
     if x.size == 0 or (x.ndim != 2 and x.shape[2:] != (3,)):
-        raise ValueError(f"image must have shape (H, W) or (H, W, 3), none 0, got {x.shape}")
+        raise ValueError(f"image must have shape (H, W) or (H, W, 3), not empty, got {x.shape}")
     quality = check_int(quality, "quality", 1, 100)
     pixels = np.round(x * 255).astype(np.uint8)
     return np.asarray(through_jpeg(pixels, quality=quality) / 255, dtype=x.dtype)
 
 
 def noise_deviation(light: FloatArray, read: float, shot: float) -> FloatArray:
-    """Standard deviation of a sensor's noise at each value of light in [0, 1]."""
+    """Compute the standard deviation of sensor noise for each value of light in [0, 1]."""
     return np.asarray(np.sqrt(read**2 + shot**2 * light))
 
 
-def through_jpeg(pixels: NDArray[np.uint8], **options: Any) -> NDArray[np.uint8]:
-    """Give 8-bit pixels as they are after JPEG compression with Pillow's `options`."""
+def through_jpeg(pixels: UInt8Array, **options: Any) -> UInt8Array:
+    """Compress 8-bit pixels as a JPEG with Pillow's `options`, and decode them."""
     from PIL import Image
 
     buffer = io.BytesIO()

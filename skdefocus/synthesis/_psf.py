@@ -1,4 +1,4 @@
-"""Point spread functions of known second moment."""
+"""Point spread functions with a known second moment."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from functools import lru_cache
 from typing import get_args
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 from scipy import fft, optimize
 
-from skdefocus._typing import AnyArray, FloatArray, PSFShape
+from skdefocus._typing import AnyArray, Float64Array, FloatArray, PSFShape
 from skdefocus._validation import check_choice, check_sigma
 
-#: Gaussian kernels are cut at this many σ.
+#: Gaussian kernels end at this many σ.
 TRUNCATE = 4.0
 
 
-def psf(sigma: float, shape: PSFShape = "gaussian") -> NDArray[np.float64]:
-    """Point spread function of an out-of-focus lens, sampled on pixels.
+def psf(sigma: float, shape: PSFShape = "gaussian") -> Float64Array:
+    """Compute the point spread function of a lens that is out of focus, sampled on pixels.
 
-    The kernel's *discrete* second moment is matched to σ², so that σ means the same for every
-    shape and also below one pixel, where plain sampling of a Gaussian loses variance.
+    The kernel's *discrete* second moment equals σ², so that σ has the same meaning for all shapes.
+    This holds below one pixel as well, where plain sampling of a Gaussian loses variance.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def psf(sigma: float, shape: PSFShape = "gaussian") -> NDArray[np.float64]:
         Standard deviation along each axis, in pixels, from 0 to 1000. A disc of radius R has
         σ = R / 2.
     shape : {"gaussian", "disc"}
-        The disc's edge is anti-aliased over one pixel.
+        Shape of the aperture. The edge of the disc is anti-aliased over one pixel.
 
     Returns
     -------
     ndarray of shape (k, k), float64
-        Non-negative, symmetric, k odd, sums to 1. σ = 0 gives ``[[1.]]``.
+        Not negative, symmetric, with a sum of 1 and an odd k. σ = 0 gives ``[[1.]]``.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def psf(sigma: float, shape: PSFShape = "gaussian") -> NDArray[np.float64]:
 
     Notes
     -----
-    The Gaussian is cut at 4 σ. Below 1e-4 px the kernel is ``[[1.]]``.
+    The Gaussian ends at 4 σ. Below 1e-4 px the kernel is ``[[1.]]``.
 
     Examples
     --------
@@ -62,14 +62,14 @@ def psf(sigma: float, shape: PSFShape = "gaussian") -> NDArray[np.float64]:
     return _disc_kernel(sigma)
 
 
-def _matched(
-    profile: Callable[[float, FloatArray], NDArray[np.float64]],
+def _match_variance(
+    profile: Callable[[float, FloatArray], Float64Array],
     distance: FloatArray,
     sigma: float,
     low: float,
     high: float,
 ) -> float:
-    """Parameter with which a kernel, ``profile(parameter, distance)``, has the variance σ²."""
+    """Find the parameter with which ``profile(parameter, distance)`` has the variance σ²."""
 
     def excess(parameter: float, distance: FloatArray) -> float:
         k = profile(parameter, distance)
@@ -77,44 +77,46 @@ def _matched(
         n = np.arange(len(k)) - len(k) // 2
         return float((k * n**2).sum()) - sigma**2
 
-    # As an argument, for what a function brings along stays until the next garbage collection.
+    # Passed as an argument: a variable captured by the function would stay in memory until the
+    # next garbage collection.
     return float(optimize.brentq(excess, low, high, args=(distance,), xtol=1e-12))
 
 
 @lru_cache(maxsize=512)
-def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
-    if sigma < 1e-4:  # its variance is below what float64 can tell from none
+def gaussian_kernel(sigma: float) -> Float64Array:
+    """Sample a Gaussian in one dimension, with the discrete variance σ²."""
+    if sigma < 1e-4:  # float64 cannot tell its variance from 0
         return np.ones(1)
     r = max(1, int(np.ceil(TRUNCATE * sigma)))
     n = np.arange(-r, r + 1.0)
-    return _gaussian(_matched(_gaussian, n, sigma, 0.05, 2 * sigma + 1), n)
+    return _gaussian(_match_variance(_gaussian, n, sigma, 0.05, 2 * sigma + 1), n)
 
 
-def _gaussian(s: float, n: FloatArray) -> NDArray[np.float64]:
+def _gaussian(s: float, n: FloatArray) -> Float64Array:
     k = np.exp(-0.5 * (n / s) ** 2)
     return np.asarray(k / k.sum())
 
 
-def _disc_kernel(sigma: float) -> NDArray[np.float64]:
+def _disc_kernel(sigma: float) -> Float64Array:
     if sigma < 1e-4:
         return np.ones((1, 1))
     return _disc(_disc_radius(sigma), _disc_distance(sigma))
 
 
-# Not the kernels themselves, which have 16 σ² values.
+# The kernels themselves are not cached: they have 16 σ² values.
 @lru_cache(maxsize=512)
 def _disc_radius(sigma: float) -> float:
-    return _matched(_disc, _disc_distance(sigma), sigma, 0.5, 2 * sigma + 0.75)
+    return _match_variance(_disc, _disc_distance(sigma), sigma, 0.5, 2 * sigma + 0.75)
 
 
-def _disc_distance(sigma: float) -> NDArray[np.float64]:
-    """Distance from the middle, as far as a disc of that σ reaches."""
+def _disc_distance(sigma: float) -> Float64Array:
+    """Distances from the center, as far as a disc of this σ extends."""
     r = int(np.ceil(2 * sigma + 0.5))
     n = np.arange(-r, r + 1)
     return np.asarray(np.hypot(n[:, None], n))
 
 
-def _disc(radius: float, distance: FloatArray) -> NDArray[np.float64]:
+def _disc(radius: float, distance: FloatArray) -> Float64Array:
     k = radius + 0.5 - distance
     np.clip(k, 0, 1, out=k)
     k /= k.sum()
@@ -124,15 +126,15 @@ def _disc(radius: float, distance: FloatArray) -> NDArray[np.float64]:
 def transfer_function(
     kernel: AnyArray, shape: tuple[int, ...], dtype: DTypeLike = np.float64
 ) -> AnyArray:
-    """Real Fourier transform of a small kernel whose center is the origin of a periodic plane.
+    """Fourier transform of a small real kernel that is centered on the origin of a periodic plane.
 
     Parameters
     ----------
-    kernel : ndarray of shape (k, l), k and l odd and no larger than the plane
+    kernel : ndarray of shape (k, l), both odd and at most the plane's size
     shape : (H, W)
-        Of the plane.
+        Size of the plane.
     dtype : float32 or float64
-        Of the plane.
+        Type of the plane.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Layered scenes, photographed by a lens with a finite depth of field."""
+"""Scenes of several layers, photographed by a lens with a finite depth of field."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from skdefocus._images import check_sigma_map
-from skdefocus._typing import FloatArray, PSFShape
+from skdefocus._typing import Float32Array, FloatArray, IndexArray, PSFShape
 from skdefocus._validation import MAX_SIGMA, as_array, check_sequence, check_sigma
 from skdefocus.synthesis._blur import blur, blur_varying
 from skdefocus.synthesis._srgb import from_linear, to_linear
@@ -19,20 +19,20 @@ from skdefocus.synthesis._values import as_float, unit
 
 @dataclass(frozen=True)
 class Layer:
-    """One surface of a scene: what it shows, where it is, how far out of focus it is.
+    """One surface of a scene: its picture, its outline and its blur.
 
     Attributes
     ----------
     image : ndarray of shape (H, W) or (H, W, C), float in [0, 1]
-        The surface's sharp picture.
+        The sharp picture on the surface.
     sigma : float or ndarray of shape (H, W)
-        σ of its defocus in pixels.
+        σ of the defocus in pixels.
     alpha : ndarray of shape (H, W), float in [0, 1], or None
-        Its coverage before blurring; None covers everything (a background).
+        Coverage before blurring; None covers everything (a background).
 
     See Also
     --------
-    render_layers : makes a photograph of them, and checks them.
+    render_layers : checks layers and makes a photograph of them.
     """
 
     image: FloatArray
@@ -42,24 +42,24 @@ class Layer:
 
 @dataclass(frozen=True)
 class Scene:
-    """A synthetic photograph and everything that is true of it.
+    """A synthetic photograph and the truth about it.
 
     Attributes
     ----------
     photograph : ndarray of shape (H, W) or (H, W, C), float
-        What the camera saw.
+        The picture that the camera takes.
     sigma : ndarray of shape (H, W), float32
-        True σ in pixels of the surface that each pixel shows.
+        True σ, in pixels, of the surface at each pixel.
     sharp : ndarray, shape of `photograph`
         The all-in-focus picture.
     index : ndarray of shape (H, W), intp
-        Which layer each pixel shows (0 is the rearmost); its edges are the depth borders.
+        Number of the layer at each pixel (0 is the rearmost). It changes at depth edges.
     """
 
     photograph: FloatArray
-    sigma: NDArray[np.float32]
+    sigma: Float32Array
     sharp: FloatArray
-    index: NDArray[np.intp]
+    index: IndexArray
 
 
 def render_layers(
@@ -67,36 +67,36 @@ def render_layers(
 ) -> Scene:
     """Photograph a stack of surfaces with a lens that has a finite depth of field.
 
-    From back to front, every layer's light and its coverage are blurred by its own PSF and laid
-    over what is behind: a blurred foreground spills over a sharp background and not the other
-    way round.
+    From back to front, the light and the coverage of each layer are blurred by its own PSF and
+    composited over the layers behind: a blurred foreground spills over a sharp background, but not
+    the other way around.
 
     Parameters
     ----------
     layers : sequence of Layer
-        Rearmost first; the first must cover everything (``alpha=None``).
+        Rearmost first, which must cover everything (``alpha=None``).
     shape : {"gaussian", "disc"}
         The PSF, see :func:`psf`.
     linear_light : bool
-        Blur and mix in linear light, as optics do.
+        Blur and mix linear light, as a lens does. False uses the values as they are.
 
     Returns
     -------
     Scene
-        Its photograph is float32 if all images and alphas are, float64 otherwise.
+        The photograph is float32 if all images and alphas are, and float64 otherwise.
 
     Raises
     ------
     TypeError
-        If `layers` holds something else than a Layer, or a layer something else than numbers.
+        If `layers` holds anything but layers, or a layer anything but numbers.
     ValueError
-        If there are no layers, their shapes differ, the first does not cover everything or
-        another one has no alpha, a σ is negative or not finite, or values are not in [0, 1].
+        If there are no layers, their shapes differ, the first one has an alpha or another one has
+        none, a σ is negative or not finite, or values are not in [0, 1].
 
     Notes
     -----
-    Surfaces hidden by a sharp foreground stay hidden: what a real lens sees around the edge of
-    an object is approximated by the background layer's own picture, which is known here.
+    A real lens sees a little of the background behind the edge of a blurred object. Here that
+    part is known: the background layer has a full picture.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def render_layers(
     >>> wall, card = np.zeros((8, 8)), np.ones((8, 8))
     >>> left = np.tile(np.arange(8) < 4, (8, 1)).astype(float)
     >>> scene = render_layers([Layer(wall, 0), Layer(card, 1.0, left)])
-    >>> scene.photograph[0].round(2)  # the blurred card shines over the wall
+    >>> scene.photograph[0].round(2)  # the blurred card spills over the wall
     array([1.  , 1.  , 0.97, 0.85, 0.58, 0.27, 0.06, 0.  ])
     >>> scene.sigma[0]
     array([1., 1., 1., 1., 0., 0., 0., 0.], dtype=float32)
@@ -146,6 +146,7 @@ def render_layers(
 
 
 def _check_layer(layer: Any, name: str, rearmost: bool) -> Layer:
+    """Check one layer and return it with floating-point arrays."""
     if not isinstance(layer, Layer):
         raise TypeError(f"{name} must be a Layer, got {type(layer).__name__}")
     if rearmost != (layer.alpha is None):
@@ -157,9 +158,8 @@ def _check_layer(layer: Any, name: str, rearmost: bool) -> Layer:
         raise ValueError(f"{name}.image must have shape (H, W) or (H, W, C), got {image.shape}")
     if alpha is not None and (alpha := unit(alpha, f"{name}.alpha")).shape != size:
         raise ValueError(f"{name}.alpha must have the image's shape {size}, got {alpha.shape}")
-    where = f"{name}.sigma"
-    flat = as_array(sigma, where).ndim == 0
-    if flat:
-        return Layer(image, check_sigma(sigma, where), alpha)
-    sigma = check_sigma_map(sigma, where, size, most=MAX_SIGMA, dtype=np.float64)
+    sigma_name = f"{name}.sigma"
+    if as_array(sigma, sigma_name).ndim == 0:
+        return Layer(image, check_sigma(sigma, sigma_name), alpha)
+    sigma = check_sigma_map(sigma, sigma_name, size, limit=MAX_SIGMA, dtype=np.float64)
     return Layer(image, sigma, alpha)

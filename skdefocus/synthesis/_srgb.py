@@ -1,4 +1,4 @@
-"""The transfer function of sRGB, both ways."""
+"""The transfer function of sRGB and its inverse."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def to_linear(image: ArrayLike) -> FloatArray:
     Parameters
     ----------
     image : array_like of float, any shape
-        Encoded values in [0, 1]. Outside, the two pieces of the curve go on.
+        Encoded values in [0, 1]. Beyond that, both pieces of the curve continue.
 
     Returns
     -------
@@ -25,12 +25,12 @@ def to_linear(image: ArrayLike) -> FloatArray:
     Raises
     ------
     TypeError
-        If `image` holds unsigned integers or no real numbers.
+        If `image` holds unsigned integers or anything but real numbers.
 
     Notes
     -----
-    The standard's rounded constants leave a jump of 3e-8 at the knee: up to that, the two
-    functions are monotone and inverses of each other.
+    The rounded constants of the standard cause a jump of 3e-8 where the two pieces meet. Apart from
+    it, the two functions are monotone and inverses of each other.
 
     References
     ----------
@@ -42,7 +42,7 @@ def to_linear(image: ArrayLike) -> FloatArray:
     0.214
     """
     x = as_float(image)
-    # The power is taken of values at or above the knee only: a negative base gives NaN.
+    # No powers of smaller values, which may be negative and would give NaN.
     with np.errstate(over="ignore"):
         high = ((np.maximum(x, 0.04045) + 0.055) / 1.055) ** 2.4
     return np.where(x <= 0.04045, x / 12.92, high).astype(x.dtype)
@@ -54,17 +54,17 @@ def from_linear(image: ArrayLike) -> FloatArray:
     Parameters
     ----------
     image : array_like of float, any shape
-        Linear values in [0, 1]. Outside, the two pieces of the curve go on.
+        Values proportional to light; see :func:`to_linear`.
 
     Returns
     -------
     ndarray, same shape and float type
-        Encoded values in [0, 1].
+        Encoded values.
 
     Raises
     ------
     TypeError
-        If `image` holds unsigned integers or no real numbers.
+        See :func:`to_linear`.
 
     Examples
     --------
@@ -72,6 +72,6 @@ def from_linear(image: ArrayLike) -> FloatArray:
     0.5
     """
     x = as_float(image)
-    # Written such that 1 is mapped to exactly 1: 1.055 - 0.055 is less.
+    # In this form 1 is mapped to exactly 1; in float64, 1.055 - 0.055 is less.
     high = 1 + 1.055 * (np.maximum(x, 0.0031308) ** (1 / 2.4) - 1)
     return np.where(x <= 0.0031308, x * 12.92, high).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Checks of images of any float range."""
+"""Checks of images with floating-point values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike
 from skdefocus._typing import FloatArray
 from skdefocus._validation import as_array
 
-#: How far rounding may lead out of [0, 1] before it is taken for a wrong scale.
+#: How far rounding may exceed [0, 1]; beyond that, the scale is wrong.
 SLACK = 1e-4
 
 
 def as_float(values: ArrayLike, name: str = "image") -> FloatArray:
+    """Convert real numbers to float64, but leave float32; reject unsigned integers."""
     x = as_array(values, name)
     if x.dtype.kind not in "fbi":
         hint = "; divide by the largest possible value" if x.dtype.kind == "u" else ""
@@ -21,6 +22,7 @@ def as_float(values: ArrayLike, name: str = "image") -> FloatArray:
 
 
 def finite_range(x: FloatArray, name: str) -> tuple[float, float]:
+    """Return the lowest and highest value, which must be finite."""
     low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} must be finite, but holds NaN or infinity")
@@ -28,7 +30,7 @@ def finite_range(x: FloatArray, name: str) -> tuple[float, float]:
 
 
 def unit(values: ArrayLike, name: str) -> FloatArray:
-    """Check for values in [0, 1], with room for rounding."""
+    """Check for values in [0, 1], with a margin for rounding."""
     x = as_float(values, name)
     low, high = finite_range(x, name)
     if low < -SLACK or high > 1 + SLACK:

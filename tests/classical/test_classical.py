@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
 from skdefocus.classical._operators import OPERATORS
 from skdefocus.datasets import load_sample_scenes, sample_photographs
-from skdefocus.metrics import neg_sigma_mae, sigma_mae, spearman
+from skdefocus.metrics import sigma_mae, spearman
 from skdefocus.synthesis import add_noise, blur
 
 PHOTOGRAPHS = sample_photographs(96)
@@ -26,7 +26,7 @@ def measured(image, method, **parameters):
 
 
 def step_edge(angle, sigma, size=96, low=0.3, high=0.7):
-    """An edge through the middle; anti-aliased over a pixel unless it runs along the rows."""
+    """An edge through the center, anti-aliased over a pixel unless it is along rows or columns."""
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     across = x * np.cos(np.deg2rad(angle)) + y * np.sin(np.deg2rad(angle))
     step = np.clip(across + 0.5, 0, 1) if angle % 90 else (across > 0).astype(float)
@@ -46,7 +46,7 @@ def test_at_least_twelve_operators():
 
 @each_method
 @pytest.mark.parametrize("photograph", PHOTOGRAPHS, ids=["brick", "gravel", "grass"])
-def test_more_blur_is_more(method, photograph):
+def test_more_blur_gives_larger_values(method, photograph):
     means = [measured(blur(photograph, s), method).mean() for s in (0, 0.5, 1, 2, 4)]
     assert np.all(np.diff(means) > 0), means
 
@@ -70,7 +70,7 @@ def test_flips_and_transposition_commute(method):
 
 @each_method
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
-def test_an_even_image_shows_nothing(method, level):
+def test_a_constant_image_gets_the_largest_value(method, level):
     assert_allclose(measured(np.full((20, 30), level), method), -np.log(1e-6), atol=2e-2)
 
 
@@ -82,7 +82,7 @@ def test_small_images(method, shape):
     assert np.isfinite(found).all()
 
 
-#: What doubling the contrast, dark included, takes off the map, in units of log 2.
+#: Decrease of the map when all values are doubled, in units of log 2.
 CONTRAST = {
     name: 2 for name in OPERATORS if "ratio" not in name and name != "local_binary_patterns"
 }
@@ -93,7 +93,7 @@ del CONTRAST["thresholded_gradient"]
 
 @pytest.mark.parametrize(("method", "exponent"), CONTRAST.items())
 def test_contrast_shifts_the_map(method, exponent):
-    # Rich everywhere: where there is next to nothing the floor under the logarithm shows.
+    # Structure everywhere: in flat areas the constant in the logarithm would have an effect.
     image = blur(np.random.default_rng(0).random((64, 64), np.float32), 0.7) / 2
     shift = measured(image, method) - measured(2 * image, method)
     assert_allclose(shift, exponent * np.log(2), atol=0.05)
@@ -120,7 +120,7 @@ def test_known_values():
     assert_allclose(value("tenengrad"), slope**2, rtol=1e-3)
     assert_allclose(value("brenner"), (2 * slope) ** 2, rtol=1e-3)
     assert_allclose(value("thresholded_gradient"), 0, atol=1e-7)
-    assert_allclose(value("grey_variance"), slope**2 * (13**2 - 1) / 12, rtol=1e-3)
+    assert_allclose(value("gray_variance"), slope**2 * (13**2 - 1) / 12, rtol=1e-3)
     assert_allclose(value("laplacian_energy"), 0, atol=1e-7)
     board = np.indices((64, 64)).sum(axis=0) % 2 * 0.5
     assert_allclose(value("laplacian_energy", board), 4, rtol=1e-3)
@@ -138,6 +138,13 @@ def test_smoothing_helps_against_noise():
         return (b.mean() - a.mean()) / (a.std() + b.std())
 
     assert gap(1.0) > gap(0.0)
+
+
+def test_the_old_name_of_an_operator_works_with_a_warning():
+    expected = measured(PHOTOGRAPHS[0], "gray_variance")
+    with pytest.warns(FutureWarning, match="method='grey_variance' was renamed to method='gray_v"):
+        found = measured(PHOTOGRAPHS[0], "grey_variance")
+    assert_array_equal(found, expected)
 
 
 # --- calibration ----------------------------------------------------------------------------
@@ -165,12 +172,18 @@ def test_calibration_gives_pixels_in_the_same_order(scenes):
     assert 0 <= min(m.min() for m in calibrated) <= max(m.max() for m in calibrated) <= 4
 
 
+def test_score_is_the_error_in_pixels_where_maps_are_in_pixels(scenes):
+    images, truth = scenes
+    for estimator in (EdgeReblurEstimator(), FocusMeasure(calibrate=True).fit(images, truth)):
+        assert estimator.score(images, truth) == -sigma_mae(truth, estimator.transform(images))
+    assert not hasattr(FocusMeasure(), "score")
+
+
 def test_search_over_methods(scenes):
     images, truth = scenes
     search = GridSearchCV(
         FocusMeasure(calibrate=True, radius=8),
-        {"method": ["laplacian_energy", "grey_variance", "wavelet_ratio"]},
-        scoring=neg_sigma_mae,
+        {"method": ["laplacian_energy", "gray_variance", "wavelet_ratio"]},
         cv=2,
         error_score="raise",
     ).fit(images, truth)
@@ -189,7 +202,7 @@ def test_calibration_survives_pickle_and_not_clone(scenes):
         clone(fitted).transform(images)
 
 
-def test_without_calibration_y_is_not_looked_at():
+def test_without_calibration_y_is_ignored():
     assert FocusMeasure().fit([PHOTOGRAPHS[0]], "nonsense").transform([PHOTOGRAPHS[0]])
 
 
@@ -213,14 +226,14 @@ def test_wrong_truth(y, message):
         FocusMeasure(calibrate=True).fit([PHOTOGRAPHS[0]], y)
 
 
-# --- edges, blurred again -------------------------------------------------------------------
+# --- edge re-blur ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("angle", [0, 20, 45, 70, 90])
 @pytest.mark.parametrize("sigma", [0.5, 1, 2, 4, 6])
 def test_sigma_of_a_step(angle, sigma):
     found = reblurred(step_edge(angle, sigma))
-    # An oblique edge is anti-aliased over a pixel, which is a blur of some 0.3 px in itself.
+    # An oblique edge is anti-aliased over a pixel, which is a blur of about 0.3 px.
     true = np.hypot(sigma, 0.3 if angle % 90 else 0)
     assert_allclose(found[32:-32, 32:-32], true, rtol=0.08, atol=0.05)
 
@@ -241,7 +254,7 @@ def test_contrast_and_brightness_of_an_edge_do_not_matter():
     assert_allclose(found[0], found[1], rtol=0.03)
 
 
-def test_two_surfaces_get_their_own_sigma_and_flat_parts_their_surface_s():
+def test_flat_parts_get_the_sigma_of_their_surface():
     image = np.full((128, 192), 0.2, np.float32)
     image[:, 96:] = 0.6
     image[40:60, 20:60] = 0.5  # on the left: sharp, on the right: blurred
@@ -254,7 +267,7 @@ def test_two_surfaces_get_their_own_sigma_and_flat_parts_their_surface_s():
     assert_allclose(np.median(found[:, 120:]), 3, rtol=0.15)
 
 
-def test_without_edges_the_map_is_even():
+def test_without_edges_the_map_is_constant():
     found = reblurred(np.full((40, 50), 0.3))
     assert_allclose(found, found[0, 0], atol=1e-4)
     assert 0 < found[0, 0] < 8
@@ -297,9 +310,9 @@ def test_arrays_give_arrays_and_lists_lists(estimator):
 
 @each_estimator
 def test_every_kind_of_image(estimator):
-    grey = np.round(PHOTOGRAPHS[0] * 255).astype(np.uint8)
-    rgba = np.stack([grey, grey, grey, np.full_like(grey, 7)], axis=-1)
-    kinds = [grey, grey / 255, grey.astype(np.uint16) * 257, rgba, rgba[..., :3], grey[..., None]]
+    gray = np.round(PHOTOGRAPHS[0] * 255).astype(np.uint8)
+    rgba = np.stack([gray, gray, gray, np.full_like(gray, 7)], axis=-1)
+    kinds = [gray, gray / 255, gray.astype(np.uint16) * 257, rgba, rgba[..., :3], gray[..., None]]
     maps = estimator.transform(kinds)
     for found in maps[1:]:
         assert_allclose(found, maps[0], atol=0.02)
@@ -314,7 +327,7 @@ def test_clone_pickle_parameters_and_jobs(estimator):
 
 
 @each_estimator
-def test_images_are_left_alone(estimator):
+def test_images_are_not_changed(estimator):
     image = PHOTOGRAPHS[2].copy()
     image.flags.writeable = False
     estimator.transform([image])

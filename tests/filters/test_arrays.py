@@ -1,4 +1,4 @@
-"""The filters' arrays: precision, pieces, threads, dtypes, memory, and what is refused."""
+"""Arrays of the filters: precision, pieces, threads, dtypes, memory and errors."""
 
 import itertools
 import pickle
@@ -29,7 +29,7 @@ GOOD = np.zeros((6, 8))
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("channels", [0, 3])
-def test_the_largest_eps_takes_the_guide_its_influence(dtype, channels):
+def test_the_guide_has_no_influence_with_the_largest_eps(dtype, channels):
     rng = np.random.default_rng(0)
     image, guide = rng.random((9, 12), dtype), rng.random((9, 12, 3)[: 2 + channels // 3], dtype)
     expected = box_mean(box_mean(image, 2), 2)
@@ -47,7 +47,7 @@ def test_float32_agrees_with_float64(channels, eps, kind):
     if kind == "flat":
         guide = np.where(guide > 2, guide, 0.9)
         guide[:, :45] = 0.1
-    if kind == "specks":  # Few deviations, of about sqrt(eps) in their windows.
+    if kind == "specks":  # A few outliers, of about sqrt(eps) in their windows.
         guide = 0.9 + np.where(rng.random(guide.shape) < 2e-3, 30 * np.sqrt(eps), 0).clip(max=0.1)
     if kind == "offset":
         guide, image = 0.95 + 0.05 * guide, 0.99 + 0.01 * image
@@ -65,8 +65,8 @@ def test_float32_agrees_with_float64(channels, eps, kind):
 @pytest.mark.parametrize("channels", [0, 3])
 @pytest.mark.parametrize("radius", [2, 10, 30])
 @pytest.mark.parametrize("eps", [1e-2, 6e-4, 4e-4, 1e-6])
-def test_float32_agrees_with_float64_where_digits_are_scarcest(channels, radius, eps):
-    """Black and white, where products are largest, with a few specks far off: steep long lines."""
+def test_float32_agrees_with_float64_in_the_worst_case(channels, radius, eps):
+    """Black and white, where products are largest, with a few outliers, which make steep lines."""
     rng = np.random.default_rng(1)
     shape = (80, 100)
     guide = np.zeros((*shape, channels) if channels else shape)
@@ -93,7 +93,7 @@ def test_float32_agrees_with_float64_on_anything(case, eps):
     image = np.clip(image, 0, 1).astype(np.float32)
     exact = guided_filter(image.astype(float), guide.astype(float), radius, eps, weights=weights)
     found = guided_filter(image, guide, radius, eps, weights=weights)
-    # The weights are rounded too; a pixel without any may lie far off its neighbours' lines.
+    # Weights are rounded too; a pixel without weight may be far from its neighbors' lines.
     bound = 1e-4 * max(1, abs(exact).max())
     assert abs(found - exact).max() <= bound
 
@@ -103,12 +103,12 @@ def test_float32_agrees_with_float64_on_anything(case, eps):
 
 @pytest.mark.parametrize("channels", [0, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_tiles_equal_the_whole(channels, weighted):
+def test_tiles_equal_the_full_image(channels, weighted):
     rng = np.random.default_rng(0)
     shape, radius = (64, 80), 5
     guide = rng.random((*shape, channels) if channels else shape)
     image, weights = rng.random(shape), rng.random(shape) if weighted else None
-    whole = weighted_guided_filter(image, guide, radius, 1e-3, weights=weights, edge_aware=False)
+    expected = weighted_guided_filter(image, guide, radius, 1e-3, weights=weights, edge_aware=False)
     tiles = np.empty(shape)
     margin = 2 * radius
     for y, x in itertools.product(range(0, 64, 32), range(0, 80, 40)):
@@ -124,17 +124,17 @@ def test_tiles_equal_the_whole(channels, weighted):
         )
         top, left = y - rows.start, x - cols.start
         tiles[y : y + 32, x : x + 40] = part[top : top + 32, left : left + 40]
-    np.testing.assert_allclose(tiles, whole, atol=1e-9)
+    np.testing.assert_allclose(tiles, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("piece", [64, 1000, 10**7])
 @pytest.mark.parametrize("subsample", [1, 3])
-def test_pieces_and_threads_do_not_show(monkeypatch, piece, subsample):
+def test_results_do_not_depend_on_pieces_and_threads(monkeypatch, piece, subsample):
     rng = np.random.default_rng(0)
     image, guide, weights = rng.random((41, 113)), rng.random((41, 113, 3)), rng.random((41, 113))
     options = {"weights": weights, "subsample": subsample, "n_iter": 2}
     expected = weighted_guided_filter(image, guide, 6, 1e-3, n_threads=1, **options)
-    monkeypatch.setattr(_workers, "SMALL", 0)  # threads even here
+    monkeypatch.setattr(_workers, "SMALL", 0)  # use threads on small images
     monkeypatch.setattr(_window_sums, "PIECE", piece)
     monkeypatch.setattr(_subsampled_fits, "PIECE", piece)
     for n_threads in (1, 2, 5):
@@ -190,7 +190,7 @@ def test_the_more_precise_of_image_and_guide_counts(function):
 
 @pytest.mark.parametrize("function", [box_mean, guided_filter, weighted_guided_filter])
 @pytest.mark.parametrize("channels", [0, 2])
-def test_inputs_stay_and_out_receives(function, channels):
+def test_inputs_are_not_changed_and_out_gets_the_result(function, channels):
     rng = np.random.default_rng(0)
     image = rng.random((24, 40, channels) if channels else (24, 40), dtype=np.float32)
     weights = rng.random((24, 40))
@@ -261,7 +261,7 @@ def test_wrong_inputs_are_named(error, match, arguments, options):
         weighted_guided_filter(*values, **options)
 
 
-def test_a_read_only_out_is_refused():
+def test_a_read_only_out_is_rejected():
     out = GOOD.copy()
     out.flags.writeable = False
     with pytest.raises(ValueError, match="out must be writeable"):

@@ -14,7 +14,7 @@ def test_agrees_with_the_definition(case, switches, alpha):
     image, guide, radius, eps, weights = case
     options = dict(zip(("edge_aware", "variance_weighted"), switches, strict=True), alpha=alpha)
     expected, least = naive(image, guide, radius, eps, weights=weights, **options)
-    # Nearly singular fits have no digits to compare.
+    # Nearly singular fits have no valid digits.
     assume(least > 1e-7 or guide.ndim == 2)
     found = weighted_guided_filter(image, guide, radius, eps, weights=weights, **options)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-8)
@@ -24,8 +24,8 @@ def test_agrees_with_the_definition(case, switches, alpha):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("channels", [0, 2, 3])
 @pytest.mark.parametrize("flat", [False, True])
-def test_agrees_with_the_definition_whatever_is_drawn(switches, weighted, channels, flat):
-    """Every case of the formulas, where it shows: windows that differ in variance and evidence."""
+def test_agrees_with_the_definition_in_every_case(switches, weighted, channels, flat):
+    """Every case of the formulas, with windows that differ in variance and weight."""
     rng = np.random.default_rng(5)
     image, guide = rng.random((9, 11)), rng.random((9, 11, channels) if channels else (9, 11))
     guide[:, 6:] *= 0.2
@@ -33,7 +33,7 @@ def test_agrees_with_the_definition_whatever_is_drawn(switches, weighted, channe
         guide[:4] = 0.3
     weights = rng.random((9, 11)) ** 4 * (np.arange(11) > 2) if weighted else None
     options = dict(zip(("edge_aware", "variance_weighted"), switches, strict=True), alpha=1.5)
-    # A flat part takes nearly all of the regularisation there is, and most of the votes.
+    # A flat part gets nearly all of the regularization, and most of the votes.
     eps = 1e4 if flat and switches[0] else 0.05
     expected, _ = naive(image, guide, 1, eps, weights=weights, **options)
     found = weighted_guided_filter(image, guide, 1, eps, weights=weights, **options)
@@ -47,7 +47,9 @@ def test_agrees_with_the_definition_whatever_is_drawn(switches, weighted, channe
 def test_is_linear_in_the_image(case, s, t, switches):
     image, guide, radius, eps, weights = case
     options = dict(zip(("edge_aware", "variance_weighted"), switches, strict=True))
-    assume(guide.ndim == 2 or not options["edge_aware"])  # Nearly singular fits have no digits.
+    assume(
+        guide.ndim == 2 or not options["edge_aware"]
+    )  # Nearly singular fits have no valid digits.
     kernel = GuidedFilter(guide, radius, eps, weights=weights, **options)
     other = np.random.default_rng(1).random(image.shape)
     expected = s * kernel.filter(image) + t * kernel.filter(other)
@@ -55,7 +57,7 @@ def test_is_linear_in_the_image(case, s, t, switches):
 
 
 @given(cases(), st.floats(-10, 10), st.sampled_from(SWITCHES))
-def test_a_constant_stays(case, level, switches):
+def test_a_constant_is_unchanged(case, level, switches):
     image, guide, radius, eps, weights = case
     assume(weights is None or weights.any())
     edge_aware, variance_weighted = switches
@@ -69,8 +71,8 @@ def test_a_constant_stays(case, level, switches):
         variance_weighted=variance_weighted,
     )
     # The fits' slopes are rounding errors divided by variance + eps, which can be small: smallest
-    # where `edge_aware` divides eps, and a few pixels with weight leave most directions without
-    # variance.
+    # where `edge_aware` divides eps and windows have only a few pixels with weight, and thus no
+    # variance in most directions.
     close = max(1e-5, 1e-7 / eps) if edge_aware and weights is not None else 1e-5
     np.testing.assert_allclose(found, level, rtol=close, atol=close)
     flat = box_mean(np.full_like(image, level), radius, weights=weights)
@@ -83,7 +85,7 @@ def test_means_stay_within_the_range(case):
     assume(weights is None or weights.any())
     seen = image if weights is None else image[weights > 0]
     slack = 1e-12 * np.abs(seen).max()
-    # A guide that says nothing leaves means of means.
+    # With a constant guide or a huge eps, the result is a mean of means.
     for found in (
         box_mean(image, radius, weights=weights),
         guided_filter(image, np.zeros_like(image), radius, eps, weights=weights),
@@ -105,13 +107,13 @@ def test_a_window_larger_than_the_image_gives_the_regression(case, weighted):
     planes = guide.reshape(image.size, -1)
     w = (weights if weighted else np.ones(image.shape)).ravel()
     assume(w.any())
-    # Whole repetitions of the mirrored image: every window sees the same pixels, nearly as often.
+    # A window of many periods of the mirrored image holds all pixels, nearly equally often.
     found = guided_filter(image, guide, 10**9, eps, weights=weights if weighted else None)
-    centred = planes - np.average(planes, axis=0, weights=w)
-    cov = centred.T @ (centred * w[:, None]) / w.sum()
-    cross = centred.T @ (w * (image.ravel() - np.average(image, weights=w.reshape(image.shape))))
+    centered = planes - np.average(planes, axis=0, weights=w)
+    cov = centered.T @ (centered * w[:, None]) / w.sum()
+    cross = centered.T @ (w * (image.ravel() - np.average(image, weights=w.reshape(image.shape))))
     slope = np.linalg.solve(cov + eps * np.eye(len(cov)), cross / w.sum())
-    line = centred @ slope + np.average(image.ravel(), weights=w)
+    line = centered @ slope + np.average(image.ravel(), weights=w)
     np.testing.assert_allclose(found.ravel(), line, atol=1e-6 * max(1, abs(slope).max()))
 
 
@@ -152,14 +154,14 @@ def test_pixels_without_weight_have_no_influence(case, switches, subsample):
 
 
 @given(cases(weighted=(True,)))
-def test_the_guide_below_pixels_without_weight_has_no_influence_elsewhere(case):
+def test_the_guide_at_pixels_without_weight_has_no_influence_elsewhere(case):
     image, guide, radius, eps, weights = case
     changed = guide.copy()
     changed[weights == 0] = 0.5
-    there = weights > 0
+    weighted = weights > 0
     np.testing.assert_allclose(
-        guided_filter(image, changed, radius, eps, weights=weights)[there],
-        guided_filter(image, guide, radius, eps, weights=weights)[there],
+        guided_filter(image, changed, radius, eps, weights=weights)[weighted],
+        guided_filter(image, guide, radius, eps, weights=weights)[weighted],
         atol=1e-7,
     )
 
@@ -208,7 +210,7 @@ def test_turned_and_flipped_inputs_give_turned_and_flipped_results(case, turns):
     )
 
 
-# What weights, switches and iterations are for
+# Effects of weights, switches and iterations
 
 
 def test_iterations_filter_again():
@@ -221,7 +223,7 @@ def test_iterations_filter_again():
     )
 
 
-def test_flat_patches_take_the_value_of_confident_neighbours():
+def test_flat_patches_take_the_value_of_confident_neighbors():
     guide = np.zeros((20, 40))
     guide[:, 20:] = 1
     image, weights = np.full((20, 40), 9.0), np.zeros((20, 40))
@@ -265,9 +267,9 @@ def test_a_subsampled_guide_is_close(channels, step):
     if channels:
         guide = np.stack([guide, guide**2, y], axis=2)
     image = (x + np.sin(5 * y) > 1).astype(float)
-    whole = guided_filter(image, guide, 14, 1e-2)
+    full = guided_filter(image, guide, 14, 1e-2)
     coarse = guided_filter(image, guide, 14, 1e-2, subsample=step)
-    assert -10 * np.log10(np.mean((coarse - whole) ** 2)) > 40
+    assert -10 * np.log10(np.mean((coarse - full) ** 2)) > 40
     level = guided_filter(np.full_like(image, 3.0), guide, 14, 1e-6, subsample=step)
     np.testing.assert_allclose(level, 3, rtol=1e-9)
 

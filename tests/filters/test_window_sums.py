@@ -53,11 +53,11 @@ def test_weights_may_leave_the_range_of_the_images_dtype(dtype, largest):
 
 @pytest.mark.parametrize("piece", [64, 1000, 10**7])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):
+def test_results_do_not_depend_on_pieces_and_threads(monkeypatch, piece, dtype):
     rng = np.random.default_rng(0)
     image, weights = rng.random((41, 113), dtype), rng.random((41, 113), dtype)
     expected = [box_mean(image, 6), box_mean(image, 6, weights=weights)]
-    monkeypatch.setattr(_workers, "SMALL", 0)  # threads even here
+    monkeypatch.setattr(_workers, "SMALL", 0)  # use threads on small images
     monkeypatch.setattr(_window_sums, "PIECE", piece)
     for n_threads in (1, 2, 5):
         found = [box_mean(image, 6, weights=w, n_threads=n_threads) for w in (None, weights)]
@@ -66,15 +66,15 @@ def test_pieces_and_threads_do_not_show(monkeypatch, piece, dtype):
 
 @pytest.mark.parametrize(("shape", "expected"), [((499, 1000), 1), ((500, 1000), 2)])
 def test_threads_are_for_large_images(shape, expected):
-    assert _workers.workers(2, np.zeros((*shape, 1))) == expected
-    assert _workers.workers(1, np.zeros((*shape, 1))) == 1
+    assert _workers.effective_threads(2, np.zeros((*shape, 1))) == expected
+    assert _workers.effective_threads(1, np.zeros((*shape, 1))) == 1
 
 
 def test_float32_is_summed_without_loss():
     image = np.random.default_rng(0).random((60, 70)).astype(np.float32)
     exact = box_mean(image.astype(float), 20)
     assert abs(box_mean(image, 20) - exact).max() < 3e-7
-    # Nothing is subtracted: far from the large value not even its rounding errors are left.
+    # Nothing is subtracted: far from the large value there are no rounding errors of it.
     image[:, 0] = 1e20
     assert abs(box_mean(image, 20) - exact)[:, 21:].max() < 3e-7
 

@@ -18,7 +18,7 @@ dtypes = st.sampled_from([np.float32, np.float64])
 
 @st.composite
 def images(draw, low=0.0, high=1.0, channels=(0, 1, 3), largest=20):
-    """Noise of any size, also smaller than the PSF."""
+    """Draw noise of any size, including sizes below that of the PSF."""
     size = draw(st.tuples(st.integers(1, largest), st.integers(1, largest)))
     c = draw(st.sampled_from(channels))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))

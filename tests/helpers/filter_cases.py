@@ -1,4 +1,4 @@
-"""What the tests of the filters share: the definition, one window after the other, and inputs."""
+"""Definition of the filters, window by window, and inputs for their tests."""
 
 import itertools
 
@@ -9,7 +9,7 @@ SWITCHES = list(itertools.product([False, True], repeat=2))
 
 
 def windows(x, radius):
-    """Views (H, W, side, side[, C]) of the mirrored image's windows."""
+    """View the windows of a mirrored image as (H, W, side, side[, C])."""
     pad = [(radius, radius)] * 2 + [(0, 0)] * (x.ndim - 2)
     side = 2 * radius + 1
     views = np.lib.stride_tricks.sliding_window_view(
@@ -21,7 +21,7 @@ def windows(x, radius):
 def naive(
     image, guide, radius, eps, *, weights=None, alpha=4.0, edge_aware=False, variance_weighted=False
 ):
-    """Guided filter by a loop over windows and one over pixels; and its least regularisation."""
+    """Guided filter by loops over windows and pixels; also returns the smallest regularization."""
     guide = guide.reshape(*image.shape, -1).astype(float)
     confidence = np.ones(image.shape) if weights is None else weights
     shape, channels = image.shape, guide.shape[2]

@@ -235,8 +235,8 @@ def calibration(draw):
 
 
 @case(
-    "metrics.error_against_kept_share",
-    metrics.error_against_kept_share,
+    "metrics.risk_coverage_curve",
+    metrics.risk_coverage_curve,
     lambda result, given: finite(result),
 )
 def kept(draw):
@@ -270,33 +270,24 @@ case("metrics.psnr", metrics.psnr, decibels)(two)
 case("metrics.ssim", metrics.ssim, number(-1, 1))(two)
 
 
-def scored(scorer):
-    """A scorer, of maps that are there already."""
-    return lambda pred, y: scorer(SimpleNamespace(transform=lambda X: X), pred, y)
+def score_by(name, pred, y):
+    """What a scorer says of maps that are there already."""
+    return metrics.get_scorer(name)(SimpleNamespace(transform=lambda X: X), pred, y)
 
 
-for name in ("neg_sigma_mae", "neg_sigma_rmse"):
-
-    @case(
-        f"metrics.{name}",
-        scored(getattr(metrics, name)),
-        number(-np.inf, 0),
-        {"y": "called true", "pred": "called X"},
-    )
-    def scorer_case(draw):
-        given = compared(draw, weights=False)
-        return {"pred": given["pred"], "y": given["true"]}
+@case("metrics.get_scorer", score_by, number(-np.inf, 1), {"y": "called true", "pred": "called X"})
+def scorer_case(draw):
+    name = pick(draw, *metrics.get_scorer_names())
+    if name == "focus_auc":
+        given = decided(draw)
+        return {"name": name, "pred": [given["sigma_map"]], "y": [given["mask"]]}
+    given = compared(draw, weights=False)
+    return {"name": name, "pred": given["pred"], "y": given["true"]}
 
 
-@case(
-    "metrics.focus_auc_scorer",
-    scored(metrics.focus_auc_scorer),
-    number(0, 1),
-    {"pred": "called X"},
-)
-def auc_case(draw):
-    given = decided(draw)
-    return {"pred": [given["sigma_map"]], "y": [given["mask"]]}
+@case("metrics.get_scorer_names", metrics.get_scorer_names, lambda names, given: None)
+def scorer_names_case(draw):
+    return {}
 
 
 # --- optics --------------------------------------------------------------------------------------
@@ -320,7 +311,7 @@ def converted(draw, name):
 
 case("optics.sigma_to_coc", optics.sigma_to_coc, not_nan)(lambda draw: converted(draw, "sigma"))
 case("optics.coc_to_sigma", optics.coc_to_sigma, not_nan)(lambda draw: converted(draw, "coc"))
-case("optics.distances_of_coc", optics.distances_of_coc, not_nan)(
+case("optics.distances_for_coc", optics.distances_for_coc, not_nan)(
     lambda draw: lens(draw, **converted(draw, "coc"))
 )
 case("optics.coc_at_distance", optics.coc_at_distance, not_nan)(

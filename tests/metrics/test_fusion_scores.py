@@ -1,3 +1,5 @@
+"""Scores of fused photographs, by hand and against naive code."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +13,9 @@ from skdefocus import metrics
 RNG = np.random.default_rng(0)
 FULL = 1 / (1 + np.exp(-5))  # either sigmoid of q_g at full agreement
 Q_METRICS = [metrics.q_g, metrics.q_mi, metrics.q_cb, metrics.q_y]
-GREY = np.zeros((12, 12))
+GRAY = np.zeros((12, 12))
 
-grey_images = hnp.arrays(np.uint8, (9, 11), elements=st.integers(0, 255))
+gray_images = hnp.arrays(np.uint8, (9, 11), elements=st.integers(0, 255))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def test_copies_reach_the_documented_maximum(measure, top, pair):
 
 
 @pytest.mark.parametrize("measure", Q_METRICS)
-@given(images=st.tuples(grey_images, grey_images, grey_images, grey_images))
+@given(images=st.tuples(gray_images, gray_images, gray_images, gray_images))
 def test_range_order_of_sources_and_input_type(measure, images):
     fused, *sources = images
     value = measure(fused, sources)
@@ -54,12 +56,12 @@ def test_range_order_of_sources_and_input_type(measure, images):
     assert low <= value <= (3 if measure is metrics.q_mi else 1)
     assert measure(fused, sources[::-1]) == pytest.approx(value, abs=1e-12)
     assert measure(fused / 255, [s.astype(np.uint16) * 257 for s in sources]) == value
-    grey_as_rgb = [np.repeat(s[..., None], 3, axis=2) for s in sources]
-    assert measure(fused, grey_as_rgb) == value
+    gray_as_rgb = [np.repeat(s[..., None], 3, axis=2) for s in sources]
+    assert measure(fused, gray_as_rgb) == value
 
 
 def test_q_g_of_a_point_at_half_contrast_by_hand():
-    # The Sobel strength of one bright pixel is 0 there and outside its 8 neighbours. At half
+    # The Sobel strength of one bright pixel is 0 there and outside its 8 neighbors. At half
     # contrast G = 1/2 and A = 1 on those 8, and nothing is lost on the 41 others.
     source, fused = np.zeros((7, 7), np.uint8), np.zeros((7, 7), np.uint8)
     source[3, 3], fused[3, 3] = 200, 100
@@ -74,7 +76,7 @@ def test_q_g_sees_orientation_as_a_line_without_sign():
     negative = 255 - ramp
     inside = (slice(1, -1), slice(1, -1))
 
-    def strength_weighted(fused):  # frame of black, so that only the ramp's inside differs
+    def strength_weighted(fused):  # in a black border, so that only the inside of the ramp differs
         return metrics.q_g(np.pad(fused[inside], 9), [np.pad(ramp[inside], 9)] * 2)
 
     assert strength_weighted(ramp.T) < 0.4 < 0.9 < strength_weighted(ramp)
@@ -123,7 +125,7 @@ def test_q_mi_by_hand():
 
 
 def dense_masked_contrast(levels):
-    """The contrast of q_cb from explicit matrices instead of transforms and filters."""
+    """Contrast of q_cb by explicit matrices instead of transforms and filters."""
     h, w = levels.shape
     image = np.rint((levels - levels.min()) / np.ptp(levels) * 255)
 
@@ -136,7 +138,7 @@ def dense_masked_contrast(levels):
     r = np.hypot(*np.meshgrid(per_picture(h) / 15, per_picture(w) / 15, indexing="ij"))
     csf = np.exp(-((r / 15.387) ** 2)) - 0.7622 * np.exp(-((r / 1.3456) ** 2))
     spectrum = dft(h) @ image @ dft(w) * csf
-    seen = (dft(h).conj() @ spectrum @ dft(w).conj()).real / (h * w)
+    visible = (dft(h).conj() @ spectrum @ dft(w).conj()).real / (h * w)
 
     def gauss(n, s):
         reach = np.arange(-4 * s, 4 * s + 1)
@@ -144,7 +146,7 @@ def dense_masked_contrast(levels):
         kernel = np.exp(-(distance**2) / (2 * s**2)) * (abs(distance) <= 4 * s)
         return kernel / np.exp(-(reach**2) / (2 * s**2)).sum()
 
-    fine, coarse = (gauss(h, s) @ seen @ gauss(w, s) for s in (2, 4))
+    fine, coarse = (gauss(h, s) @ visible @ gauss(w, s) for s in (2, 4))
     contrast = np.abs(fine / coarse - 1)
     return contrast**3 / (contrast**2 + 1e-4)
 
@@ -196,12 +198,12 @@ def test_q_y_of_flat_images_is_defined():
     assert metrics.q_y(flat, [other, other]) == pytest.approx(0.8)
 
 
-def test_colour_becomes_grey_by_luma():
-    colour = np.zeros((12, 12, 3), np.uint8)
-    colour[4:8, 4:8] = [255, 0, 0]
-    grey = np.zeros((12, 12), np.uint8)
-    grey[4:8, 4:8] = 76  # .299 · 255 = 76.2
-    assert metrics.q_y(colour, [grey, grey]) == 1
+def test_color_becomes_gray_by_luma():
+    color = np.zeros((12, 12, 3), np.uint8)
+    color[4:8, 4:8] = [255, 0, 0]
+    gray = np.zeros((12, 12), np.uint8)
+    gray[4:8, 4:8] = 76  # .299 · 255 = 76.2
+    assert metrics.q_y(color, [gray, gray]) == 1
 
 
 def test_reference_measures(pair):
@@ -219,14 +221,14 @@ def test_reference_measures(pair):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: metrics.q_g(GREY, [GREY]), ValueError, "sources must hold at least 2"),
-        (lambda: metrics.q_mi(GREY, [GREY, GREY[1:]]), ValueError, r"sources\[1\] must have the"),
-        (lambda: metrics.q_cb(GREY, [GREY, GREY + 2]), ValueError, r"sources\[1\] must be within"),
-        (lambda: metrics.q_cb(GREY.astype(int), [GREY] * 2), TypeError, "fused must be bool"),
-        (lambda: metrics.q_y(GREY[:6], [GREY[:6]] * 2), ValueError, "fused must be at least 7×7"),
-        (lambda: metrics.q_g(GREY, [GREY] * 2, reduction="mean"), ValueError, "reduction"),
-        (lambda: metrics.psnr(GREY, GREY[1:]), ValueError, "image must have the shape"),
-        (lambda: metrics.ssim(GREY[:9], GREY[:9]), ValueError, "image must be at least 11×11"),
+        (lambda: metrics.q_g(GRAY, [GRAY]), ValueError, "sources must hold at least 2"),
+        (lambda: metrics.q_mi(GRAY, [GRAY, GRAY[1:]]), ValueError, r"sources\[1\] must have the"),
+        (lambda: metrics.q_cb(GRAY, [GRAY, GRAY + 2]), ValueError, r"sources\[1\] must be within"),
+        (lambda: metrics.q_cb(GRAY.astype(int), [GRAY] * 2), TypeError, "fused must be bool"),
+        (lambda: metrics.q_y(GRAY[:6], [GRAY[:6]] * 2), ValueError, "fused must be at least 7×7"),
+        (lambda: metrics.q_g(GRAY, [GRAY] * 2, reduction="mean"), ValueError, "reduction"),
+        (lambda: metrics.psnr(GRAY, GRAY[1:]), ValueError, "image must have the shape"),
+        (lambda: metrics.ssim(GRAY[:9], GRAY[:9]), ValueError, "image must be at least 11×11"),
     ],
 )
 def test_wrong_input_is_named(call, error, message):
@@ -235,11 +237,11 @@ def test_wrong_input_is_named(call, error, message):
 
 
 def test_inputs_may_be_read_only_and_stay_as_they_are():
-    grey = RNG.random((16, 16))
-    copy = grey.copy()
-    grey.setflags(write=False)
+    gray = RNG.random((16, 16))
+    copy = gray.copy()
+    gray.setflags(write=False)
     for measure in Q_METRICS:
-        measure(grey, [grey, grey])
-    metrics.psnr(grey, grey)
-    metrics.ssim(grey, grey)
-    np.testing.assert_array_equal(grey, copy)
+        measure(gray, [gray, gray])
+    metrics.psnr(gray, gray)
+    metrics.ssim(gray, gray)
+    np.testing.assert_array_equal(gray, copy)

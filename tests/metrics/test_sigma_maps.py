@@ -1,11 +1,16 @@
+"""Scores of σ maps, focus masks and confidence, and the scorers."""
+
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
+from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -89,7 +94,7 @@ def test_auc_and_best_f_agree_with_brute_force(labels, sigma):
 
 
 def test_undecided_pixels_are_ignored():
-    # Each undecided value stands beside σ that would be wrong for either label.
+    # The σ at undecided values would be wrong for either label.
     sigma = np.array([[1.0, 9.0, 0.0, np.nan, 2.0, 0.0, 9.0]])
     mask = np.array([[0.9, 0.89, 0.89, -1.0, 0.1, 0.11, np.nan]])
     assert metrics.focus_auc(mask, sigma) == 1
@@ -108,7 +113,7 @@ def test_best_f_weighs_precision_by_beta2():
 
 
 class Scale(TransformerMixin, BaseEstimator):
-    """Multiplies images; nothing to learn."""
+    """Multiply images by a factor."""
 
     def __init__(self, factor=1.0):
         self.factor = factor
@@ -126,14 +131,15 @@ class Predictor(BaseEstimator):
         return [image + 1 for image in X]
 
 
+AUC = metrics.get_scorer("focus_auc")
 IMAGES = [RNG.random((3 + i, 8 - i)) for i in range(5)]
 PIPE = Pipeline([("as_is", FunctionTransformer()), ("scale", Scale())])
 FACTORS = {"scale__factor": [-1.0, 1.0, 2.0, 3.0]}
 
 
-@pytest.mark.parametrize("scoring", [metrics.neg_sigma_mae, metrics.neg_sigma_rmse])
-def test_grid_search_on_ragged_lists_finds_the_true_factor(scoring):
-    search = GridSearchCV(PIPE, FACTORS, scoring=scoring, cv=2)
+@pytest.mark.parametrize("name", ["neg_sigma_mae", "neg_sigma_rmse"])
+def test_grid_search_on_ragged_lists_finds_the_true_factor(name):
+    search = GridSearchCV(PIPE, FACTORS, scoring=metrics.get_scorer(name), cv=2)
     search.fit(IMAGES, [2 * image for image in IMAGES])
     assert search.best_params_ == {"scale__factor": 2.0}
     assert search.best_score_ == 0
@@ -143,17 +149,62 @@ def test_grid_search_on_ragged_lists_finds_the_true_factor(scoring):
 
 def test_grid_search_on_focus_masks():
     masks = [image < np.median(image) for image in IMAGES]
-    search = GridSearchCV(PIPE, FACTORS, scoring=metrics.focus_auc_scorer, cv=2)
+    search = GridSearchCV(PIPE, FACTORS, scoring=metrics.get_scorer("focus_auc"), cv=2)
     search.fit(IMAGES, masks)
     assert list(search.cv_results_["mean_test_score"]) == [0, 1, 1, 1]
 
 
 def test_scorers_fall_back_to_predict():
-    assert metrics.neg_sigma_mae(Predictor(), IMAGES, IMAGES) == pytest.approx(-1)
+    assert metrics.get_scorer("neg_sigma_mae")(Predictor(), IMAGES, IMAGES) == pytest.approx(-1)
     with pytest.raises(TypeError, match="estimator must have transform or predict"):
-        metrics.neg_sigma_rmse(BaseEstimator(), IMAGES, IMAGES)
+        metrics.get_scorer("neg_sigma_rmse")(BaseEstimator(), IMAGES, IMAGES)
     with pytest.raises(ValueError, match=r"y\[1\] must mark pixels of both kinds"):
-        metrics.focus_auc_scorer(Scale(), [[[0, 1]], [[0, 1]]], [[[1, 0]], [[1, 1]]])
+        AUC(Scale(), [[[0, 1]], [[0, 1]]], [[[1, 0]], [[1, 1]]])
+
+
+@pytest.mark.parametrize("name", metrics.get_scorer_names())
+def test_every_scorer_ranks_pickles_and_weighs(name):
+    scorer = metrics.get_scorer(name)
+    assert pickle.loads(pickle.dumps(scorer)) == scorer
+    assert eval(repr(scorer), {"get_scorer": metrics.get_scorer}) == scorer
+    truth = [image < 0.5 if name == "focus_auc" else 2 * image for image in IMAGES]
+    good, bad = (scorer(Scale(factor), IMAGES, truth) for factor in (2.0, -1.0))
+    assert good > bad or name == "neg_linear_fit_mae"  # a line may fall
+    first = [1] + [0] * (len(IMAGES) - 1)
+    some = scorer(Scale(0.3), IMAGES, truth, sample_weight=first)
+    assert some == scorer(Scale(0.3), IMAGES[:1], truth[:1])
+    with pytest.raises(ValueError, match="sample_weight"):
+        scorer(Scale(), IMAGES, truth, sample_weight=[1])
+
+
+def test_names_of_scorers():
+    with pytest.raises(ValueError, match=r"name must be one of 'focus_auc', .*, got 'mae'"):
+        metrics.get_scorer("mae")
+    assert metrics.neg_sigma_mae == metrics.get_scorer("neg_sigma_mae")
+    assert metrics.neg_sigma_rmse == metrics.get_scorer("neg_sigma_rmse")
+    with pytest.warns(FutureWarning, match=r"get_scorer\('focus_auc'\)"):
+        assert metrics.focus_auc_scorer == AUC
+    with pytest.raises(AttributeError, match="sigma_mea"):
+        _ = metrics.sigma_mea
+
+
+class SigmaScale(metrics.SigmaScoreMixin, Scale):
+    """Makes σ and so has a score."""
+
+
+def test_the_score_of_maps_is_that_of_the_scorer_and_can_be_weighed():
+    truth, weight = [2 * image + 0.25 for image in IMAGES], np.arange(5.0)
+    scale = SigmaScale(2.0)
+    assert scale.score(IMAGES, truth) == pytest.approx(-0.25)
+    pipe = Pipeline([("as_is", FunctionTransformer()), ("scale", scale)]).fit(IMAGES)
+    assert pipe.score(IMAGES, truth) == pytest.approx(-0.25)
+    found = cross_val_score(pipe, IMAGES, truth, cv=[([0, 1], [2, 3]), ([2, 3], [0, 4])])
+    assert found == pytest.approx(-0.25)
+    truth[4] = truth[4] + 1
+    with config_context(enable_metadata_routing=True):
+        pipe["scale"].set_score_request(sample_weight=True)
+        found = pipe.score(IMAGES, truth, sample_weight=weight)
+    assert found == pytest.approx(-0.25 - 4 / 10)
 
 
 # one number per image
@@ -215,23 +266,23 @@ def test_calibration_error_by_hand():
 
 
 @given(order=st.permutations(range(6)))
-def test_error_against_kept_share_whatever_the_order(order):
+def test_risk_coverage_does_not_depend_on_the_order(order):
     error = np.array([0.0, 1, 2, 6, 10, 5])[order]
     confidence = np.array([5, 4, 2, 2, 1, 0])[order]
-    curve = metrics.error_against_kept_share(error, confidence, [1 / 6, 0.5, 0.6, 1])
-    # Of the tie (2, 6) either may be the third: expected 4; a share of .6 keeps 4 of 6.
+    curve = metrics.risk_coverage_curve(error, confidence, [1 / 6, 0.5, 0.6, 1])
+    # Either of the tie (2, 6) may be the third: 4 is expected. A share of 0.6 keeps 4 of 6.
     np.testing.assert_allclose(curve, [0, 5 / 3, 9 / 4, 4])
 
 
 def test_rounding_keeps_no_extra_element():
     assert 0.07 * 100 > 7
     error = np.arange(100.0)
-    assert metrics.error_against_kept_share(error, -error, 0.07) == 3
+    assert metrics.risk_coverage_curve(error, -error, 0.07) == 3
 
 
-def test_kept_share_of_all_is_the_mean():
+def test_full_coverage_is_the_mean_error():
     error, confidence = RNG.random((2, 7, 9))
-    assert metrics.error_against_kept_share(error, confidence)[-1] == pytest.approx(error.mean())
+    assert metrics.risk_coverage_curve(error, confidence)[-1] == pytest.approx(error.mean())
 
 
 # wrong input
@@ -257,7 +308,7 @@ HALF = np.eye(4, dtype=bool)
         (lambda: metrics.focus_auc(HALF, NAN), ValueError, "sigma_map must be finite"),
         (lambda: metrics.best_f(HALF, MAP, beta2=0), ValueError, "beta2 must be"),
         (lambda: metrics.best_f(MAP, MAP), ValueError, "mask_out_of_focus must mark"),
-        (lambda: metrics.focus_auc_scorer(Scale(), [MAP], []), ValueError, "y must hold one mask"),
+        (lambda: AUC(Scale(), [MAP], []), ValueError, "y must hold one mask"),
         (lambda: metrics.blur_score(-MAP), ValueError, "sigma_map must be >= 0"),
         (lambda: metrics.blur_score(NAN), ValueError, "sigma_map must be finite"),
         (lambda: metrics.blur_score(MAP, scale=0), ValueError, "scale must be"),
@@ -270,12 +321,12 @@ HALF = np.eye(4, dtype=bool)
         (lambda: metrics.expected_calibration_error([[1.0]], [1]), ValueError, "y must be columns"),
         (lambda: metrics.expected_calibration_error([[1.0]], [0], n_bins=0), ValueError, "n_bins"),
         (
-            lambda: metrics.error_against_kept_share(MAP, MAP[1:]),
+            lambda: metrics.risk_coverage_curve(MAP, MAP[1:]),
             ValueError,
             "confidence must have",
         ),
-        (lambda: metrics.error_against_kept_share(MAP, MAP, [0]), ValueError, "shares must be"),
-        (lambda: metrics.error_against_kept_share(NAN, MAP), ValueError, "error must be finite"),
+        (lambda: metrics.risk_coverage_curve(MAP, MAP, [0]), ValueError, "shares must be"),
+        (lambda: metrics.risk_coverage_curve(NAN, MAP), ValueError, "error must be finite"),
     ],
 )
 def test_wrong_input_is_named(call, error, message):
@@ -284,17 +335,12 @@ def test_wrong_input_is_named(call, error, message):
 
 
 def test_inputs_may_be_read_only_and_stay_as_they_are():
-    grey = RNG.random((16, 16))
-    copy = grey.copy()
-    grey.setflags(write=False)
-    metrics.spearman([grey], [grey])
-    metrics.focus_auc(grey > 0.5, grey)
-    metrics.best_f(grey > 0.5, grey)
-    metrics.blur_score(grey, confidence=grey)
-    metrics.error_against_kept_share(grey, grey)
-    np.testing.assert_array_equal(grey, copy)
-
-
-def test_everything_public_is_there():
-    assert all(callable(getattr(metrics, name)) for name in metrics.__all__)
-    assert metrics.__all__ == sorted(metrics.__all__)
+    gray = RNG.random((16, 16))
+    copy = gray.copy()
+    gray.setflags(write=False)
+    metrics.spearman([gray], [gray])
+    metrics.focus_auc(gray > 0.5, gray)
+    metrics.best_f(gray > 0.5, gray)
+    metrics.blur_score(gray, confidence=gray)
+    metrics.risk_coverage_curve(gray, gray)
+    np.testing.assert_array_equal(gray, copy)

@@ -96,7 +96,7 @@ def test_grid_search_over_ragged_images_runs_the_network_once_per_image(tmp_path
     search = GridSearchCV(
         sd.make_defocus_pipeline(memory=str(tmp_path)),
         {"refine__radius": [2, 12], "refine__eps": [1e-4, 1e-2], "refine__n_iter": [0, 1]},
-        scoring=sd.metrics.neg_sigma_mae,
+        scoring=sd.metrics.get_scorer("neg_sigma_mae"),
         cv=2,
         error_score="raise",
     )
@@ -113,7 +113,7 @@ def test_grid_search_on_focus_masks():
     search = GridSearchCV(
         sd.make_defocus_pipeline(),
         {"refine__radius": [2, 12]},
-        scoring=sd.metrics.focus_auc_scorer,
+        scoring=sd.metrics.get_scorer("focus_auc"),
         cv=2,
         error_score="raise",
     )
@@ -138,10 +138,10 @@ def test_a_search_over_the_refinement_runs_the_network_once_per_image(tmp_path, 
     scenes = sd.datasets.load_sample_scenes(64)[:4]
     X = [s.photograph for s in scenes]
     if truth == "sigma":
-        y, scorer = [s.sigma for s in scenes], sd.metrics.neg_sigma_mae
+        y, scorer = [s.sigma for s in scenes], sd.metrics.get_scorer("neg_sigma_mae")
     else:
         y = [s.sigma < np.median(s.sigma) for s in scenes]
-        scorer = sd.metrics.focus_auc_scorer
+        scorer = sd.metrics.get_scorer("focus_auc")
     calls = []
     run = network.run
     monkeypatch.setattr(network, "run", lambda *a, **k: calls.append(1) or run(*a, **k))

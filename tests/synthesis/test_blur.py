@@ -15,12 +15,6 @@ CAMERA = data.camera()[100:228, 150:278] / 255
 sigmas = st.floats(0, 6)
 
 
-# PSFs
-
-
-# Linear light
-
-
 # Uniform blur
 
 
@@ -89,7 +83,7 @@ def test_blur_of_a_point_is_the_psf(sigma, shape):
 
 
 def quadrature_error(image, one, two):
-    """Largest difference, in units of the image's range, where no border is seen."""
+    """Largest difference away from borders, relative to the range of the image."""
     m = int(4 * (one + two) + np.hypot(one, two) + 4)
     twice = blur(blur(image, one), two)
     return np.abs(twice - blur(image, np.hypot(one, two)))[m:-m, m:-m].max() / np.ptp(image)
@@ -111,7 +105,7 @@ def test_blurs_below_a_pixel_add_in_quadrature_as_far_as_documented(one, two):
 @each_shape
 @given(st.floats(0.05, 3), st.floats(0.05, 3))
 def test_second_moments_add_exactly_for_every_shape(shape, one, two):
-    # Blurring n² adds σ² to it wherever the border is not seen.
+    # Away from borders, blurring n² adds σ² to it.
     m = 32
     parabola = np.broadcast_to((np.arange(-m, m + 1) / m) ** 2, (2 * m + 1, 2 * m + 1))
     twice = blur(blur(parabola, one, shape=shape), two, shape=shape)
@@ -131,7 +125,7 @@ def test_blur_in_linear_light_keeps_highlights_brighter():
     assert (blur(x, 2.0, linear_light=True) >= blur(x, 2.0)).all()
 
 
-# Blur that varies
+# Varying blur
 
 
 @given(images(), st.floats(0, 4), shapes, st.integers(2, 30))

@@ -1,4 +1,4 @@
-"""Noise of the sensor, and JPEG."""
+"""Sensor noise and JPEG."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_noise_is_reproducible_clipped_and_absent_at_zero():
     assert_allclose(add_noise(x.astype(float), 0.2, 0.1, random_state=1), one, atol=1e-6)
 
 
-def test_noise_is_the_generators_and_photons_make_none_unless_asked():
+def test_noise_comes_from_the_seeded_generator_and_has_no_shot_noise_by_default():
     x = np.full((30, 40), 0.5)
     deviates = np.random.default_rng(7).standard_normal(x.shape)
     assert_allclose(add_noise(x, 0.01, random_state=7), x + 0.01 * deviates, atol=1e-12)
@@ -46,9 +46,9 @@ def test_jpeg_keeps_flat_levels(level):
     assert_allclose(jpeg(x, 100), x, atol=1e-12)
 
 
-@pytest.mark.parametrize("colour", [False, True])
-def test_jpeg_error_falls_as_quality_rises(colour):
-    x = data.astronaut()[:128, 100:260] / 255 if colour else data.camera()[100:228, 150:278] / 255
+@pytest.mark.parametrize("color", [False, True])
+def test_jpeg_error_falls_as_quality_rises(color):
+    x = data.astronaut()[:128, 100:260] / 255 if color else data.camera()[100:228, 150:278] / 255
     decoded = [jpeg(x, q) for q in (5, 15, 40, 70, 90, 100)]
     errors = [np.sqrt(((y - x) ** 2).mean()) for y in decoded]
     assert (np.diff(errors) < 0).all()

@@ -68,13 +68,13 @@ def test_psf_differ_in_shape_but_not_in_second_moment():
 
 
 @each_shape
-def test_psf_that_is_written_to_spoils_no_later_one(shape):
+def test_writing_to_a_psf_does_not_change_later_ones(shape):
     before = psf(1.3, shape).copy()
     psf(1.3, shape)[:] = 7
     assert_array_equal(psf(1.3, shape), before)
 
 
-def test_psf_large_ones_are_not_kept():
+def test_large_psfs_are_not_cached():
     tracemalloc.start()
     try:
         for i in range(20):

@@ -1,10 +1,10 @@
-"""Synthetic photographs: layers, noise, compression; types and errors of all of synthesis."""
+"""Layered scenes, and the types and errors of all functions of synthesis."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from helpers.blur_cases import SHAPES, each_shape, noise, shapes
+from helpers.blur_cases import SHAPES, each_shape, images, noise, shapes
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -20,16 +20,6 @@ from skdefocus.synthesis import (
     render_layers,
     to_linear,
 )
-
-
-@st.composite
-def images(draw, channels=(0, 3), largest=20):
-    """Noise of any size, also smaller than the PSF."""
-    size = draw(st.tuples(st.integers(1, largest), st.integers(1, largest)))
-    c = draw(st.sampled_from(channels))
-    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    return rng.random(size + ((c,) if c else ()))
-
 
 # Layers
 
@@ -78,7 +68,7 @@ def test_blurred_foreground_spills_over_sharp_background(shape):
     veil = blur(left, 3.0, shape=shape)
     assert_allclose(scene.photograph, veil + (1 - veil) * background, rtol=0, atol=1e-12)
     assert (scene.photograph[:, 32:35] > background[:, 32:35] + 0.1).all()  # light outside
-    assert (scene.photograph[:, 28:32] < 1).all()  # and the wall shines through its rim
+    assert (scene.photograph[:, 28:32] < 1).all()  # and the background shows through the rim
     assert_allclose(scene.photograph[:, 46:], background[:, 46:], rtol=0, atol=1e-12)
     assert_array_equal(scene.sigma, np.where(left, np.float32(3), np.float32(0)))
     assert_array_equal(scene.index, left)
@@ -100,11 +90,11 @@ def test_blurred_background_does_not_spill_over_sharp_foreground(shape):
 
 
 @given(st.floats(0, 1), st.lists(st.floats(0, 4), min_size=2, max_size=4), shapes)
-def test_surfaces_of_one_colour_show_no_edge_at_any_blur(colour, blurs, shape):
+def test_surfaces_of_one_color_show_no_edge_at_any_blur(color, blurs, shape):
     rng = np.random.default_rng(0)
-    flat = np.full((20, 20, 3), colour)
+    flat = np.full((20, 20, 3), color)
     layers = [Layer(flat, blurs[0])] + [Layer(flat, s, rng.random((20, 20))) for s in blurs[1:]]
-    assert_allclose(render_layers(layers, shape=shape).photograph, colour, rtol=0, atol=1e-7)
+    assert_allclose(render_layers(layers, shape=shape).photograph, color, rtol=0, atol=1e-7)
 
 
 @given(images(), st.floats(0, 3), shapes, st.booleans())
@@ -177,10 +167,7 @@ def test_scene_types():
         scene.sigma = None
 
 
-# Noise and compression
-
-
-# All of them
+# All functions
 
 
 CALLS = {
@@ -215,7 +202,7 @@ def test_type_and_memory_layout(call, dtype):
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, complex, object, str])
-def test_what_is_not_float_is_refused(call, dtype):
+def test_other_types_are_rejected(call, dtype):
     with pytest.raises(TypeError, match=r"image must be float, got dtype"):
         call(np.zeros((10, 13, 3)).astype(dtype))
 

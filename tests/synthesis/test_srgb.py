@@ -30,7 +30,7 @@ def test_linear_light_values_of_the_standard():
     assert_allclose(to_linear([0.02, 0.5, 0.735357]), [0.00154799, 0.21404114, 0.5], atol=1e-6)
 
 
-def test_linear_light_goes_on_outside_without_nan():
+def test_linear_light_continues_outside_the_range_without_nan():
     y = to_linear(np.array([-0.5, -0.06, 1.2]))
     assert (np.diff(y) > 0).all()
     assert y[-1] > 1
