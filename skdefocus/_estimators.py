@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import cache, partial
+from importlib import metadata
 from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
@@ -181,6 +182,14 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             super().set_output(transform=transform)
         return self
 
+    _doc_link_module = "skdefocus"
+
+    @property
+    def _doc_link_template(self) -> str:
+        """Address of the class's page, for the diagram in a notebook; empty if there is none."""
+        page = "api/skdefocus.{estimator_name}.html"
+        return documentation() and documentation() + page
+
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
@@ -191,6 +200,17 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+@cache
+def documentation() -> str:
+    """Address that the package's metadata give for its documentation, or nothing."""
+    try:
+        urls = metadata.metadata("skdefocus").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    named = dict(url.split(", ", 1) for url in urls)
+    return f"{named['Documentation'].rstrip('/')}/" if "Documentation" in named else ""
 
 
 def each(

@@ -1,16 +1,16 @@
-"""Every estimator through the checks that need no table, and image versions of others."""
+"""What holds for every estimator: versions for images of scikit-learn's checks, and more."""
 
 import inspect
 import pickle
 
 import numpy as np
 import pytest
+from helpers.estimator_cases import ESTIMATORS, each_estimator
 from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import estimator_checks
 
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
@@ -31,32 +31,6 @@ def records(images):
 
 
 INPUTS = records(IMAGES)
-ESTIMATORS = [
-    sd.PatchExtractor(step=16),
-    sd.BlurLevelClassifier(n_threads=1),
-    sd.WeightedGuidedRefiner(),
-    sd.FocusMeasure(),
-    sd.EdgeReblurEstimator(),
-    sd.DefocusFeatures(estimator=sd.EdgeReblurEstimator()),
-    sd.FocusFuser(sigma_weight=0),
-    sd.DefocusMagnifier(estimator=sd.EdgeReblurEstimator()),
-    sd.AdaptiveSharpener(estimator=sd.EdgeReblurEstimator()),
-]
-each_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
-
-#: scikit-learn's checks that fit on no table.
-DATA_FREE = [
-    "check_estimator_cloneable",
-    "check_estimator_tags_renamed",
-    "check_valid_tag_types",
-    "check_estimator_repr",
-    "check_no_attributes_set_in_init",
-    "check_parameters_default_constructible",
-    "check_get_params_invariance",
-    "check_set_params",
-    "check_mixin_order",
-    "check_do_not_raise_errors_in_init_or_set_param",
-]
 
 
 def inputs_of(estimator):
@@ -76,20 +50,6 @@ def assert_same(one, other, **tolerance):
         np.testing.assert_allclose(
             array_of(a), array_of(b), **(tolerance or {"rtol": 0, "atol": 0})
         )
-
-
-def test_every_public_estimator_is_listed():
-    public = {n for n in sd.__all__ if hasattr(getattr(sd, n), "get_params")}
-    assert public == {type(e).__name__ for e in ESTIMATORS}
-
-
-@each_estimator
-@pytest.mark.parametrize("name", DATA_FREE)
-def test_scikit_learn_check(estimator, name):
-    check = getattr(estimator_checks, name, None)
-    if check is None:
-        pytest.skip(f"this scikit-learn has no {name}")
-    check(type(estimator).__name__, clone(estimator))
 
 
 @each_estimator
@@ -191,11 +151,6 @@ def test_survives_skops(estimator):
     again = skops.loads(data, trusted=names)
     X = inputs_of(estimator)
     assert_same(again.transform(X), clone(estimator).fit(X).transform(X))
-
-
-@each_estimator
-def test_shows_in_a_notebook(estimator):
-    assert type(estimator).__name__ in estimator._repr_html_()
 
 
 @each_estimator
