@@ -1,5 +1,6 @@
 """Blur-level networks in ONNX files: the only room that knows ONNX Runtime."""
 
+from skdefocus.network._model_head import with_head
 from skdefocus.network._runtime import FORMAT, ModelFacts, load_facts, model_path, run
 
 __all__ = [
@@ -8,4 +9,5 @@ __all__ = [
     "load_facts",
     "model_path",
     "run",
+    "with_head",
 ]

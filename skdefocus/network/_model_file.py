@@ -63,7 +63,7 @@ def _opset(message: memoryview) -> tuple[str, int]:
     domain, version = "", 0
     for field, value in _fields(message):
         if field == OPSET_DOMAIN and isinstance(value, memoryview):
-            domain = _text(value)
+            domain = text(value)
         elif field == OPSET_VERSION and isinstance(value, int):
             version = value
     return domain, version
@@ -87,9 +87,9 @@ def _check_node(message: memoryview) -> None:
         if not isinstance(value, memoryview):
             continue
         if field == NODE_OPERATOR:
-            operator = _text(value)
+            operator = text(value)
         elif field == NODE_DOMAIN:
-            domain = _text(value)
+            domain = text(value)
         elif field == NODE_ATTRIBUTE:
             _check_attribute(value)
     if domain not in STANDARD:
@@ -120,21 +120,28 @@ def _check_tensor(message: memoryview) -> None:
             raise ValueError("it keeps weights in other files (external data); save it as one file")
 
 
-def _text(value: memoryview) -> str:
+def text(value: memoryview) -> str:
     return bytes(value).decode("utf-8", "backslashreplace")
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Numbers and values of a message's fields; ValueError where it is no such message."""
+    for field, value, _ in spans(message):
+        yield field, value
+
+
+def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
+    """Numbers, values and all bytes of a message's fields; ValueError where it is no message."""
     at, end = 0, len(message)
     while at < end:
+        start = at
         tag, at = _varint(message, at)
         field, kind = tag >> 3, tag & 7
         if not 0 < field < 2**29:
             raise ValueError("it is no ONNX model")
         if kind == VARINT:
             number, at = _varint(message, at)
-            yield field, number
+            yield field, number, message[start:at]
             continue
         if kind == BYTES:
             size, at = _varint(message, at)
@@ -144,7 +151,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             raise ValueError("it is no ONNX model")
         if at + size > end:
             raise ValueError("it is no ONNX model, or cut off")
-        yield field, message[at : at + size]
+        yield field, message[at : at + size], message[start : at + size]
         at += size
 
 

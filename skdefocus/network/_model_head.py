@@ -1,0 +1,148 @@
+"""Another last layer for a model file, written without the onnx package.
+
+A model is one protobuf message, and all of it but a few fields is copied as it is. What only the
+old last layer needed is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from skdefocus._typing import Float32Array
+from skdefocus.network._model_file import BYTES, GRAPH_NODE, GRAPH_TENSOR, MODEL_GRAPH, spans, text
+
+# Field numbers in onnx.proto3, beside those of _model_file.
+MODEL_METADATA = 14
+ENTRY_KEY, ENTRY_VALUE = 1, 2
+GRAPH_INPUT, GRAPH_SHAPES = 11, 13
+VALUE_NAME = 1
+NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_TYPE = 1, 2, 3, 4
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
+FLOAT = 1
+
+#: Names of the new layer and of its values.
+LAYER, WEIGHTS, BIAS = "head", "head.weights", "head.bias"
+
+
+class Part(NamedTuple):
+    """A node, tensor or input of a graph: its bytes, what it needs and what it makes."""
+
+    raw: memoryview
+    needs: frozenset[str]
+    makes: frozenset[str]
+
+
+def with_head(
+    model: bytes, weights: Float32Array, bias: Float32Array, facts: dict[str, str]
+) -> bytes:
+    """Replace the layer that makes ``logits`` of ``features``.
+
+    Parameters
+    ----------
+    model : bytes
+        A model file, checked by :func:`skdefocus.network.load_facts`.
+    weights : ndarray of shape (n_levels, n_features)
+    bias : ndarray of shape (n_levels,)
+        ``logits = weights @ features + bias`` in every cell.
+    facts : dict of str to str
+        Entries for the metadata, in addition to those there or in place of them.
+
+    Returns
+    -------
+    bytes
+        The new file.
+
+    Raises
+    ------
+    ValueError
+        If ``features`` are made from ``logits``, so that there is no last layer to replace.
+    """
+    kept, metadata = [], {}
+    for field, value, raw in spans(memoryview(model)):
+        if field == MODEL_METADATA and isinstance(value, memoryview):
+            entry = {f: text(v) for f, v, _ in spans(value) if isinstance(v, memoryview)}
+            metadata[entry.get(ENTRY_KEY, "")] = entry.get(ENTRY_VALUE, "")
+        elif field == MODEL_GRAPH and isinstance(value, memoryview):
+            graph = _trimmed(value) + _layer(weights, bias)
+            kept.append(_field(MODEL_GRAPH, graph))
+        else:
+            kept.append(bytes(raw))
+    for key, said in (metadata | facts).items():
+        entry_bytes = _field(ENTRY_KEY, key.encode()) + _field(ENTRY_VALUE, said.encode())
+        kept.append(_field(MODEL_METADATA, entry_bytes))
+    return b"".join(kept)
+
+
+def _trimmed(graph: memoryview) -> bytes:
+    """A graph without what ``features`` do not need; its outputs stay declared."""
+    parts, others = [], []
+    for field, value, raw in spans(graph):
+        if field in (GRAPH_NODE, GRAPH_TENSOR, GRAPH_INPUT) and isinstance(value, memoryview):
+            parts.append(_part(field, value, raw))
+        elif field != GRAPH_SHAPES:  # of values inside, which are inferred again
+            others.append(raw)
+    needed = _needed(parts)
+    if "logits" in needed:
+        raise ValueError("its features are made from its logits; it has no last layer to replace")
+    kept = [part.raw for part in parts if part.makes & needed]
+    return b"".join(map(bytes, [*kept, *others]))
+
+
+def _part(field: int, message: memoryview, raw: memoryview) -> Part:
+    needs, makes = set(), set()
+    names = {GRAPH_NODE: NODE_OUTPUT, GRAPH_TENSOR: TENSOR_NAME, GRAPH_INPUT: VALUE_NAME}
+    for number, value, _ in spans(message):
+        if not isinstance(value, memoryview):
+            continue
+        if number == names[field]:
+            makes.add(text(value))
+        elif field == GRAPH_NODE and number == NODE_INPUT:
+            needs.add(text(value))
+    return Part(raw, frozenset(needs), frozenset(makes))
+
+
+def _needed(parts: Iterable[Part]) -> set[str]:
+    """Names of all values that ``features`` depend on, and themselves."""
+    makers = {name: part for part in parts if part.needs for name in part.makes}
+    needed, waiting = {"image", "features"}, ["features"]
+    while waiting:
+        maker = makers.get(waiting.pop())
+        new = maker.needs - needed if maker else frozenset()
+        needed |= new
+        waiting += new
+    return needed
+
+
+def _layer(weights: Float32Array, bias: Float32Array) -> bytes:
+    """The new layer, a convolution of 1 × 1, and its two tensors."""
+    parts = [(NODE_INPUT, "features"), (NODE_INPUT, WEIGHTS), (NODE_INPUT, BIAS)]
+    parts += [(NODE_OUTPUT, "logits"), (NODE_NAME, LAYER), (NODE_TYPE, "Conv")]
+    node = b"".join(_field(number, value.encode()) for number, value in parts)
+    tensors = (_tensor(WEIGHTS, weights[:, :, None, None]), _tensor(BIAS, bias))
+    return _field(GRAPH_NODE, node) + b"".join(_field(GRAPH_TENSOR, t) for t in tensors)
+
+
+def _tensor(name: str, values: Float32Array) -> bytes:
+    data = np.ascontiguousarray(values, "<f4").tobytes()
+    dims = b"".join(map(_varint, values.shape))
+    kind = _varint(TENSOR_TYPE << 3) + _varint(FLOAT)
+    return (
+        _field(TENSOR_DIMS, dims) + kind + _field(TENSOR_NAME, name.encode())
+        + _field(TENSOR_RAW, data)
+    )  # fmt: skip
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return _varint(number << 3 | BYTES) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

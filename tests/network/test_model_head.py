@@ -1,0 +1,71 @@
+"""Another last layer in a model file."""
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skdefocus import network
+from skdefocus.network import _model_head, with_head
+from skdefocus.network._model_file import check_file
+
+SHIPPED = network.model_path(None)
+
+
+def session_of(model):
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+def answers(model, image):
+    return session_of(model).run(["logits", "features"], {"image": image})
+
+
+@pytest.fixture(scope="module")
+def case():
+    with open(SHIPPED, "rb") as file:
+        model = file.read()
+    rng = np.random.default_rng(0)
+    image = rng.random((2, 1, 64, 96)).astype(np.float32)
+    levels, channels = (a.shape[1] for a in answers(model, image))
+    weights = rng.normal(size=(levels, channels)).astype(np.float32)
+    bias = rng.normal(size=levels).astype(np.float32)
+    return model, image, weights, bias
+
+
+def test_logits_are_those_of_the_new_layer_and_features_stay(case):
+    model, image, weights, bias = case
+    made = with_head(model, weights, bias, {})
+    check_file(made)
+    logits, features = answers(made, image)
+    assert_array_equal(features, answers(model, image)[1])
+    expected = np.einsum("lf,nfhw->nlhw", weights, features) + bias[:, None, None]
+    assert_allclose(logits, expected, atol=1e-3)
+
+
+def test_the_old_layer_is_gone_and_the_new_one_can_be_replaced(case):
+    model, _, weights, bias = case
+    made = with_head(model, weights, bias, {"head": "one"})
+    assert abs(len(made) - len(model)) < 2000
+    again = with_head(made, 2 * weights, bias, {"head": "two"})
+    assert len(again) == len(made)
+    assert with_head(again, weights, bias, {"head": "one"}) == made
+
+
+def test_facts_are_added_to_the_metadata(case):
+    model, _, weights, bias = case
+    before = session_of(model).get_modelmeta().custom_metadata_map
+    made = with_head(model, weights, bias, {"head": "σ of my camera", "network": "mine"})
+    after = session_of(made).get_modelmeta().custom_metadata_map
+    assert after == before | {"head": "σ of my camera", "network": "mine"}
+
+
+def test_features_made_from_logits_are_refused(case):
+    _, _, weights, bias = case
+    field = _model_head._field
+
+    def node(given, made):
+        return field(1, field(1, given.encode()) + field(2, made.encode()) + field(4, b"Relu"))
+
+    graph = node("image", "logits") + node("logits", "features")
+    with pytest.raises(ValueError, match="no last layer to replace"):
+        with_head(field(7, graph), weights, bias, {})
