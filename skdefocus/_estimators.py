@@ -43,8 +43,9 @@ Check = Callable[[Any, str], Any]
 class Settings:
     """Base of the tables of parameters: checked when made, as plain values, and frozen.
 
-    Every field is annotated as ``Annotated[type, check]``. What holds between parameters goes into
-    ``__post_init__``, after ``super().__post_init__()``.
+    Every field is annotated as ``Annotated[type, check]``; a check is a function of the module or
+    made by one of those below, for a lambda would not see the module's names. What holds between
+    parameters goes into ``__post_init__``, after ``super().__post_init__()``.
     """
 
     def __post_init__(self) -> None:

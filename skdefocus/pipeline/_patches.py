@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from skdefocus._estimators import ImageTransformer
+from skdefocus._estimators import ImageTransformer, Settings, integer
 from skdefocus._images import check_images, check_photograph
-from skdefocus._validation import check_int
 from skdefocus.pipeline._records import PatchGrid
+
+
+@dataclass(frozen=True)
+class PatchSettings(Settings):
+    """Checked parameters of :class:`PatchExtractor`."""
+
+    patch_size: Annotated[int, integer(1)]
+    step: Annotated[int, integer(1)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step > self.patch_size:
+            raise ValueError(
+                f"step must be from 1 to {self.patch_size}, got {self.step}; patch_size is the "
+                "largest step"
+            )
 
 
 class PatchExtractor(ImageTransformer):
@@ -47,16 +63,11 @@ class PatchExtractor(ImageTransformer):
     (6, 8, 32, 32)
     """
 
+    _table = PatchSettings
+
     def __init__(self, patch_size: int = 32, step: int = 4) -> None:
         self.patch_size = patch_size
         self.step = step
-
-    def _check_params(self) -> None:
-        check_int(self.patch_size, "patch_size", 1)
-        try:
-            check_int(self.step, "step", 1, self.patch_size)
-        except ValueError as error:
-            raise ValueError(f"{error}; patch_size is the largest step") from None
 
     def transform(self, X: Any) -> list[PatchGrid]:
         """Make the records.
@@ -80,11 +91,11 @@ class PatchExtractor(ImageTransformer):
             If `X` is empty or a single image, an image has no pixels, another number of channels
             or values outside [0, 1], or a parameter is out of range.
         """
-        self._check_params()
-        # NumPy's small integers would overflow in what follows.
-        patch_size, step = int(self.patch_size), int(self.step)
+        settings = PatchSettings.of(self)
         images, stacked = check_images(X)
         return [
-            PatchGrid(check_photograph(image, f"X[{i}]"), patch_size, step, stacked)
+            PatchGrid(
+                check_photograph(image, f"X[{i}]"), settings.patch_size, settings.step, stacked
+            )
             for i, image in enumerate(images)
         ]

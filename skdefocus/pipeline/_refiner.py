@@ -6,16 +6,26 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from skdefocus._estimators import ImageTransformer, each, restack, threads_each
+from skdefocus._estimators import (
+    JOBS,
+    ImageTransformer,
+    Settings,
+    each,
+    integer,
+    real,
+    restack,
+    threads_each,
+)
 from skdefocus._grids import enlarge, tiles
 from skdefocus._images import scaled, to_gray
 from skdefocus._typing import Float32Array
-from skdefocus._validation import MAX_ALPHA, check_choice, check_int, check_real
+from skdefocus._validation import MAX_ALPHA, check_choice
 from skdefocus.filters import weighted_guided_filter
+from skdefocus.metrics import SigmaScoreMixin
 from skdefocus.pipeline._filling import filled, mean_and_evidence
 from skdefocus.pipeline._records import LevelGrid, sigma_at
 
@@ -26,7 +36,41 @@ LEAST = 1e-30
 GUIDES = {"color": "color", "gray": "gray", "grey": "gray"}
 
 
-class WeightedGuidedRefiner(ImageTransformer):
+def _guide(value: Any, name: str) -> str:
+    """Check the name of a guide, and translate an older one."""
+    guide = GUIDES[check_choice(value, name, tuple(GUIDES))]
+    if guide != value:
+        warnings.warn(
+            f"guide={value!r} was renamed to guide={guide!r}; the old name will be removed in "
+            "version 0.3",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return guide
+
+
+@dataclass(frozen=True)
+class RefineSettings(Settings):
+    """Checked parameters of :class:`WeightedGuidedRefiner`."""
+
+    radius: Annotated[int, integer(1)]
+    eps: Annotated[float, real(0, above=True)]
+    alpha: Annotated[float, real(0, MAX_ALPHA)]
+    n_iter: Annotated[int, integer(0)]
+    prior: Annotated[float, real(0, 1e6, above=True)]
+    fill_radius: Annotated[int, integer(1)]
+    context: Annotated[float, real(0, 1)]
+    guide: Annotated[str, _guide]
+    subsample: Annotated[int, integer(1)]
+    n_jobs: Annotated[int | None, JOBS]
+
+    @property
+    def reach(self) -> int:
+        """How far the refinement looks: `radius`, averaged over as much, between blocks."""
+        return (2 * self.radius + 4 * self.subsample) * self.n_iter
+
+
+class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
     """Turn level probabilities per cell into σ per pixel, guided by the photograph.
 
     Works in two parts, both guided filters in which every cell counts by its evidence:
@@ -93,6 +137,8 @@ class WeightedGuidedRefiner(ImageTransformer):
     (96, 96)
     """
 
+    _table = RefineSettings
+
     def __init__(
         self,
         radius: int = 8,
@@ -118,24 +164,6 @@ class WeightedGuidedRefiner(ImageTransformer):
         self.subsample = subsample
         self.n_jobs = n_jobs
 
-    def _check_params(self) -> None:
-        check_int(self.radius, "radius", 1)
-        check_real(self.eps, "eps", 0, above=True)
-        check_real(self.alpha, "alpha", 0, MAX_ALPHA)
-        check_int(self.n_iter, "n_iter", 0)
-        check_real(self.prior, "prior", 0, 1e6, above=True)
-        check_int(self.fill_radius, "fill_radius", 1)
-        check_real(self.context, "context", 0, 1)
-        check_choice(self.guide, "guide", tuple(GUIDES))
-        if GUIDES[self.guide] != self.guide:
-            warnings.warn(
-                f"guide={self.guide!r} was renamed to guide={GUIDES[self.guide]!r}; the old name "
-                "will be removed in version 0.3",
-                FutureWarning,
-                stacklevel=3,
-            )
-        check_int(self.subsample, "subsample", 1)
-
     def transform(self, X: Sequence[LevelGrid]) -> Any:
         """Refine.
 
@@ -155,41 +183,15 @@ class WeightedGuidedRefiner(ImageTransformer):
         TypeError
             If `X` holds anything but records.
         """
-        self._check_params()
+        settings = RefineSettings.of(self)
         if not isinstance(X, Sequence) or not X or not all(isinstance(g, LevelGrid) for g in X):
             raise TypeError("X must be a list of LevelGrid as made by BlurLevelClassifier")
-        settings = Settings(
-            int(self.radius), self.eps, self.alpha, int(self.n_iter), self.prior,
-            int(self.fill_radius), self.context, GUIDES[self.guide], int(self.subsample),
-            threads_each(self.n_jobs),
-        )  # fmt: skip
-        maps = each(self.n_jobs, refine, X, settings)
+        maps = each(self.n_jobs, refine, X, settings, threads_each(self.n_jobs))
         alike = len({m.shape for m in maps}) == 1
         return restack(maps, alike and all(grid.stacked for grid in X))
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Checked parameters of :class:`WeightedGuidedRefiner`."""
-
-    radius: int
-    eps: float
-    alpha: float
-    n_iter: int
-    prior: float
-    fill_radius: int
-    context: float
-    guide: str
-    subsample: int
-    n_threads: int = 1
-
-    @property
-    def reach(self) -> int:
-        """How far the refinement looks: `radius`, averaged over as much, between blocks."""
-        return (2 * self.radius + 4 * self.subsample) * self.n_iter
-
-
-def refine(grid: LevelGrid, settings: Settings) -> Float32Array:
+def refine(grid: LevelGrid, settings: RefineSettings, n_threads: int = 1) -> Float32Array:
     """Compute σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
     s = settings
     level, evidence = mean_and_evidence(grid.proba)
@@ -204,7 +206,7 @@ def refine(grid: LevelGrid, settings: Settings) -> Float32Array:
             guide = to_gray(part) if s.guide == "gray" else scaled(part)
             dense = weighted_guided_filter(
                 dense, guide, s.radius, s.eps, alpha=s.alpha, edge_aware=False, n_iter=s.n_iter,
-                subsample=s.subsample, n_threads=s.n_threads,
+                subsample=s.subsample, n_threads=n_threads,
                 weights=enlarge(weights, grid.step, outer),
             )  # fmt: skip
         kept = tuple(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
 import skdefocus as sd
@@ -106,6 +106,17 @@ def test_grid_search_over_ragged_images_runs_the_network_once_per_image(tmp_path
     assert np.isfinite(scores).all()
     assert len(set(np.round(scores, 6))) > 4  # the parameters matter
     assert search.best_estimator_.transform(images[:1])[0].shape == images[0].shape
+
+
+def test_the_score_needs_no_scorer():
+    scenes = load_sample_scenes(64)[:4]
+    images, truth = [s.photograph for s in scenes], [s.sigma for s in scenes]
+    pipe = sd.make_defocus_pipeline()
+    by_scorer = sd.metrics.get_scorer("neg_sigma_mae")(pipe, images, truth)
+    assert pipe.score(images, truth) == pytest.approx(by_scorer)
+    parts = cross_val_score(pipe, images, truth, cv=2)
+    assert np.mean(parts) == pytest.approx(by_scorer)
+    assert by_scorer < 0
 
 
 def test_grid_search_on_focus_masks():

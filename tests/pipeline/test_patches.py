@@ -232,7 +232,7 @@ def test_what_is_no_batch_of_images_is_refused_by_name(X, error, message):
     [
         ({"step": 33}, ValueError, "step must be from 1 to 32, got 33"),
         ({"patch_size": 8, "step": 9}, ValueError, "step must be from 1 to 8, got 9"),
-        ({"step": 0}, ValueError, "step must be from 1 to 32, got 0"),
+        ({"step": 0}, ValueError, "step must be >= 1, got 0"),
         ({"step": 4.0}, TypeError, "step must be an integer, got 4.0"),
         ({"step": True}, TypeError, "step must be an integer"),
         ({"step": None}, TypeError, "step must be an integer"),
