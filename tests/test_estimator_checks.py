@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pkgutil
 import warnings
+from dataclasses import FrozenInstanceError, fields
 from types import SimpleNamespace
 from unittest import SkipTest
 
@@ -72,6 +73,14 @@ CLASSIFIER = (COMMON | {
     "check_classifiers_classes": TABLE,
     "check_classifiers_train": TABLE,
     "check_supervised_y_2d": TABLE,
+    "check_sample_weights_pandas_series": TABLE,
+    "check_sample_weights_not_an_array": TABLE,
+    "check_sample_weights_list": TABLE,
+    "check_all_zero_sample_weights_error": TABLE,
+    "check_sample_weights_shape": TABLE,
+    "check_sample_weights_not_overwritten": TABLE,
+    "check_sample_weight_equivalence_on_dense_data": TABLE,
+    "check_classifiers_one_label_sample_weights": TABLE,
 })  # fmt: skip
 del CLASSIFIER["check_fit1d"]
 
@@ -135,6 +144,17 @@ def test_every_estimator_is_public_and_checked():
     found = set(all_estimators()) - BASES
     assert found == {type(e).__name__ for e in ESTIMATORS}
     assert found == {n for n in sd.__all__ if hasattr(getattr(sd, n), "get_params")}
+
+
+@each_estimator
+def test_the_table_has_all_parameters(estimator):
+    if not hasattr(estimator, "_table"):
+        pytest.skip("checks its parameters otherwise")
+    names = [field.name for field in fields(estimator._table)]
+    assert sorted(names) == sorted(estimator.get_params(deep=False))
+    settings = estimator._table.of(estimator)
+    with pytest.raises(FrozenInstanceError):
+        settings.n_jobs = 2
 
 
 @each_estimator

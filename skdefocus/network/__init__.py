@@ -1,11 +1,19 @@
 """Blur-level networks in ONNX files: the only room that knows ONNX Runtime."""
 
 from skdefocus.network._model_head import with_head
-from skdefocus.network._runtime import FORMAT, ModelFacts, load_facts, model_path, run
+from skdefocus.network._runtime import (
+    FORMAT,
+    ModelFacts,
+    checked_bytes,
+    load_facts,
+    model_path,
+    run,
+)
 
 __all__ = [
     "FORMAT",
     "ModelFacts",
+    "checked_bytes",
     "load_facts",
     "model_path",
     "run",

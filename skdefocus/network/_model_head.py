@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 
 def with_head(
-    model: bytes, weights: Float32Array, bias: Float32Array, facts: dict[str, str]
+    model: bytes, weights: Float32Array, bias: Float32Array, facts: dict[str, str | None]
 ) -> bytes:
     """Replace the layer that makes ``logits`` of ``features``.
 
@@ -47,8 +47,8 @@ def with_head(
     weights : ndarray of shape (n_levels, n_features)
     bias : ndarray of shape (n_levels,)
         ``logits = weights @ features + bias`` in every cell.
-    facts : dict of str to str
-        Entries for the metadata, in addition to those there or in place of them.
+    facts : dict of str to str or None
+        Entries for the metadata, in addition to those there or in place of them; None removes one.
 
     Returns
     -------
@@ -60,7 +60,8 @@ def with_head(
     ValueError
         If ``features`` are made from ``logits``, so that there is no last layer to replace.
     """
-    kept, metadata = [], {}
+    kept = []
+    metadata: dict[str, str | None] = {}
     for field, value, raw in spans(memoryview(model)):
         if field == MODEL_METADATA and isinstance(value, memoryview):
             entry = {f: text(v) for f, v, _ in spans(value) if isinstance(v, memoryview)}
@@ -71,8 +72,9 @@ def with_head(
         else:
             kept.append(bytes(raw))
     for key, said in (metadata | facts).items():
-        entry_bytes = _field(ENTRY_KEY, key.encode()) + _field(ENTRY_VALUE, said.encode())
-        kept.append(_field(MODEL_METADATA, entry_bytes))
+        if said is not None:
+            pair = _field(ENTRY_KEY, key.encode()) + _field(ENTRY_VALUE, said.encode())
+            kept.append(_field(MODEL_METADATA, pair))
     return b"".join(kept)
 
 

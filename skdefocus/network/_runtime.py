@@ -131,6 +131,14 @@ def _read(path: str) -> bytes:
     return data
 
 
+def checked_bytes(path: str, digest: str) -> bytes:
+    """Read a model file again that has been checked; ValueError if it is another by now."""
+    data = _read(path)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError(f"model {path!r} has changed since it was checked")
+    return data
+
+
 def _numbers(metadata: dict[str, str], key: str) -> list[float]:
     text = metadata.get(key, "")
     try:
@@ -243,9 +251,7 @@ def _session(
     # checked, so that neither the file nor files beside it can be something else by now.
     import onnxruntime
 
-    data = _read(path)
-    if hashlib.sha256(data).hexdigest() != digest:
-        raise ValueError(f"model {path!r} has changed since it was checked")
+    data = checked_bytes(path, digest)
     try:
         check_file(data)
     except ValueError as error:

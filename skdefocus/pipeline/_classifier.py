@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from importlib import metadata
+from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
-from sklearn.linear_model import LogisticRegression
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_memory
 
 from skdefocus import network
-from skdefocus._estimators import ImageTransformer, each, threads_each
+from skdefocus._estimators import (
+    JOBS,
+    ImageTransformer,
+    Settings,
+    choice,
+    each,
+    integer,
+    optional,
+    threads_each,
+)
 from skdefocus._images import check_image
-from skdefocus._validation import as_array, check_choice, check_int, check_sequence
+from skdefocus._validation import as_array, check_sequence
+from skdefocus.io import atomic_path
 from skdefocus.pipeline._dense import Answer, alone
-from skdefocus.pipeline._inference import Head, Settings, infer, level_grid
+from skdefocus.pipeline._head import Head, check_labels, fit_head, prior_of
+from skdefocus.pipeline._inference import Inference, infer, level_grid
 from skdefocus.pipeline._octaves import softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid, sigma_at
 
 #: Halvings beyond which nothing is left of the largest photographs.
 MAX_OCTAVES = 6
+
+
+def _model(value: Any, name: str) -> str:
+    return network.model_path(value)
+
+
+def _memory(value: Any, name: str) -> Any:
+    return check_memory(value)
+
+
+def _providers(value: Any, name: str) -> tuple[str, ...]:
+    return tuple(check_sequence(value, name))
+
+
+@dataclass(frozen=True)
+class ClassifierSettings(Settings):
+    """Checked parameters of :class:`BlurLevelClassifier`."""
+
+    model: Annotated[str, _model]
+    inference: Annotated[str, choice("dense", "patches")]
+    octaves: Annotated[int, integer(0, MAX_OCTAVES)]
+    batch_size: Annotated[int, integer(1)]
+    memory: Annotated[Any, optional(_memory)]
+    n_threads: Annotated[int | None, optional(integer(1))]
+    providers: Annotated[tuple[str, ...] | None, optional(_providers)]
+    n_jobs: Annotated[int | None, JOBS]
 
 
 class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[misc]
@@ -68,9 +109,16 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     head_ : tuple of ndarray (n_levels, n_features) and (n_levels,), or None
         The last layer re-fitted by ``fit(X, y)``; None is the network's own. There is none before
         `fit`.
+    label_counts_ : ndarray of shape (n_levels,), int
+        Patches of each level that ``fit(X, y)`` has seen; only with such a layer.
 
     Notes
     -----
+    What ``fit(X, y)`` has learned is part of this instance and of copies by pickle, joblib and
+    skops. ``clone``, and with it searches and cross-validation, starts from the network's own layer
+    again, and so does ``fit`` without labels; both warn. :meth:`save` makes a model file of it,
+    which as `model` is a parameter and stays.
+
     A model file takes ``image`` (N, 1, H, W) float32 and gives ``logits`` (N, L, h, w) and
     ``features`` (N, F, h, w), h and w being H and W divided by the stride, and its metadata state
     ``format``, ``sigmas``, ``patch_size``, ``stride``, ``multiple``, ``reach`` and, if it likes,
@@ -93,6 +141,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     >>> classifier.sigmas_[[0, -1]]
     array([0., 8.])
     """
+
+    _table = ClassifierSettings
 
     def __init__(
         self,
@@ -117,7 +167,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     @property
     def _facts(self) -> network.ModelFacts:
-        return network.load_facts(network.model_path(self.model))
+        """Facts of the network; the levels are as common as among the labels, if there are any."""
+        facts = network.load_facts(network.model_path(self.model))
+        if getattr(self, "head_", None) is None:
+            return facts
+        return replace(facts, prior=prior_of(self.label_counts_))
 
     @property
     def sigmas_(self) -> NDArray[np.float64]:
@@ -127,15 +181,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     def classes_(self) -> NDArray[np.intp]:
         return np.arange(len(self._facts.sigmas))
 
-    def _check_params(self) -> None:
-        check_choice(self.inference, "inference", ("dense", "patches"))
-        check_int(self.octaves, "octaves", 0, MAX_OCTAVES)
-        check_int(self.batch_size, "batch_size", 1)
-        if self.n_threads is not None:
-            check_int(self.n_threads, "n_threads", 1)
-        check_memory(self.memory)
-
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Check and load the network; with labeled patches, re-fit its last layer.
 
         Parameters
@@ -148,6 +194,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             stay as they are; :class:`sklearn.linear_model.LogisticRegression` learns from them,
             which takes some hundred patches of your own camera. Levels that do not occur in `y`
             keep a probability of (nearly) zero.
+        sample_weight : array_like of shape (n,), optional
+            Weight of each patch, at least 0; not looked at without labels.
 
         Returns
         -------
@@ -160,41 +208,114 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         ValueError
             If the model or a parameter is wrong, or `y` does not fit `X` or the levels.
 
+        Warns
+        -----
+        UserWarning
+            If a layer fitted before is dropped, because this call has no labels.
+
         Notes
         -----
         Every call starts from the network as it is: without labeled patches, as in a pipeline's
-        ``fit``, a layer fitted before is gone.
+        ``fit``, a layer fitted before is gone. ``transform`` needs no ``fit``, so leave it out, or
+        :meth:`save` the layer and use the file as `model`.
         """
-        self._check_params()
+        ClassifierSettings.of(self)
         facts = self._facts
-        self.head_: Head | None = None
         if y is None or _are_records(X):
+            self._warn_of_loss("fit without labels")
+            self.head_: Head | None = None
+            self.__dict__.pop("label_counts_", None)
             return self
         patches = self._check_patches(X)
-        labels = as_array(y, "y")
-        if labels.dtype.kind not in "iu":
-            raise TypeError(f"y must hold integers, the levels, got dtype {labels.dtype}")
-        if labels.shape != (len(patches),):
-            raise ValueError(f"y must have shape ({len(patches)},), got {labels.shape}")
-        levels = np.unique(labels)
-        if len(levels) < 2 or not np.isin(levels, self.classes_).all():
-            raise ValueError(
-                f"y must hold at least two different levels from 0 to {len(facts.sigmas) - 1}, "
-                f"got {levels[:30]}"
-            )
-        features = self._alone(patches, partial(self._settings().run, facts, "features"))
-        scale = np.maximum(features.std(axis=0), 1e-6)
-        learner = LogisticRegression(C=0.1, max_iter=500).fit(features / scale, labels)
-        weights, bias = learner.coef_ / scale, learner.intercept_
-        if len(levels) == 2:  # one row then stands for both classes
-            weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
-        head = (
-            np.zeros((len(facts.sigmas), features.shape[1]), np.float32),
-            np.full(len(facts.sigmas), -30, np.float32),
-        )
-        head[0][levels], head[1][levels] = weights, bias
-        self.head_ = head
+        labels = check_labels(y, len(patches), len(facts.sigmas))
+        self.head_ = None
+        features = self._alone(patches, partial(self._inference().run, facts, "features"))
+        self.head_ = fit_head(features, labels, len(facts.sigmas), sample_weight)
+        self.label_counts_ = np.bincount(labels, minlength=len(facts.sigmas))
         return self
+
+    def _warn_of_loss(self, call: str) -> None:
+        """Warn that what was learned does not survive a call."""
+        if getattr(self, "head_", None) is not None:
+            warnings.warn(
+                f"{call} drops the last layer that fit(X, y) has learned; to keep it, write it by "
+                "save(path) and use model=path",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def __sklearn_clone__(self) -> Self:
+        self._warn_of_loss("clone")
+        return super().__sklearn_clone__()
+
+    def save(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False, note: str = ""
+    ) -> None:
+        """Write the network with the re-fitted last layer to a model file of its own.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in ``.onnx`` by convention. The folder must exist. As `model`, it gives what this
+            instance gives, in clones, searches and other processes too.
+        overwrite : bool, default=False
+            Whether a file that is there may be replaced.
+        note : str, default=""
+            What the file should tell of the patches: camera, lens, who labeled them.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If ``fit(X, y)`` has not learned a layer.
+        FileExistsError
+            If there is such a file and `overwrite` is False.
+        OSError
+            If the file cannot be written.
+        ValueError
+            If the model is wrong, or has changed since.
+
+        Notes
+        -----
+        The file's metadata are those of the network but for ``temperature`` and ``held_out``, which
+        were its last layer's. ``prior`` is what the labels say, and ``head`` tells, as JSON, the
+        SHA-256 of the network's file (``base``), the number of patches of each level
+        (``patches``), the version of skdefocus and the note. No other package is needed.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> import numpy as np
+        >>> from skdefocus import BlurLevelClassifier
+        >>> patches = np.random.default_rng(0).random((6, 32, 32))
+        >>> fitted = BlurLevelClassifier().fit(patches, [0, 0, 0, 3, 3, 3])
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.onnx"
+        >>> fitted.save(file, note="noise")
+        >>> again = BlurLevelClassifier(model=file)
+        >>> np.allclose(again.predict_proba(patches), fitted.predict_proba(patches), atol=1e-4)
+        True
+        """
+        head: Head | None = getattr(self, "head_", None)
+        if head is None:
+            raise NotFittedError(
+                "there is no re-fitted last layer to save; call fit(X, y) with labeled patches"
+            )
+        facts = self._facts
+        told = {
+            "base": facts.digest,
+            "patches": self.label_counts_.tolist(),
+            "skdefocus": metadata.version("skdefocus"),
+            "note": note,
+        }
+        changed = {
+            "head": json.dumps(told),
+            "prior": json.dumps(facts.prior),
+            "temperature": None,
+            "held_out": None,
+        }
+        model = network.checked_bytes(facts.path, facts.digest)
+        with atomic_path(path, overwrite) as temporary:
+            temporary.write_bytes(network.with_head(model, *head, facts=changed))
+            network.load_facts(str(temporary))  # refuses what could not be used
 
     def transform(self, X: Sequence[PatchGrid]) -> list[LevelGrid]:
         """Tell the blur level of every cell of every record.
@@ -214,7 +335,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         ValueError
             If a parameter or the model is wrong, or the records' patches do not fit the network.
         """
-        self._check_params()
+        settings = ClassifierSettings.of(self)
         if not _are_records(X):
             raise TypeError(
                 "X must be a list of PatchGrid as made by PatchExtractor; "
@@ -226,14 +347,16 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                 raise ValueError(
                     f"patch_size must be {facts.patch_size} for this network, got {grid.patch_size}"
                 )
-            if self.inference == "dense" and grid.step % facts.stride:
+            if settings.inference == "dense" and grid.step % facts.stride:
                 raise ValueError(
                     f"step must be a multiple of {facts.stride} if "
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
-        cached = check_memory(self.memory).cache(infer, ignore=["grid", "facts", "settings"])
-        settings = self._settings()
-        return each(self.n_jobs, level_grid, X, cached, facts, self.memory is not None, settings)
+        cached = check_memory(settings.memory).cache(infer, ignore=["grid", "facts", "inference"])
+        return each(
+            self.n_jobs, level_grid, X, cached, facts, settings.memory is not None,
+            self._inference(),
+        )  # fmt: skip
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probabilities of the levels.
@@ -256,9 +379,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             If `X` has another shape or values outside of its dtype's range, or a parameter or the
             model is wrong.
         """
-        self._check_params()
         patches = self._check_patches(X)
-        return softmax(self._alone(patches, partial(self._settings().logits, self._facts)))
+        return softmax(self._alone(patches, partial(self._inference().logits, self._facts)))
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Most probable level.
@@ -299,15 +421,15 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         levels = np.arange(len(self.sigmas_), dtype=np.float32)
         return sigma_at(self.predict_proba(X) @ levels, self.sigmas_)
 
-    def _settings(self) -> Settings:
-        names = self.providers
-        return Settings(
-            self.inference,
-            int(self.octaves),
+    def _inference(self) -> Inference:
+        settings = ClassifierSettings.of(self)
+        return Inference(
+            settings.inference,
+            settings.octaves,
             getattr(self, "head_", None),
-            int(self.batch_size),
-            threads_each(self.n_jobs) if self.n_threads is None else int(self.n_threads),
-            None if names is None else tuple(check_sequence(names, "providers")),
+            settings.batch_size,
+            settings.n_threads or threads_each(settings.n_jobs),
+            settings.providers,
         )
 
     def _check_patches(self, X: Any) -> NDArray[np.float32]:
@@ -320,7 +442,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     def _alone(self, patches: NDArray[np.float32], answer: Answer) -> NDArray[np.float32]:
         """Answers (n, channels) for patches by themselves, batch by batch."""
-        facts, size = self._facts, int(self.batch_size)
+        facts, size = self._facts, ClassifierSettings.of(self).batch_size
         starts = range(0, len(patches), size)
         return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])
 

@@ -14,11 +14,9 @@ from skdefocus import network
 from skdefocus._grids import block_sums
 from skdefocus._typing import Float32Array
 from skdefocus.pipeline._dense import alone, dense
+from skdefocus.pipeline._head import Head
 from skdefocus.pipeline._octaves import extended, joined, softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid
-
-#: A last layer: weights (n_levels, n_features) and bias (n_levels,).
-Head = tuple[Float32Array, Float32Array]
 
 #: To be raised when the same network comes to answer an image otherwise: caches outlive versions.
 ANSWERS = 2
@@ -28,7 +26,7 @@ HASH_ROWS = 256
 
 
 @dataclass(frozen=True)
-class Settings:
+class Inference:
     """How a classifier runs its network.
 
     Attributes
@@ -64,17 +62,17 @@ class Settings:
 
 
 def level_grid(
-    grid: PatchGrid, infer: Any, facts: network.ModelFacts, cached: bool, settings: Settings
+    grid: PatchGrid, infer: Any, facts: network.ModelFacts, cached: bool, inference: Inference
 ) -> LevelGrid:
     """Make the record of one image."""
     key = None
     if cached:
         key = (
             ANSWERS, facts.digest, _digest(grid.image), grid.patch_size, grid.step,
-            settings.inference, settings.octaves, settings.head,
+            inference.inference, inference.octaves, inference.head,
         )  # fmt: skip
-    proba = infer(grid, facts, settings, key)
-    sigmas = np.array(extended(facts.sigmas, settings.octaves))
+    proba = infer(grid, facts, inference, key)
+    sigmas = np.array(extended(facts.sigmas, inference.octaves))
     return LevelGrid(grid.image, proba, sigmas, grid.step, grid.stacked)
 
 
@@ -86,26 +84,28 @@ def _digest(image: NDArray[Any]) -> tuple[Any, ...]:
     return image.shape, image.dtype.str, sha.hexdigest()
 
 
-def infer(grid: PatchGrid, facts: network.ModelFacts, settings: Settings, key: Any) -> Float32Array:
+def infer(
+    grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key: Any
+) -> Float32Array:
     """Compute the probabilities (rows, columns, levels) of one image; a cache goes by `key`."""
-    if settings.inference == "patches":
-        own = _patches(grid, facts, settings)
-        more = len(extended(facts.sigmas, settings.octaves)) - own.shape[-1]
+    if inference.inference == "patches":
+        own = _patches(grid, facts, inference)
+        more = len(extended(facts.sigmas, inference.octaves)) - own.shape[-1]
         return np.pad(own, [(0, 0), (0, 0), (0, more)])
-    answer = partial(dense, facts=facts, answer=partial(settings.answer, facts))
-    proba = joined(grid.image, facts, settings.octaves, answer)
+    answer = partial(dense, facts=facts, answer=partial(inference.answer, facts))
+    proba = joined(grid.image, facts, inference.octaves, answer)
     return block_means(proba, grid.step // facts.stride)
 
 
-def _patches(grid: PatchGrid, facts: network.ModelFacts, settings: Settings) -> Float32Array:
+def _patches(grid: PatchGrid, facts: network.ModelFacts, inference: Inference) -> Float32Array:
     """Probabilities (rows, columns, levels) of the patches of a grid, each by itself."""
-    patches, shape, size = grid.patches, grid.shape, settings.batch_size
+    patches, shape, size = grid.patches, grid.shape, inference.batch_size
     out = np.empty((*shape, len(facts.sigmas)), np.float32)
     flat = out.reshape(-1, len(facts.sigmas))
     for start in range(0, len(flat), size):
         # Only one batch of patches is ever copied out of the view.
         at = np.unravel_index(np.arange(start, min(start + size, len(flat))), shape)
-        flat[start : start + size] = alone(patches[at], facts, partial(settings.logits, facts))
+        flat[start : start + size] = alone(patches[at], facts, partial(inference.logits, facts))
     return softmax(out)
 
 

@@ -1,0 +1,57 @@
+"""A last layer of one's own for the network, learned from labeled patches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from skdefocus._typing import Float32Array
+from skdefocus._validation import as_array
+
+#: A last layer: weights (n_levels, n_features) and bias (n_levels,).
+Head = tuple[Float32Array, Float32Array]
+
+#: Bias of levels without patches: a probability of (nearly) zero.
+NEVER = -30
+
+
+def check_labels(y: Any, count: int, n_levels: int) -> NDArray[np.integer[Any]]:
+    """Check the levels of `count` patches, of which at least two must occur."""
+    labels = as_array(y, "y")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(f"y must hold integers, the levels, got dtype {labels.dtype}")
+    if labels.shape != (count,):
+        raise ValueError(f"y must have shape ({count},), got {labels.shape}")
+    levels = np.unique(labels)
+    if len(levels) < 2 or levels[0] < 0 or levels[-1] >= n_levels:
+        raise ValueError(
+            f"y must hold at least two different levels from 0 to {n_levels - 1}, got {levels[:30]}"
+        )
+    return labels
+
+
+def fit_head(
+    features: Float32Array, labels: NDArray[np.integer[Any]], n_levels: int, sample_weight: Any
+) -> Head:
+    """Learn a last layer by logistic regression; levels without patches never win."""
+    scale = np.maximum(features.std(axis=0), 1e-6)
+    learner = LogisticRegression(C=0.1, max_iter=500)
+    learner.fit(features / scale, labels, sample_weight=sample_weight)
+    weights, bias = learner.coef_ / scale, learner.intercept_
+    if len(weights) == 1:  # one row then stands for both classes
+        weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
+    head = (
+        np.zeros((n_levels, features.shape[1]), np.float32),
+        np.full(n_levels, NEVER, np.float32),
+    )
+    head[0][learner.classes_], head[1][learner.classes_] = weights, bias
+    return head
+
+
+def prior_of(label_counts: NDArray[np.intp]) -> tuple[float, ...]:
+    """How common the levels were among labeled patches; none is impossible."""
+    common = label_counts + 1.0
+    return tuple((common / common.sum()).tolist())
