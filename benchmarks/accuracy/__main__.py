@@ -26,8 +26,7 @@ from benchmarks.accuracy.scenes import DATA, STRENGTHS, scenes
 from benchmarks.accuracy.summary import IN_PIXELS, Line, ahead, highlights
 from skdefocus import metrics
 from skdefocus._grids import enlarge, whole
-from skdefocus.training.crops import BLOCK
-from skdefocus.training.patches import edge_blur_blocks
+from skdefocus.training.photographs import BLOCK, edge_blur_blocks
 
 HERE = Path(__file__).parent
 #: Packages that decide figures.
