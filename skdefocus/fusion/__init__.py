@@ -1,6 +1,7 @@
 """One photograph that is in focus everywhere, from several that are not."""
 
-from skdefocus.fusion._fuser import FocusFuser, FusionResult
+from skdefocus.fusion._fuser import FocusFuser
+from skdefocus.fusion._result import FusionResult
 
 __all__ = [
     "FocusFuser",

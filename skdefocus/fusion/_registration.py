@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -13,11 +16,25 @@ Matrix = NDArray[np.float64]
 #: Coarsest level of the pyramid: its shorter side in pixels.
 COARSEST = 64
 #: Steps per level at most, and the motion in pixels at which they end.
-STEPS, SMALL = 20, 0.005
+STEPS, SMALL = 8, 0.01
 #: Shorter sides below this show no motion: the window is 0 all over, or there is no gradient.
 LEAST = 3
-#: Pixels along the shorter side that are compared at least; so many tell a motion well enough.
-ENOUGH = 512
+#: Points that are compared at most, the one of the strongest gradient in each cell of a grid.
+POINTS = 60_000
+#: σ in pixels of the blur that goes before gradients.
+SMOOTH = 1.0
+
+#: A gray frame, smoothed, and reduced by 2 again and again.
+Pyramid = list[Float]
+
+
+class Points(NamedTuple):
+    """What the steps need of the reference at one level."""
+
+    rows: Matrix
+    columns: Matrix
+    values: Matrix
+    slopes: Matrix
 
 
 def inside(matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -49,83 +66,132 @@ def warp(image: Float, matrix: Matrix, order: int = 3) -> Float:
     return np.clip(out, image.min(), image.max(), out=out).reshape(image.shape)
 
 
-def register(reference: Float, moving: Float, kind: str) -> Matrix:
-    """Find the map from the reference's pixels to those of another grey frame.
+def pyramid(gray: Float) -> Pyramid:
+    """Make what `register` compares, finest first."""
+    levels = [gray]
+    while min(levels[-1].shape) >= 2 * COARSEST:
+        levels.append(half(levels[-1]))
+    return [ndimage.gaussian_filter(level, SMOOTH) for level in levels]
 
-    Translation by phase correlation, then Gauss-Newton steps on the squared differences over a
-    pyramid, with the frame's gain and offset as further unknowns. Large differences, which are
-    defocus rather than motion, count less.
+
+def register(reference: Pyramid, moving: Pyramid, kind: str, guess: Matrix | None = None) -> Matrix:
+    """Find the map from the reference's pixels to those of another frame.
+
+    At the coarsest level it begins with the best of no motion, a shift by phase correlation and the
+    guess. Gauss-Newton steps on squared differences follow from level to level, with the frame's
+    gain and offset as further unknowns, at points of strong gradients of the reference (inverse
+    compositional: Baker and Matthews, IJCV 2004). Large differences, which are defocus rather than
+    motion, count less. A level that does not bring the frames closer leaves things as they are.
 
     Parameters
     ----------
-    reference, moving : ndarray of shape (H, W)
+    reference, moving : Pyramid
+        Of frames of one size.
     kind : {"translation", "affine"}
+    guess : ndarray of shape (3, 3) or None
+        A map that may be near, such as that of the frames before.
 
     Returns
     -------
     ndarray of shape (3, 3)
         See `warp`; the identity where nothing is found to go by.
     """
-    if min(reference.shape) < LEAST:
+    if min(reference[0].shape) < LEAST:
         return np.eye(3)
-    pyramid = [(reference, moving)]
-    while min(pyramid[-1][0].shape) >= 2 * COARSEST:
-        pyramid.append((half(pyramid[-1][0]), half(pyramid[-1][1])))
+    # Pixel centers: position p of a level is 2 p + 1/2 of the next finer one.
+    up = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+    starts = [np.eye(3), _shift(reference[-1], moving[-1])]
+    if guess is not None:
+        down = np.linalg.matrix_power(np.linalg.inv(up), len(reference) - 1)
+        starts.append(down @ guess @ np.linalg.inv(down))
+    points = _points(reference[-1])
+    matrix = max(starts, key=lambda m: _likeness(points, moving[-1], m))
+    for level in reversed(range(len(reference))):
+        points = _points(reference[level])
+        found = _refined(points, moving[level], matrix, kind)
+        if _likeness(points, moving[level], found) > _likeness(points, moving[level], matrix):
+            matrix = found
+        if level:
+            matrix = up @ matrix @ np.linalg.inv(up)
+    return matrix
+
+
+def _shift(one: Float, other: Float) -> Matrix:
+    """Motion by phase correlation; none where it is not plausible."""
     matrix = np.eye(3)
-    one, other = (_windowed(image) for image in pyramid[-1])
+    one, other = _windowed(one), _windowed(other)
     if one.any() and other.any():
         shift = phase_cross_correlation(one, other, normalization=None)[0]
         if (np.abs(shift) < np.array(one.shape) / 4).all():
             matrix[:2, 2] = -shift
-    for level, (fixed, other) in enumerate(reversed(pyramid)):
-        if level:
-            # Pixel centres: position p of a level is 2 p + 1/2 of the next finer one.
-            up = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
-            matrix = up @ matrix @ np.linalg.inv(up)
-        matrix = _refined(fixed, other, matrix, kind)
     return matrix
 
 
-def _refined(fixed: Float, moving: Float, matrix: Matrix, kind: str) -> Matrix:
+def _points(image: Float) -> Points:
+    """Choose the strongest gradient of every cell."""
+    gy, gx = (np.asarray(np.gradient(image, axis=axis), np.float32) for axis in (0, 1))
+    cell = max(1, math.ceil(math.sqrt(image.size / POINTS)))
+    h, w = image.shape[0] // cell, image.shape[1] // cell
+    strength = (gy * gy + gx * gx)[: h * cell, : w * cell]
+    inner = strength.reshape(h, cell, w, cell).swapaxes(1, 2).reshape(h, w, -1).argmax(axis=2)
+    rows = (np.arange(h)[:, None] * cell + inner // cell).ravel()
+    columns = (np.arange(w) * cell + inner % cell).ravel()
+    slopes = np.stack([gy[rows, columns], gx[rows, columns]], axis=1).astype(float)
+    values = image[rows, columns].astype(float)
+    return Points(rows.astype(float), columns.astype(float), values, slopes)
+
+
+def _seen(points: Points, moving: Float, matrix: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Values of the frame at the points, and which of them it reaches."""
+    at = [m[0] * points.rows + m[1] * points.columns + m[2] for m in matrix[:2]]
+    use = np.ones(len(points.rows), bool)
+    for positions, size in zip(at, moving.shape, strict=True):
+        use &= (positions >= 0) & (positions <= size - 1)
+    seen = ndimage.map_coordinates(moving, at, order=1, mode="nearest", output=np.float64)
+    return seen, use
+
+
+def _likeness(points: Points, moving: Float, matrix: Matrix) -> float:
+    """Correlation of the frames at the points; -1 without overlap."""
+    seen, use = _seen(points, moving, matrix)
+    if np.count_nonzero(use) < max(1, len(use) // 16):
+        return -1.0
+    a, b = points.values[use] - points.values[use].mean(), seen[use] - seen[use].mean()
+    return float((a @ b) / np.sqrt((a @ a) * (b @ b) + 1e-30))
+
+
+def _refined(points: Points, moving: Float, matrix: Matrix, kind: str) -> Matrix:
     """Gauss-Newton steps at one level of the pyramid."""
-    size = (fixed.shape[0], fixed.shape[1])
-    target = ndimage.gaussian_filter(fixed, 1.0)
-    source = ndimage.gaussian_filter(moving, 1.0)
-    middle = np.array(size) / 2
-    y, x = (((np.arange(n) - h) / h).astype(np.float32) for n, h in zip(size, middle, strict=True))
-    some = (slice(None, None, max(1, min(size) // ENOUGH)),) * 2
-    target, y, x = target[some], y[some[0], None], x[some[1]]
-    use = inside(matrix, size)[some]
+    middle = np.array(moving.shape) / 2
+    y, x = (points.rows - middle[0]) / middle[0], (points.columns - middle[1]) / middle[1]
+    gy, gx = points.slopes.T
+    columns = [gy, gx] if kind == "translation" else [gy, gx, gy * y, gy * x, gx * y, gx * x]
+    design = np.stack([*columns, points.values, np.ones(len(y))], axis=1)
+    motions = len(columns)
     for _ in range(STEPS):
-        seen = np.asarray(warp(source, matrix, order=1))
-        gy, gx = np.gradient(seen, axis=0)[some], np.gradient(seen, axis=1)[some]
-        seen = seen[some]
-        columns = [gy, gx]
-        if kind == "affine":
-            columns += [gy * y, gy * x, gx * y, gx * x]
-        design = np.ones((np.count_nonzero(use), len(columns) + 2))
-        for c, column in enumerate([*columns, seen]):
-            design[:, c] = column[use]
-        difference = (target - seen)[use]
+        seen, use = _seen(points, moving, matrix)
+        if np.count_nonzero(use) <= motions:
+            return matrix
+        difference = (seen - points.values)[use]
         scale = 1.4826 * np.median(np.abs(difference)) + 1e-6
         # The root of the weights, that both sides of the normal equations have.
         root = 1 / np.sqrt(1 + (difference / (2 * scale)) ** 2)
-        design *= root[:, None]
-        p = np.linalg.lstsq(design.T @ design, design.T @ (root * difference), rcond=1e-9)[0]
-        # d holds the motion in pixels as a function of (row, column, 1).
+        rows = design[use] * root[:, None]
+        p = np.linalg.lstsq(rows.T @ rows, rows.T @ (root * difference), rcond=1e-9)[0]
+        # d holds the reference's motion in pixels as a function of (row, column, 1).
         d = np.zeros((3, 3))
         d[:2, 2] = p[:2]
         if kind == "affine":
             slopes = np.array(p[2:6]).reshape(2, 2) / middle
             d[:2, :2], d[:2, 2] = slopes, p[:2] - slopes @ middle
-        if not np.isfinite(d).all() or np.abs(p[: len(columns)]).max() > size[0] / 4:
+        largest = np.abs(p[:motions]).max()
+        if not np.isfinite(d).all() or largest > moving.shape[0] / 4:
             return matrix
-        moved = matrix @ (np.eye(3) + d)
-        use = inside(moved, size)[some]
-        if not use.any():
+        moved = matrix @ np.linalg.inv(np.eye(3) + d)
+        if not _seen(points, moving, moved)[1].any():
             return matrix
         matrix = moved
-        if np.abs(p[: len(columns)]).max() < SMALL:
+        if largest < SMALL:
             break
     return matrix
 

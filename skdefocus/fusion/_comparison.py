@@ -1,0 +1,185 @@
+"""How frames are compared: by their detail, and by whether one blurred looks like the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skdefocus.filters import box_mean
+from skdefocus.fusion._frames import View
+
+Float = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+#: Radii in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
+#: another. Before them comes the first one once; σ of 0.8 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5
+#: pixels, up to what frames at the other end of a stack of small things have.
+TRIALS = (1, 2, 4, 8, 16, 32)
+#: What the trials of larger radii cannot tell, in parts of the level: light that spreads that far
+#: is not told from an exposure that is not quite the same.
+SURE_RADIUS, TOLERANCE = 4, 0.2
+#: Radii of the boxes over which detail is averaged, twice, and mismatch, once.
+DETAIL_RADIUS, MISMATCH_RADIUS = 2, 1
+#: Say of the detail in windows four times as wide: next to an edge there may be none of its own.
+WIDE_RADIUS, WIDE_DETAIL = 9, 0.1
+#: Mean of the squared modified Laplacian of white noise of variance 1: 12 + 24 / π.
+LAPLACIAN_GAIN = 20.0
+#: Say of the energies of detail beside that of the mismatches.
+DETAIL_SHARE = 0.3
+#: Say of the plain difference from the composite, for where no blur explains the difference.
+NEAR_SHARE = 0.05
+#: Light of the brightest lamps, in times white.
+BEYOND_WHITE = 100.0
+#: The aperture's image is brighter than the boxes' in places, by this factor at most.
+PEAK = 4.0
+#: Frames of so many pixels have their trials held; those of larger ones are made anew.
+HELD = 4_000_000
+
+
+class Trial(NamedTuple):
+    """An image blurred.
+
+    Attributes
+    ----------
+    radius : int
+        Of the boxes that were used.
+    values : ndarray of shape (H, W), float32
+        The encoded values, blurred.
+    light : ndarray of shape (H, W), float32
+        The light, blurred.
+    white : ndarray of shape (H, W), float32, or None
+        What of that light is of places that are clipped to white, so that it may be more.
+    """
+
+    radius: int
+    values: Float
+    light: Float
+    white: Float | None
+
+
+def detail(gray: Float, noise: float, frame_noise: float | None = None) -> Float:
+    """Log energy of local detail: the squared modified Laplacian, averaged.
+
+    Parameters
+    ----------
+    gray : ndarray of shape (H, W)
+    noise : float
+        Standard deviation of the noise; detail below it does not count.
+    frame_noise : float or None
+        That of this frame, if it is larger; the energy of what it has more is taken off.
+    """
+    padded = np.pad(gray, 1, mode="symmetric")
+    energy = np.abs(2 * gray - padded[:-2, 1:-1] - padded[2:, 1:-1])
+    energy += np.abs(2 * gray - padded[1:-1, :-2] - padded[1:-1, 2:])
+    energy *= energy
+    mean = twice(energy, DETAIL_RADIUS)
+    mean += np.float32(WIDE_DETAIL) * twice(energy, WIDE_RADIUS)
+    floor = np.float32(LAPLACIAN_GAIN * noise**2)
+    if frame_noise is not None and frame_noise > noise:
+        more = np.float32((1 + WIDE_DETAIL) * LAPLACIAN_GAIN * (frame_noise**2 - noise**2))
+        mean = np.maximum(mean - more, 0)
+    return np.log(mean + floor)
+
+
+def _once(image: Float, radius: int) -> Float:
+    return np.asarray(box_mean(image, radius), np.float32)
+
+
+def twice(image: Float, radius: int) -> Float:
+    return _once(_once(image, radius), radius)
+
+
+class Trials:
+    """The trials: an image blurred more and more.
+
+    Parameters
+    ----------
+    gray : ndarray of shape (H, W)
+    lit : ndarray of shape (H, W), bool, or None
+        Where light may be beyond white.
+    """
+
+    def __init__(self, gray: Float, lit: Mask | None = None) -> None:
+        self._gray, self._lit = gray, lit
+        self._held: list[Trial] | None = None
+
+    def hold(self) -> Trials:
+        """Keep what is made, for repeated use, unless it is large."""
+        if self._gray.size <= HELD:
+            self._held = list(self)
+        return self
+
+    def __iter__(self) -> Iterator[Trial]:
+        if self._held is not None:
+            yield from self._held
+            return
+        # Light adds where it is blurred, not its encoded values, whose square it is near enough.
+        light = self._gray * self._gray
+        white = None if self._lit is None else self._lit.astype(np.float32)
+
+        def trial(radius: int, blur: Callable[[Float, int], Float]) -> Trial:
+            spread = None if white is None else blur(white, radius)
+            return Trial(radius, blur(self._gray, radius), blur(light, radius), spread)
+
+        yield trial(TRIALS[0], _once)
+        for radius in TRIALS:
+            yield trial(radius, twice)
+
+
+def _brightest(trial: Trial, seen: Float) -> Float:
+    """The most that may be seen of an image whose clipped places have the light that fits best.
+
+    That light is found by least squares around every pixel, and is white at least.
+    """
+    if trial.white is None:
+        return np.sqrt(np.clip(trial.light, 0, 1))
+    step = max(1, trial.radius // 2)
+    thin = (slice(None, None, step),) * 2
+    white = trial.white[thin]
+    missing = (seen[thin] ** 2 - trial.light[thin]) * white
+    reach = max(1, 2 * trial.radius // step)
+    more = box_mean(missing, reach) / (box_mean(white * white, reach) + np.float32(1e-9))
+    np.clip(more, 0, BEYOND_WHITE - 1, out=more)
+    more = np.repeat(np.repeat(more, step, axis=0), step, axis=1)[: seen.shape[0], : seen.shape[1]]
+    more *= trial.white
+    more *= np.float32(PEAK)
+    more += trial.light
+    return np.sqrt(np.clip(more, 0, 1, out=more), out=more)
+
+
+def difference(one: Float, other: Float) -> Float:
+    """Squared difference, averaged over a small window."""
+    return _once((one - other) ** 2, MISMATCH_RADIUS)
+
+
+def _not_of_lamps(explained: Float, light: Float) -> Float:
+    """Part of what is explained that is not beyond white; what is, no exposure does."""
+    whole = explained * explained + np.float32(1e-6)
+    return np.minimum(light / whole, 1)
+
+
+def mismatch(trials: Iterable[Trial], seen: Float, noise: float) -> Float:
+    """Log of how badly the best of the trials explains what is seen."""
+    least = np.full(seen.shape, np.inf, np.float32)
+    unsure = (np.float32(TOLERANCE) * seen) ** 2
+    for trial in trials:
+        # Between the blur of the encoded values, as programs make it, and that of light.
+        away = np.clip(seen, trial.values, _brightest(trial, seen))
+        found = difference(away, seen)
+        if trial.radius > SURE_RADIUS:
+            found += unsure if trial.white is None else unsure * _not_of_lamps(away, trial.light)
+        np.minimum(least, found, out=least)
+    return np.log(least + np.float32(noise**2))
+
+
+def score(view: View, composite: View, trials: Trials) -> Float:
+    """Log-likelihood, but for a term common to all frames, that a frame is the one in focus."""
+    score = mismatch(trials, view.gray, view.noise)
+    own = Trials(view.gray, view.lit)
+    score -= mismatch(own, composite.gray, view.noise)
+    near = np.log(difference(view.gray, composite.gray) + np.float32(view.noise**2))
+    score -= np.float32(NEAR_SHARE) * near
+    return score

@@ -1,0 +1,100 @@
+"""Which frame each pixel comes from: every frame judged against the picture of the sharpest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from skdefocus.filters import guided_filter
+from skdefocus.fusion import _comparison as comparison
+from skdefocus.fusion import _labels as labels
+from skdefocus.fusion import _registration as registration
+from skdefocus.fusion._frames import Frames, View, within
+from skdefocus.fusion._settings import Settings
+
+Float = NDArray[np.float32]
+#: Shorter sides in pixels from which defocus maps are made at half the size.
+SMALL = 128
+#: Nats against a frame where it is clipped to white and others may show more.
+LOST = 4.0
+
+
+def decided(frames: Frames, settings: Settings) -> tuple[labels.Index, Float, Float]:
+    """Frame of every pixel, how sure that is, and the order in depth."""
+    contest = _compared(frames, settings)
+    evidence = contest.evidence
+    index = _settled(frames, contest, evidence, settings)
+    confidence = np.where(index == contest.index, evidence, np.float32(0))
+    depth = guided_filter(
+        index.astype(np.float32), contest.gray, max(settings.radius, 1) * 4, labels.EPS,
+        weights=confidence + np.float32(1e-3),
+    )  # fmt: skip
+    depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
+    return index, confidence, depth
+
+
+def _compared(frames: Frames, settings: Settings) -> labels.Contest:
+    """Judge every frame against the composite of those with the most detail."""
+    composite, undecided = _composite(frames, settings)
+    trials = comparison.Trials(composite.gray, composite.lit).hold()
+
+    def judged(view: View) -> Float:
+        score = comparison.score(view, composite, trials)
+        score += np.float32(comparison.DETAIL_SHARE) * _detail(view, settings)
+        if settings.sigma_weight > 0:
+            sigma = _sigma(view.gray, settings.mapper)
+            score -= np.float32(settings.sigma_weight) * undecided * sigma
+        return score
+
+    return _contest(frames, judged)
+
+
+def _composite(frames: Frames, settings: Settings) -> tuple[View, Float]:
+    """Gray picture of the frames with the most detail, and how unsure that choice is."""
+    contest = _contest(frames, lambda view: _detail(view, settings))
+    evidence = contest.evidence
+    # Squared, as the smooth tails of defocused edges have some detail too.
+    index = _settled(frames, contest, evidence**2, settings)
+    gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
+    for k, view in frames.views():
+        chosen = index == k
+        np.copyto(gray, view.gray, where=chosen)
+        if view.lit is not None:
+            np.copyto(lit, view.lit, where=chosen)
+    return View(gray, lit if lit.any() else None, None, settings.noise), 1 - evidence
+
+
+def _detail(view: View, settings: Settings) -> Float:
+    return comparison.detail(view.gray, settings.noise, view.noise)
+
+
+def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Contest:
+    """Let all frames compete by their scores."""
+    contest = labels.Contest((frames.shape[0], frames.shape[1]), frames.numbers[0])
+    for k, view in frames.views():
+        found = score(view)
+        if view.brighter and view.lit is not None:
+            found -= np.float32(LOST) * view.lit
+        contest.offer(k, within(found, view.valid), view.gray)
+    return contest
+
+
+def _settled(
+    frames: Frames, contest: labels.Contest, evidence: Float, settings: Settings
+) -> labels.Index:
+    return labels.settle(
+        contest.index, evidence, contest.gray, settings.radius, settings.min_area, frames.valid
+    )
+
+
+def _sigma(gray: Float, mapper: Pipeline) -> Float:
+    """Defocus map of a frame, made at half the size: where it counts there is little detail."""
+    if min(gray.shape) < SMALL:
+        return np.asarray(mapper.transform([gray])[0], np.float32)
+    half = mapper.transform([registration.half(gray)])[0]
+    whole = 2 * np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
+    rest = [(0, n - m) for n, m in zip(gray.shape, whole.shape, strict=True)]
+    return np.asarray(np.pad(whole, rest, mode="edge"), np.float32)

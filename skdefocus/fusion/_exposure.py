@@ -1,0 +1,123 @@
+"""How much brighter one frame is than another, and undoing it without graying what is white."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from skdefocus.fusion._thumbnails import WHITE, Thumbnail, block_sums
+
+Float = NDArray[np.float32]
+
+#: Encoded value from which matched values are carried over to white, smoothly.
+KNEE = 0.96
+#: Pixels of a thumbnail along the sides of the blocks whose ratios are taken: defocus spreads
+#: light, but hardly beyond.
+RATIO_BLOCK = 6
+#: Largest gain, and smallest as its inverse: 3 of encoded values are some 3.5 stops of light.
+MOST_GAIN = 3.0
+#: Least deviation from 1 that is seen in flat places where two frames meet, how many standard
+#: errors it must have, and how much of what defocus makes of the ratios from place to place.
+LEAST_GAIN, SURE, SPREAD = 0.008, 3.0, 1.5
+#: Share of pixels that two thumbnails together have to use, of 2.
+BOTH = 1.9
+#: Relative contrast of blocks below which they are even.
+EVEN = 0.01
+#: Share of usable blocks that gains need.
+LEAST_SHARE = 0.02
+
+
+class Gain(NamedTuple):
+    """Factor by which a frame's channels become the reference's.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (C,), float32
+    needed : bool
+        Whether a difference that can be seen was measured in some channel.
+    """
+
+    factor: Float
+    needed: bool
+
+
+def relative_gain(reference: Thumbnail, frame: Thumbnail) -> Gain | None:
+    """Measure the gain that brings a frame to the reference's exposure; None where it cannot.
+
+    The median over blocks of the ratios of the light in them, of pixels that are clipped in
+    neither; bright and even surroundings, where defocus changes little, weigh most.
+
+    Parameters
+    ----------
+    reference, frame : Thumbnail
+        Of frames that coincide.
+    """
+    block = max(1, min(RATIO_BLOCK, min(reference.usable.shape) // 4))
+    # Next to what is clipped, the light of it is.
+    weight = np.where(reference.usable + frame.usable > BOTH, 1, 0).astype(np.float32)
+    if weight.mean() < LEAST_SHARE:
+        weight = reference.usable * frame.usable
+    count = block_sums(weight, block)
+    use = count > 0.5 * block**2
+    if np.count_nonzero(use) < max(1, LEAST_SHARE * use.size):
+        return None
+    factors, needed = [], False
+    for c in range(reference.values.shape[2]):
+        one, other = (_means(weight * t.values[..., c], block, count) for t in (reference, frame))
+        shares = np.minimum(one, other) / (_contrast(one) + _contrast(other) + EVEN**2)
+        found, spread, error = _median_ratio(one[use], other[use], shares[use])
+        factors.append(np.exp(found))
+        needed |= abs(found) > max(LEAST_GAIN, SURE * error, SPREAD * spread)
+    return Gain(np.array(factors, np.float32), bool(needed))
+
+
+def _means(plane: Float, block: int, count: Float) -> Float:
+    """Sums over blocks, divided by their counts."""
+    return np.asarray(block_sums(plane, block) / np.maximum(count, 1), np.float32)
+
+
+def _contrast(light: Float) -> Float:
+    """Squared relative differences within 3×3 blocks."""
+    level = np.log(light + np.float32(0.02))
+    away = level - ndimage.uniform_filter(level, 3)
+    return np.asarray(ndimage.uniform_filter(away * away, 3), np.float32)
+
+
+def _median_ratio(one: Float, other: Float, weights: Float) -> tuple[float, float, float]:
+    """Give the logarithm of the weighted median of ratios, its spread and its standard error."""
+    ratios = np.log((one + np.float32(1e-6)) / (other + np.float32(1e-6)))
+    weights = weights + np.float32(1e-12)
+    middle = _weighted_median(ratios, weights)
+    spread = 1.4826 * _weighted_median(np.abs(ratios - middle), weights)
+    share = weights / weights.sum()
+    return middle, spread, 1.25 * spread * float(np.sqrt(np.sum(share * share)))
+
+
+def _weighted_median(values: Float, weights: Float) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order], dtype=np.float64)
+    return float(values[order[np.searchsorted(total, total[-1] / 2)]])
+
+
+def matched(image: Float, gain: Float) -> Float:
+    """Scale a frame; white stays white.
+
+    A channel that is clipped was at least as bright as it is, so that it becomes as bright as the
+    brightest channel; where all are clipped, white is what they become.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, C), in [0, 1]
+    gain : ndarray of shape (C,)
+    """
+    planes = image[..., None] if image.ndim == 2 else image
+    out = planes * gain
+    if gain.min() < 1:
+        clipped = np.clip((planes - KNEE) * np.float32(1 / (WHITE - KNEE)), 0, 1)
+        most = out.max(axis=2, keepdims=True)
+        out += clipped * (most - out)
+        out += clipped.min(axis=2, keepdims=True) * (1 - out)
+    return np.asarray(np.clip(out, 0, 1, out=out).reshape(image.shape))

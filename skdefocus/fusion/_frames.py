@@ -1,0 +1,367 @@
+"""The frames of a stack, prepared one at a time: read, checked, aligned, matched, or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+from skdefocus._images import OTHER_MODES, check_photograph, scaled, to_gray
+from skdefocus._validation import as_array
+from skdefocus.fusion import _registration as registration
+from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
+from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
+from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
+
+Float = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+#: A frame, or what reads it.
+Frame = ArrayLike | Callable[[], ArrayLike]
+
+#: Alpha below this part of the largest is not opaque.
+OPAQUE = 0.99
+#: References that are tried at most before frames are given up.
+TRIES = 3
+#: Share of a frame that may be clipped to white beyond the reference's share.
+MOST_WHITE = 0.5
+
+
+class View(NamedTuple):
+    """A frame as it is compared.
+
+    Attributes
+    ----------
+    gray : ndarray of shape (H, W), float32
+    lit : ndarray of shape (H, W), bool, or None
+        Where light may be beyond white; None is nowhere.
+    valid : ndarray of shape (H, W), bool, or None
+        Where the frame has a say; None is everywhere.
+    noise : float
+        Standard deviation of its noise.
+    brighter : bool
+        Whether the frame was exposed longer than the reference, so that where it is clipped to
+        white the reference may show more.
+    """
+
+    gray: Float
+    lit: Mask | None
+    valid: Mask | None
+    noise: float
+    brighter: bool = False
+
+
+class _Raw(NamedTuple):
+    """A checked photograph and its alpha, None if it is opaque everywhere."""
+
+    pixels: NDArray[Any]
+    alpha: Float | None
+
+
+class _Look(NamedTuple):
+    """What is looked at of a frame to judge it."""
+
+    small: Thumbnail
+    pyramid: registration.Pyramid | None
+
+
+@dataclass
+class Survey:
+    """What was measured of the frames against one of them.
+
+    Attributes
+    ----------
+    reference : int
+    matrices : dict of int to ndarray of shape (3, 3)
+        Of the frames that belong, see :func:`skdefocus.fusion._registration.warp`.
+    gains : dict of int to Gain
+        Of those of them for which it could be measured.
+    left_out : dict of int to str
+        The other frames, and why.
+    """
+
+    reference: int
+    matrices: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    gains: dict[int, Gain] = field(default_factory=dict)
+    left_out: dict[int, str] = field(default_factory=dict)
+
+
+class Frames:
+    """A stack whose frames coincide, are equally bright and show the same scene.
+
+    Parameters
+    ----------
+    stack : sequence of frames
+    names : sequence of str
+        How messages call them.
+    numbers : range
+        Of the frames to use.
+    reference : int
+        Number of the frame that the others are brought to coincide with.
+    align : {"none", "translation", "affine"}
+    match_exposure : {"auto", True, False}
+    outliers : {"drop", "raise", "keep"}
+    noise : float
+
+    Attributes
+    ----------
+    numbers : list of int
+        The frames that belong, in order.
+    shape : tuple of int
+        Of a frame.
+    survey : Survey
+    """
+
+    def __init__(
+        self, stack: Sequence[Frame] | NDArray[Any], names: Sequence[str], *, numbers: range,
+        reference: int, align: str, match_exposure: bool | str, outliers: str, noise: float,
+    ) -> None:  # fmt: skip
+        self._stack, self._names = stack, names
+        self._align, self._noise, self._outliers = align, noise, outliers
+        self._has_alpha = False
+        self.shape: tuple[int, ...] = ()
+        self.survey = self._surveyed(numbers, reference)
+        self.numbers = sorted(self.survey.matrices)
+        self._gains = {
+            k: gain.factor
+            for k, gain in self.survey.gains.items()
+            if match_exposure is True or (match_exposure == "auto" and gain.needed)
+        }
+        self._best_alpha: Float | None = None
+        if self._has_alpha:
+            self._best_alpha = np.zeros(self.shape[:2], np.float32)
+            for k in self.numbers:
+                np.maximum(self._best_alpha, self._coverage(k), out=self._best_alpha)
+
+    @property
+    def left_out(self) -> dict[int, str]:
+        """Numbers of the frames that do not belong, and why."""
+        return self.survey.left_out
+
+    @property
+    def gains(self) -> dict[int, tuple[float, ...]]:
+        """Factors of the frames whose exposure is matched."""
+        return {k: tuple(map(float, gain)) for k, gain in self._gains.items()}
+
+    # --- reading -------------------------------------------------------------------------------
+
+    def _read(self, number: int) -> _Raw:
+        frame, name = self._stack[number], self._names[number]
+        raw = _checked(frame() if callable(frame) else frame, name)
+        if not self.shape:
+            self.shape = raw.pixels.shape
+        if raw.pixels.shape != self.shape:
+            raise ValueError(
+                f"{name} must have the shape of the other frames, {self.shape}, got "
+                f"{raw.pixels.shape}"
+            )
+        self._has_alpha |= raw.alpha is not None
+        return raw
+
+    def _aligned(self, number: int) -> NDArray[np.float64] | None:
+        """Matrix of a frame; None if it stays as it is."""
+        matrix = self.survey.matrices[number]
+        return None if np.array_equal(matrix, np.eye(3)) else matrix
+
+    def _warped(self, plane: Float, number: int, order: int = 3) -> Float:
+        matrix = self._aligned(number)
+        return plane if matrix is None else registration.warp(plane, matrix, order)
+
+    def view(self, number: int) -> View:
+        """Give a frame as it is compared."""
+        raw = self._read(number)
+        pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
+        gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
+        bright: Mask | None = lit(pixels)
+        if bright is not None and not bright.any():
+            bright = None
+        elif bright is not None and self._aligned(number) is not None:
+            bright = self._warped(bright.astype(np.float32), number, 1) > 0
+        noise = self._noise * (1 if gain is None else max(1.0, float(gain.mean())))
+        brighter = gain is not None and bool(gain.min() < 1)
+        return View(self._warped(gray, number), bright, self._valid(number, raw), noise, brighter)
+
+    def color(self, number: int) -> Float:
+        """Give a frame's values, shape (H, W) or (H, W, 3)."""
+        raw = self._read(number)
+        image = scaled(_filled(raw, 0))
+        gain = self._gains.get(number)
+        return self._warped(image if gain is None else matched(image, gain), number)
+
+    def views(self) -> Iterator[tuple[int, View]]:
+        """Give all frames as they are compared."""
+        return ((k, self.view(k)) for k in self.numbers)
+
+    # --- where they reach ----------------------------------------------------------------------
+
+    def valid(self, number: int) -> Mask | None:
+        """Where a frame has a say: no other is more opaque. None is everywhere."""
+        return self._valid(number, self._read(number) if self._has_alpha else None)
+
+    def _valid(self, number: int, raw: _Raw | None) -> Mask | None:
+        if self._best_alpha is not None:
+            alpha = self._coverage(number, raw)
+            return (alpha > 0) & (alpha >= np.float32(OPAQUE) * self._best_alpha)
+        return self._reach(number)
+
+    def _reach(self, number: int) -> Mask | None:
+        matrix = self._aligned(number)
+        if matrix is None:
+            return None
+        return registration.inside(matrix, (self.shape[0], self.shape[1]))
+
+    def _coverage(self, number: int, raw: _Raw | None = None) -> Float:
+        """Alpha of a frame, 0 where it does not reach."""
+        alpha = (raw or self._read(number)).alpha
+        if alpha is None:
+            alpha = np.ones(self.shape[:2], np.float32)
+        else:
+            alpha = self._warped(alpha, number, 1)
+        reach = self._reach(number)
+        return alpha if reach is None else alpha * reach
+
+    @property
+    def alpha(self) -> Float:
+        """The largest alpha of all frames, 0 where none of them reaches."""
+        if self._best_alpha is not None:
+            return self._best_alpha
+        covered = np.zeros(self.shape[:2], bool)
+        for k in self.numbers:
+            reach = self._reach(k)
+            if reach is None:
+                return np.ones(self.shape[:2], np.float32)
+            covered |= reach
+        return covered.astype(np.float32)
+
+    @property
+    def reached(self) -> Mask:
+        """Where all frames reach."""
+        reached = np.ones(self.shape[:2], bool)
+        for k in self.numbers:
+            if self._has_alpha:
+                reached &= self._coverage(k) > 0
+            elif (where := self._reach(k)) is not None:
+                reached &= where
+        return reached
+
+    # --- which of them belong ------------------------------------------------------------------
+
+    def _surveyed(self, numbers: range, reference: int) -> Survey:
+        """Find a reference that half of the frames agree with, if there is one."""
+        best: Survey | None = None
+        for _ in range(TRIES):
+            found = self._measured(numbers, reference)
+            if best is None or len(found.matrices) > len(best.matrices):
+                best = found
+            if len(best.matrices) >= max(2, len(numbers) / 2) or len(numbers) == 2:
+                break
+            reference = min(found.left_out)
+        assert best is not None
+        if best.left_out and (self._outliers == "raise" or len(best.matrices) < 2):
+            number, why = min(best.left_out.items())
+            raise ValueError(
+                f"{self._names[number]} does not belong to the stack: {why}; leave it out"
+            )
+        return best
+
+    def _measured(self, numbers: range, reference: int) -> Survey:
+        """Go from the reference to both ends, comparing each frame with the one before."""
+        survey = Survey(reference, {reference: np.eye(3)})
+        first = self._look(reference)
+        later, earlier = (
+            range(reference + 1, numbers.stop),
+            range(reference - 1, numbers.start - 1, -1),
+        )
+        for order in (later, earlier):
+            before, look = reference, first
+            small, motion = first.small, None
+            for k in order:
+                seen = self._look(k)
+                step = self._step(look, seen, motion)
+                matrix = step @ survey.matrices[before]
+                moved = seen.small.aligned(matrix)
+                gain = relative_gain(first.small, moved)
+                why = self._fault(first.small, small, moved, gain, (reference, before))
+                if why and self._outliers != "keep":
+                    survey.left_out[k] = why
+                    continue
+                survey.matrices[k] = matrix
+                if gain is not None:
+                    survey.gains[k] = gain
+                before, look, small, motion = k, seen, moved, step
+        return survey
+
+    def _look(self, number: int) -> _Look:
+        raw = self._read(number)
+        opaque = None if raw.alpha is None else raw.alpha >= OPAQUE * raw.alpha.max()
+        small = thumbnail(raw.pixels, opaque)
+        if self._align == "none":
+            return _Look(small, None)
+        return _Look(small, registration.pyramid(to_gray(_filled(raw, OPAQUE))))
+
+    def _step(
+        self, before: _Look, after: _Look, guess: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        if before.pyramid is None or after.pyramid is None:
+            return np.eye(3)
+        return registration.register(before.pyramid, after.pyramid, self._align, guess)
+
+    def _fault(
+        self, first: Thumbnail, before: Thumbnail, seen: Thumbnail, gain: Gain | None,
+        numbers: tuple[int, int],
+    ) -> str:  # fmt: skip
+        """Say why a frame does not belong; nothing if it does."""
+        reference, neighbor = (self._names[k] for k in numbers)
+        light = float(seen.gray.mean() / max(float(first.gray.mean()), 1e-6))
+        if gain is not None:
+            light = float(1 / gain.factor.mean())
+        if seen.usable.mean() < LEAST_SHARE < first.usable.mean() and light < 1:
+            return f"it is black, compared with {reference}"
+        if seen.white > first.white + MOST_WHITE:
+            return f"{seen.white:.0%} of it are clipped to white"
+        if not 1 / MOST_GAIN <= light <= MOST_GAIN and first.gray.any():
+            return f"it is {light:.3g} times as bright as {reference}"
+        found = agreement(before.gray, seen.gray)
+        if found is not None and found < LEAST_AGREEMENT:
+            return (
+                f"it does not show what {neighbor} shows (correlation {found:.2f}, at least "
+                f"{LEAST_AGREEMENT} is expected)"
+            )
+        return ""
+
+
+def _checked(image: Any, name: str) -> _Raw:
+    """Check one frame and take its alpha apart."""
+    if getattr(image, "mode", None) not in OTHER_MODES:
+        image = as_array(image, name)
+    if getattr(image, "ndim", 0) != 3 or image.shape[2] != 4:
+        return _Raw(check_photograph(image, name), None)
+    alpha = scaled(check_photograph(image[..., 3], f"alpha of {name}"))
+    if alpha.min() >= OPAQUE:
+        return _Raw(check_photograph(image, name), None)
+    if image.dtype.kind == "f":  # what is beneath transparent pixels may be anything
+        image = np.where(alpha[..., None] > 0, image, 0)
+    return _Raw(check_photograph(image, name), alpha)
+
+
+def _filled(raw: _Raw, least: float) -> NDArray[Any]:
+    """Give a frame whose transparent pixels are those of the nearest others.
+
+    Parameters
+    ----------
+    least : float
+        Part of the largest alpha below which a pixel counts as transparent; 0 means alpha 0.
+    """
+    if raw.alpha is None or not raw.alpha.any():
+        return raw.pixels
+    empty = raw.alpha < max(least * float(raw.alpha.max()), 1e-6)
+    nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
+    return np.asarray(raw.pixels[tuple(nearest)])
+
+
+def within(score: Float, where: Mask | None, outside: float = -np.inf) -> Float:
+    """Give `score` where a frame has a say, `outside` elsewhere."""
+    return score if where is None else np.where(where, score, np.float32(outside))

@@ -1,0 +1,119 @@
+"""The choice of a frame for every pixel: made by a contest, and made consistent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from skdefocus.filters import GuidedFilter
+
+Float = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Index = NDArray[np.intp]
+
+#: Regularization of the guided filters in squared intensity.
+EPS = 1e-2
+#: Say of the surroundings against a pixel's own evidence, which is at most 1.
+PRIOR = 0.1
+#: Radii of the wide windows, widest first, in those of the narrow ones.
+WIDER = (128, 16)
+#: Pixels between the wide windows that are fitted.
+SUBSAMPLE = 4
+
+
+class Contest:
+    """The best of what has been offered at every pixel, and by how much it leads.
+
+    Equal offers are decided by the brighter frame, so that their order does not matter.
+    """
+
+    def __init__(self, size: tuple[int, int], first: int = 0) -> None:
+        self.best = np.full(size, -np.inf, np.float32)
+        self.second = np.full(size, -np.inf, np.float32)
+        self.gray = np.zeros(size, np.float32)
+        self.index = np.full(size, first, np.intp)
+
+    def offer(self, number: int, score: Float, gray: Float) -> None:
+        """Let frame `number` compete, with its scores and its gray values."""
+        wins = (score > self.best) | ((score == self.best) & (gray > self.gray))
+        self.second = np.maximum(self.second, np.where(wins, self.best, score))
+        self.best[wins], self.gray[wins], self.index[wins] = score[wins], gray[wins], number
+
+    @property
+    def evidence(self) -> Float:
+        """Lead of the best over the second, in [0, 1]: tanh(Δ / 2), Δ in nats."""
+        # Where no other frame reaches, the second is -inf; where none does, both are.
+        lead = np.zeros_like(self.best)
+        np.subtract(self.best, self.second, out=lead, where=self.best > -np.inf)
+        return np.tanh(lead / 2).astype(np.float32)
+
+
+def settle(
+    index: Index,
+    evidence: Float,
+    guide: Float,
+    radius: int,
+    min_area: int,
+    reach: Callable[[int], Mask | None],
+) -> Index:
+    """Make a choice of frames spatially consistent.
+
+    Every frame's share is smoothed along the guide's edges by guided filters in which a pixel
+    counts by its evidence, from wide windows to narrow ones; what comes of one is the prior of
+    the next, and the largest share wins. Then regions below `min_area` go to what is next to them.
+
+    Parameters
+    ----------
+    index : ndarray of shape (H, W)
+        Numbers of the chosen frames.
+    evidence : ndarray of shape (H, W), in [0, 1]
+    guide : ndarray of shape (H, W)
+        Gray values of the chosen pixels.
+    radius : int
+        Of the narrow windows, pixels; 0 smooths nothing.
+    min_area : int
+        In pixels.
+    reach : callable
+        Gives where a frame has a say, shape (H, W); None is everywhere.
+    """
+    labels = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
+    if len(labels) > 1 and radius > 0:
+        faint = evidence + np.float32(1e-6)
+        wider = [
+            GuidedFilter(guide, times * radius, EPS, weights=faint, subsample=SUBSAMPLE)
+            for times in WIDER
+        ]
+        narrow = GuidedFilter(guide, radius, EPS, weights=evidence + np.float32(PRIOR))
+        most, settled = np.full(index.shape, -np.inf, np.float32), index.copy()
+        for label in labels:
+            own = share = (index == label).astype(np.float32)
+            for wide in wider:
+                share = (evidence * own + PRIOR * wide.filter(share)) / (evidence + PRIOR)
+            share = narrow.filter(share)
+            if (where := reach(label)) is not None:
+                share[~where] = -np.inf
+            wins = (share > most) | ((share == most) & (index == label))
+            most[wins], settled[wins] = share[wins], label
+        index = settled
+    clean = without_specks(index, min_area)
+    for label in labels:
+        if (where := reach(label)) is not None:
+            np.copyto(clean, index, where=(clean == label) & ~where)
+    return clean
+
+
+def without_specks(index: Index, min_area: int) -> Index:
+    """Give connected regions of fewer than `min_area` pixels to the nearest larger region."""
+    small = np.zeros(index.shape, bool)
+    for label in np.flatnonzero(np.bincount(index.ravel())):
+        regions, _ = ndimage.label(index == label)
+        too_small = np.bincount(regions.ravel()) < min_area
+        too_small[0] = False
+        small |= too_small[regions]
+    if not small.any() or small.all():
+        return index.copy()
+    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
+    return np.asarray(index[tuple(nearest)], np.intp)

@@ -1,0 +1,117 @@
+"""Small pictures of frames, for what is measured of them as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Float = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+#: Shorter side of the small pictures, pixels (up to twice that).
+SMALL_SIDE = 96
+#: Encoded values from which light may be beyond white, and up to which it is black. JPEG leaves
+#: white within some 5 of 255.
+WHITE, BLACK = 0.99, 1.5 / 255
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbnail:
+    """Means over blocks of a frame.
+
+    Attributes
+    ----------
+    values : ndarray of shape (h, w, C), float32
+        Means of the opaque pixels that are clipped neither to black nor to white.
+    usable : ndarray of shape (h, w), float32 in [0, 1]
+        Share of those pixels.
+    gray : ndarray of shape (h, w), float32
+        Mean gray value of all opaque pixels.
+    white : float
+        Share of the frame's pixels that are clipped to white.
+    block : int
+        Side of the blocks in pixels of the frame.
+    """
+
+    values: Float
+    usable: Float
+    gray: Float
+    white: float
+    block: int
+
+    def aligned(self, matrix: Matrix | None) -> Thumbnail:
+        """Give it as seen in the reference's pixels, `matrix` being the frame's."""
+        if matrix is None or np.array_equal(matrix, np.eye(3)):
+            return self
+        step, offset = self.block, (self.block - 1) / 2
+        scale = np.array([[step, 0, offset], [0, step, offset], [0, 0, 1.0]])
+        small = np.linalg.inv(scale) @ matrix @ scale
+
+        def moved(plane: Float, mode: str = "nearest") -> Float:
+            return np.asarray(
+                ndimage.affine_transform(plane, small[:2, :2], small[:2, 2], order=1, mode=mode),
+                np.float32,
+            )
+
+        values = np.stack([moved(plane) for plane in np.moveaxis(self.values, 2, 0)], axis=2)
+        usable = moved(self.usable, "constant")
+        return Thumbnail(values, usable, moved(self.gray), self.white, self.block)
+
+
+def block_size(size: tuple[int, int]) -> int:
+    """Side in pixels of the blocks of a thumbnail."""
+    return max(1, min(size) // SMALL_SIDE)
+
+
+def block_sums(plane: NDArray[Any], block: int) -> Float:
+    """Sums over blocks; rows and columns that fill no block are left out."""
+    h, w = plane.shape[0] // block, plane.shape[1] // block
+    part = plane[: h * block, : w * block]
+    if part.dtype == np.bool_:
+        part = part.view(np.uint8)
+    rows = np.add.reduceat(part, np.arange(0, h * block, block), axis=0, dtype=np.float32)
+    return np.add.reduceat(rows, np.arange(0, w * block, block), axis=1)
+
+
+def lit(image: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a photograph's light may be beyond white in some channel, shape (H, W)."""
+    bright = image >= _limit(image, WHITE)
+    return np.asarray(bright if image.ndim == 2 else bright.any(axis=2))
+
+
+def _limit(image: NDArray[Any], value: float) -> float:
+    """Express a value in [0, 1] in the units of a checked photograph."""
+    return value * float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else value
+
+
+def thumbnail(image: NDArray[Any], opaque: NDArray[np.bool_] | None = None) -> Thumbnail:
+    """Reduce a checked photograph to a shorter side of some `SMALL_SIDE` pixels.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, C)
+    opaque : ndarray of shape (H, W) or None
+        Pixels to use; None uses all.
+    """
+    block = block_size((image.shape[0], image.shape[1]))
+    planes = image[..., None] if image.ndim == 2 else image
+    bright = lit(image)
+    usable = ~bright & (planes > _limit(image, BLACK)).any(axis=2)
+    known = np.ones(bright.shape, bool) if opaque is None else opaque
+    usable &= known
+    count, seen = block_sums(usable, block), block_sums(known, block)
+    unit = 1 / _limit(image, 1)
+    sums = [block_sums(np.where(usable, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)]
+    every = [block_sums(np.where(known, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)]
+    values = np.stack(sums, axis=2) * np.float32(unit) / np.maximum(count, 1)[..., None]
+    gray = np.asarray(np.mean(every, axis=0) * unit / np.maximum(seen, 1), np.float32)
+    if (seen == 0).any() and seen.any():
+        gray[seen == 0] = gray[seen > 0].mean()
+    white = float(bright[known].mean()) if known.any() else 0.0
+    return Thumbnail(
+        np.asarray(values, np.float32), count / np.float32(block**2), gray, white, block
+    )
