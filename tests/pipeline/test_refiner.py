@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.ndimage import uniform_filter
 
 import skdefocus as sd
-from skdefocus._grids import enlarge, tiles, whole
+from skdefocus._grids import enlarge, full_area, tiles
 from skdefocus.datasets import sample_photographs
 from skdefocus.pipeline import LevelGrid
 from skdefocus.synthesis import Layer, render_layers
@@ -53,7 +53,7 @@ def test_cells_that_cannot_tell_take_their_neighbors_value():
 def test_without_context_the_fill_is_left_out():
     proba = np.random.default_rng(0).dirichlet(np.full(5, 0.3), (6, 7))
     out = sd.WeightedGuidedRefiner(context=0, n_iter=0).transform([grid_of(proba)])[0]
-    levels = enlarge(np.float32(proba @ np.arange(5)), 8, whole(out.shape))
+    levels = enlarge(np.float32(proba @ np.arange(5)), 8, full_area(out.shape))
     assert_allclose(out, np.interp(levels, np.arange(5), SIGMAS), atol=1e-5)
 
 
