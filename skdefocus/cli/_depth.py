@@ -99,12 +99,12 @@ class DepthWork:
         import numpy as np
 
         from skdefocus.io import read_image, write_values
-        from skdefocus.optics import distances_of_coc, sigma_to_coc
+        from skdefocus.optics import distances_for_coc, sigma_to_coc
 
         pixels = read_image(photo, max_pixels=self.max_pixels, mapped=True)
         facts = self._facts(photo)
         sigma = self.maps.sigma(photo, pixels)
-        distances = distances_of_coc(sigma_to_coc(sigma), **facts)._asdict()
+        distances = distances_for_coc(sigma_to_coc(sigma), **facts)._asdict()
         for side, path in files.items():
             values = np.ascontiguousarray(distances[side], np.float32)
             write_values(path, values, TEXT.format(side=side))
