@@ -15,6 +15,8 @@ BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"
 #: A picture in the container of HEIC may also be one of AV1, which Pillow reads.
 AVIF = {b"avif", b"avis"}
 VIDEO = {b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5"}
+#: Channels of its modes, which are those of Pillow, with ";16" behind those of more than 8 bits.
+CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 #: Numbers of H.273 for the primaries and the curve of sRGB, or of what is not told.
 PLAIN_PRIMARIES, PLAIN_CURVES = (1, 2), (1, 2, 6, 13)
 
@@ -50,7 +52,13 @@ def open_heif(file: IO[bytes]) -> Any:
 
 def heif_pixels(heif: Any) -> NDArray[Any]:
     """Gray or RGB, with or without alpha, already turned upright; 10 and 12 bits as 16."""
-    return np.asarray(heif)
+    data = bytes(heif.data)  # its own array interface outlives the memory it points to
+    width, height = heif.size
+    name, _, deep = heif.mode.partition(";")
+    size = (2 if deep else 1) * CHANNELS[name]
+    rows = np.frombuffer(data, np.uint8)[: height * heif.stride].reshape(height, heif.stride)
+    pixels = rows[:, : width * size].copy().view(np.uint16 if deep else np.uint8)
+    return pixels.reshape((height, width, CHANNELS[name])[: 2 if name == "L" else 3])
 
 
 def read_heif(heif: Any) -> Metadata:

@@ -45,7 +45,7 @@ STORAGE = {
     50838, 50839, 50840, *range(50706, 52600),
 }  # fmt: skip
 #: Beginnings of descriptions that tell programs how several pages belong together.
-LAYOUTS = (b"ImageJ=", b'{"shape"', b"shape=(", b"<?xml", b"<OME")
+LAYOUTS = (b"ImageJ=", b'{"shape"', b'{"axes"', b"shape=(", b"<?xml", b"<OME")
 #: Bytes of a strip, about.
 STRIP = 2**18
 DEFLATE = 8
