@@ -97,9 +97,9 @@ def add_map(commands: Any) -> None:
         help="no overview picture; matplotlib is then not needed",
     )  # fmt: skip
     parser.add_argument(
-        "--step", type=number(int, 1), default=8, metavar="N",
-        help="distance of neighbouring patches in pixels, 1, 2, 4, 8, 16, 24 or 32: less is finer "
-        "and slower (default: 8)",
+        "--step", type=number(int, 1), default=4, metavar="N",
+        help="side of the cells that are classified in pixels, a multiple of 4 up to 32: more is "
+        "coarser (default: 4)",
     )  # fmt: skip
     parser.add_argument(
         "--radius", type=number(int, 1), metavar="N",
