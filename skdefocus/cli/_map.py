@@ -114,8 +114,8 @@ def add_map(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--step", type=number(int, 1), metavar="N",
-        help="distance of neighboring patches in pixels, 1, 2, 4, 8, 16, 24 or 32: less is finer "
-        "and slower (default: that of PatchExtractor)",
+        help="side of the cells that are classified in pixels, a multiple of 4 up to 32: more is "
+        "coarser (default: that of PatchExtractor)",
     )  # fmt: skip
     parser.add_argument(
         "--radius", type=number(int, 1), metavar="N",

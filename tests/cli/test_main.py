@@ -72,7 +72,7 @@ def test_map_options(tmp_path, capsys):
 def test_info(capsys):
     code, out, _ = run("info", capsys=capsys)
     assert code == 0
-    for word in (sd.__version__, "onnxruntime", "levels", "training_data"):
+    for word in (sd.__version__, "onnxruntime", "levels", "training"):
         assert word in out
 
 
