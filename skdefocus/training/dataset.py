@@ -16,7 +16,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Recipe:
     images: tuple[Path, ...]
     size: int = 256
     seed: int = 0
-    conditions: Conditions = Conditions()
+    conditions: Conditions = field(default_factory=Conditions)
 
     def facts(self) -> dict[str, Any]:
         """What is written beside the shards."""

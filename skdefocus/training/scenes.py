@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,10 +72,11 @@ Pick = Callable[[bool], tuple[Float, NDArray[np.uint16]]]
 def _transfer(level: float, shape: PSFShape, n: int) -> Float:
     """The PSF's transfer function on a periodic n × n window (real, as the PSF is symmetric)."""
     kernel = synthesis.psf(float(sigma_of_level(level)), shape)
-    at = (np.arange(len(kernel)) - len(kernel) // 2) % n
-    plane = np.zeros((n, n))
-    np.add.at(plane, (at[:, None], at[None, :]), kernel)
-    return fft.rfft2(plane).real.astype(np.float32)
+    # A kernel larger than the window wraps around: every m-th frequency of a window m times as
+    # large are those of the folded kernel.
+    m = -(-len(kernel) // n)
+    whole = synthesis.transfer_function(kernel, (m * n, m * n))
+    return whole[::m, ::m].real.astype(np.float32)
 
 
 def blur(image: Float, level: float | Float, shape: PSFShape) -> Float:
@@ -163,11 +163,11 @@ class SceneMaker:
         kind = rng.random()
         image, regions = window(False)
         if kind < c.outline:
-            surfaces_ = self.along_outlines(image, regions)
-            if surfaces_ is not None:
+            layers = self.along_outlines(image, regions)
+            if layers is not None:
                 if self.chance(0.2):
-                    surfaces_.append(self.pasted(window))
-                return self.lit(self.focused(surfaces_))
+                    layers.append(self.pasted(window))
+                return self.lit(self.focused(layers))
             kind = c.outline
         if kind < c.outline + c.layers:
             back = Surface(self.painted(image), None, self.level())
@@ -177,9 +177,7 @@ class SceneMaker:
             return self.lit([Surface(image, None, self.plane())])
         return self.lit([Surface(image, None, self.level(flat=True))])
 
-    def along_outlines(
-        self, image: Float, regions: NDArray[np.uint16]
-    ) -> list[Surface] | None:
+    def along_outlines(self, image: Float, regions: NDArray[np.uint16]) -> list[Surface] | None:
         """One photograph cut into a foreground and a background along its own outlines."""
         front = surfaces.outline_group(regions, self.rng)
         if front is None:
@@ -240,9 +238,7 @@ class SceneMaker:
         focus = rng.uniform(-0.4, 1.0)
         return level_of_sigma(np.abs(t - np.float32(focus)) * np.float32(steep)).astype(np.float32)
 
-    def render(
-        self, layers: list[Surface], shape: PSFShape, linear: bool
-    ) -> tuple[Float, Float]:
+    def render(self, layers: list[Surface], shape: PSFShape, linear: bool) -> tuple[Float, Float]:
         """Light on the sensor and level of the surface that each pixel shows."""
         n = self.window
         back, *others = layers
@@ -263,18 +259,16 @@ class SceneMaker:
             noise = rng.standard_normal(x.shape, np.float32)
             if self.chance(0.3):  # demosaicing and denoising leave noise that is not white
                 noise = ndimage.gaussian_filter(noise, rng.uniform(0.3, 0.8)) * np.float32(1.5)
-            x = x + np.sqrt(read**2 + shot**2 * x).astype(np.float32) * noise
+            x = x + synthesis.noise_deviation(x, read, shot).astype(np.float32) * noise
         if self.chance(c.sharpened):
             soft = ndimage.gaussian_filter(x, rng.uniform(0.6, 1.5))
             x = x + np.float32(rng.uniform(0.2, 1.0)) * (x - soft)
         x = np.clip(x, 0, 1).astype(np.float32)
-        return through_jpeg(x, int(rng.integers(60, 101))) if self.chance(c.jpeg) else x
-
-
-def through_jpeg(x: Float, quality: int) -> Float:
-    buffer = io.BytesIO()
-    Image.fromarray(np.round(x * 255).astype(np.uint8)).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer), np.float32) / np.float32(255)
+        if self.chance(c.jpeg):
+            pixels = np.round(x * 255).astype(np.uint8)
+            pixels = synthesis.through_jpeg(pixels, quality=int(rng.integers(60, 101)))
+            x = pixels.astype(np.float32) / np.float32(255)
+        return x
 
 
 def smooth_faint(x: Float, size: int, eps: np.float32) -> Float:

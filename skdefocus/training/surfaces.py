@@ -51,14 +51,6 @@ def soft_blob(n: int, rng: Rng) -> Float:
     return np.asarray(ndimage.gaussian_filter(blob(n, rng), rng.uniform(1.5, 4)), np.float32)
 
 
-def _drawn(n: int, rng: Rng, draw: str, over: int = 3) -> Float:
-    canvas = Image.new("L", (n * over, n * over))
-    {"polygons": _polygons, "ellipses": _ellipses, "lines": _lines, "twigs": _twigs,
-     "letters": _letters}[draw](ImageDraw.Draw(canvas), n * over, over, rng)  # fmt: skip
-    small = canvas.resize((n, n), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / np.float32(255)
-
-
 def _polygons(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
     for _ in range(rng.integers(1, 4)):
         middle, size = rng.uniform(0, n, 2), log_uniform(rng, n / 8, n / 1.5)
@@ -82,8 +74,7 @@ def _lines(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
     across = np.array([-np.sin(angle), np.cos(angle)])
     gap = width + log_uniform(rng, 4, 90) * over
     for k in np.arange(-n, n, gap):
-        bend = np.array([np.cos(angle), np.sin(angle)]) * 0 + across * rng.normal(0, 0.1 * gap)
-        middle = np.array([n / 2, n / 2]) + across * k + bend
+        middle = n / 2 + across * k + across * rng.normal(0, 0.1 * gap)
         tilt = rng.normal(0, 0.05) * across * n
         pen.line([tuple(middle - along - tilt), tuple(middle + along + tilt)],
                  fill=255, width=max(1, round(width)))  # fmt: skip
@@ -117,8 +108,26 @@ def _letters(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
         y += height * rng.uniform(1.0, 2.5)
 
 
+#: Kinds of silhouettes, of equal shares.
 SOLID = ("blob", "blob", "soft", "polygons", "ellipses")
 THIN = ("lines", "twigs", "letters")
+DRAWN = {
+    "polygons": _polygons,
+    "ellipses": _ellipses,
+    "lines": _lines,
+    "twigs": _twigs,
+    "letters": _letters,
+}
+#: How many times larger than needed shapes are drawn, so that their edges are anti-aliased.
+OVERSAMPLED = 3
+
+
+def _drawn(n: int, kind: str, rng: Rng) -> Float:
+    side = n * OVERSAMPLED
+    canvas = Image.new("L", (side, side))
+    DRAWN[kind](ImageDraw.Draw(canvas), side, OVERSAMPLED, rng)
+    small = canvas.resize((n, n), Image.Resampling.BOX)
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
 def silhouette(n: int, thin: float, rng: Rng) -> Float:
@@ -128,41 +137,45 @@ def silhouette(n: int, thin: float, rng: Rng) -> Float:
         return blob(n, rng)
     if name == "soft":
         return soft_blob(n, rng)
-    return _drawn(n, rng, name)
+    return _drawn(n, name, rng)
+
+
+def neighbors_of(segments: NDArray[np.integer], count: int) -> list[set[int]]:
+    """Which of the segments 0 … count - 1 touch each other."""
+    touching: list[set[int]] = [set() for _ in range(count)]
+    for a, b in ((segments[:, 1:], segments[:, :-1]), (segments[1:], segments[:-1])):
+        apart = a != b
+        for code in np.unique(a[apart] * count + b[apart]):
+            i, j = divmod(int(code), count)
+            touching[i].add(j)
+            touching[j].add(i)
+    return touching
 
 
 def outline_group(regions: NDArray[np.integer], rng: Rng) -> Float | None:
     """Coverage of neighboring segments that together fill 10 to 60 % of the window.
 
     Real depth edges coincide with edges of brightness; those of pasted shapes do not.
-    Returns None where there are no two segments.
+    Returns None where there are no two segments, or the group fills nearly all.
     """
     counts = np.bincount(regions.ravel())
-    present = np.flatnonzero(counts)
-    if len(present) < 2:
+    area = counts[counts > 0]
+    count = len(area)
+    if count < 2:
         return None
-    lookup = np.zeros(len(counts), np.intp)
-    lookup[present] = np.arange(len(present))
-    local, area = lookup[regions], counts[present]
-    touching: list[set[int]] = [set() for _ in present]
-    for a, b in ((local[:, 1:], local[:, :-1]), (local[1:], local[:-1])):
-        apart = a != b
-        for code in np.unique(a[apart] * len(present) + b[apart]):
-            i, j = divmod(int(code), len(present))
-            touching[i].add(j)
-            touching[j].add(i)
+    segments = (np.cumsum(counts > 0) - 1)[regions]
+    touching = neighbors_of(segments, count)
     wanted = rng.uniform(0.1, 0.6) * regions.size
-    first = int(rng.choice(len(present), p=area / area.sum()))
+    first = int(rng.choice(count, p=area / area.sum()))
     group, rim = {first}, set(touching[first])
     while rim and area[list(group)].sum() < wanted:
         chosen = sorted(rim)[rng.integers(len(rim))]
         group.add(chosen)
         rim = (rim | touching[chosen]) - group
-    covered = np.isin(np.arange(len(present)), list(group))
-    share = area[covered].sum() / regions.size
-    if share > 0.9:
+    covered = np.isin(np.arange(count), list(group))
+    if area[covered].sum() > 0.9 * regions.size:
         return None
-    return covered[local].astype(np.float32)
+    return covered[segments].astype(np.float32)
 
 
 def fill_hidden(image: Float, known: Float) -> Float:
@@ -209,11 +222,12 @@ def add_lamps(light: Float, rng: Rng) -> Float:
     for _ in range(rng.integers(1, 25)):
         r = radius * rng.uniform(0.6, 1.4)
         y, x = rng.uniform(4, n - 5, 2)
-        top, left = int(y - r - 1), int(x - r - 1)
-        box = slice(max(top, 0), top + int(2 * r) + 4), slice(max(left, 0), left + int(2 * r) + 4)
-        rows, columns = np.ogrid[box]
-        disc = np.clip(r + 0.5 - np.hypot(rows[: n] - y, columns - x), 0, 1)[: n - box[0].start]
+        top, left, side = int(y - r - 1), int(x - r - 1), int(2 * r) + 4
+        box = slice(max(top, 0), top + side), slice(max(left, 0), left + side)
         part = out[box]
-        disc = disc[: part.shape[0], : part.shape[1]].astype(np.float32)
-        part += (np.float32(power * rng.uniform(0.5, 1)) - part) * disc
+        rows = np.arange(box[0].start, box[0].start + part.shape[0])
+        columns = np.arange(box[1].start, box[1].start + part.shape[1])
+        disc = np.clip(r + 0.5 - np.hypot(rows[:, None] - y, columns - x), 0, 1)
+        light_of_disc = np.float32(power * rng.uniform(0.5, 1))
+        part += (light_of_disc - part) * disc.astype(np.float32)
     return out
