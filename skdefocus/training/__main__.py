@@ -1,45 +1,61 @@
-"""Everything in one command: data set, training, export with its checks, model card.
+"""Everything in one command: scenes, training, calibration, export with its check, model card.
 
-``python -m skdefocus.training --images DIR --check DIR --out DIR`` makes ``crops.npy``,
-``checkpoint.pt``, ``model.onnx`` and ``MODEL_CARD.md`` in ``--out``. What is there already is kept,
-and a killed training goes on where it was.
+``python -m skdefocus.training --images DIR --check DIR --out DIR --minutes 8`` makes scenes of the
+photographs in ``--images`` with all cores while it trains (on a GPU if there is one), and writes
+``checkpoint.pt``, ``log.csv``, ``model.onnx`` and ``MODEL_CARD.md`` into ``--out``. The minutes are
+those of training; scenes of the photographs held out come before, calibration, export and card
+after. Ended before its time by an error, Ctrl-C or SIGTERM, it still exports the best weights so
+far; the same command goes on where it was. Settings whose default is 0 adapt to the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
-from skdefocus.training import card, export, patches, train
-from skdefocus.training.crops import Conditions
+from skdefocus.training import card, export, train
+from skdefocus.training.losses import LOSSES
 from skdefocus.training.networks import NETWORKS
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m skdefocus.training", description=__doc__)
-    parser.add_argument("--images", type=Path, required=True, help="photographs to learn from")
-    parser.add_argument("--check", type=Path, required=True, help="other photographs, for the card")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=100_000, help="crops of 64 px")
-    parser.add_argument("--network", choices=NETWORKS, default="vgg-0.5")
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--bfloat16", action="store_true", help="multiply in half precision")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    crops, model = args.out / "crops.npy", args.out / "model.onnx"
-    if not crops.with_suffix(".json").exists():
-        patches.make(
-            args.images, crops, count=args.count, size=64, seed=args.seed, n_jobs=args.threads,
-            conditions=Conditions(),
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Options for all settings of a run."""
+    choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
+    group = parser.add_argument_group("settings of the training (see train.Config)")
+    for field in fields(train.Config):
+        group.add_argument(
+            f"--{field.name}", type=type(field.default), default=field.default,
+            choices=choices.get(field.name), help="default: %(default)s",
         )  # fmt: skip
-    train.train(
-        crops, args.out, network=args.network, epochs=args.epochs, seed=args.seed,
-        threads=args.threads, bfloat16=args.bfloat16,
+
+
+def settings(args: argparse.Namespace) -> train.Config:
+    return train.Config(**{f.name: getattr(args, f.name) for f in fields(train.Config)})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m skdefocus.training", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    export.export(args.out, crops, model)
-    card.write(model, args.check, "report", args.out / "MODEL_CARD.md")
+    parser.add_argument("--images", type=Path, required=True, help="photographs to learn from")
+    parser.add_argument("--check", type=Path, help="other photographs; without them no card")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scenes-in", type=Path, help="folder of the scenes, else one in --out")
+    parser.add_argument("--history", default="", help="what else the card should tell")
+    add_settings(parser)
+    args = parser.parse_args(arguments)
+    model = args.out / "model.onnx"
+    try:
+        run = train.train(args.images, args.out, settings(args), args.scenes_in)
+    finally:
+        if (args.out / "checkpoint.pt").exists():
+            export.export(args.out, model, args.history)
+    if run.done < 1:
+        print(f"ended at {run.done:.0%} of the budget; the same command goes on from there")
+    elif args.check:
+        card.write(model, args.check, "report", args.out / "MODEL_CARD.md")
 
 
 if __name__ == "__main__":

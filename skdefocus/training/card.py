@@ -1,27 +1,35 @@
 """Measure a model file on photographs that it was not trained on, and write its card.
 
 ``python -m skdefocus.training.card --images DIR --out MODEL_CARD.md`` blurs the in-focus ones among
-the photographs at every level, takes patches with texture and without, and compares the network's
-answers with the truth: alone (as patches) and with their surroundings (dense).
+the photographs at every level and beyond, takes places with texture and without, and compares the
+answers with the truth: of places in their surroundings, as in a map, and of patches alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from skdefocus import network as _onnx
-from skdefocus import synthesis
+from skdefocus import network, synthesis
 from skdefocus._typing import PSFShape
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.pipeline import BlurLevelClassifier, PatchExtractor
-from skdefocus.training.crops import BLOCK
-from skdefocus.training.patches import edge_blur_blocks, is_in_focus, photographs, read_grey
+from skdefocus.training.dataset import PATCH
+from skdefocus.training.photographs import (
+    BLOCK,
+    Float,
+    edge_blur_blocks,
+    is_in_focus,
+    photographs,
+    read_gray,
+)
+from skdefocus.training.scenes import CELL
 
 #: Title, PSF, noise (standard deviation, full scale is 1), JPEG quality.
 CONDITIONS: list[tuple[str, PSFShape, float, int | None]] = [
@@ -30,179 +38,270 @@ CONDITIONS: list[tuple[str, PSFShape, float, int | None]] = [
     ("noise 6/255 and JPEG 70", "gaussian", 6 / 255, 70),
     ("disc PSF", "disc", 0.0, None),
 ]
+#: Most places of either kind that are taken of a photograph.
+MOST = 40
+#: σ in pixels, and noise, of the table of strong blur.
+STRONG, FAINT_NOISE = (3.0, 5.0, 8.0, 12.0, 20.0, 30.0), 0.006
+
+#: Probabilities (n, levels) and true levels (n,).
+Answers = tuple[NDArray[np.float32], NDArray[np.intp]]
 
 
-def cells(image: NDArray[np.float32], textured: bool) -> NDArray[np.bool_]:
-    """The 32-pixel cells whose four blocks hold two sharp ones or more and no soft one, or none.
+def places(image: Float, textured: bool) -> NDArray[np.intp]:
+    """Rows and columns, in places of 32 pixels, that hold texture, or no strong edge.
 
-    The rim of the photograph is left out, where patches see mirrored pixels.
+    Of the four blocks of a place none is soft, and at least two are sharp or none is. The rim of
+    the photograph is left out, and what is more than `MOST` is thinned evenly.
     """
     state = edge_blur_blocks(image)
-    rows, columns = state.shape[0] // 2, state.shape[1] // 2
-    four = state[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).swapaxes(1, 2)
-    four = four.reshape(rows, columns, 4)
-    sharp, soft = (four == 1).sum(axis=2), (four == -1).sum(axis=2)
+    half = PATCH // BLOCK
+    rows, columns = state.shape[0] // half, state.shape[1] // half
+    four = state[: half * rows, : half * columns].reshape(rows, half, columns, half)
+    sharp, soft = (four == 1).sum((1, 3)), (four == -1).sum((1, 3))
     found = (soft == 0) & ((sharp >= 2) if textured else (sharp == 0))
     found[[0, -1]] = found[:, [0, -1]] = False
-    return np.asarray(found)
+    at = np.argwhere(found)
+    return at[np.linspace(0, len(at) - 1, min(len(at), MOST)).astype(int)]
 
 
-def answers(
-    model: Path | None, images: list[NDArray[np.float32]]
-) -> dict[str, tuple[NDArray[np.float32], NDArray[np.intp]]]:
-    """Probabilities (n, levels) and true levels (n,) of the cells, for every row of the table."""
-    extractor = PatchExtractor(step=2 * BLOCK)
-    classifiers = {
-        name: BlurLevelClassifier(model, inference=name) for name in ("dense", "patches")
-    }
-    sigmas = classifiers["dense"].sigmas_
-    found: dict[str, list[tuple[NDArray[np.float32], NDArray[np.intp]]]] = {}
+def surrounded(classifier: BlurLevelClassifier, image: Float, at: NDArray[np.intp]) -> Float:
+    """Probabilities (n, levels) of the cells in the middle of places, as in a map."""
+    grid = classifier.transform(PatchExtractor(step=CELL).transform([image]))[0]
+    last = at * (PATCH // CELL) + PATCH // CELL // 2
+    four = [grid.proba[last[:, 0] - i, last[:, 1] - j] for i in (0, 1) for j in (0, 1)]
+    return np.asarray(np.mean(four, axis=0))
+
+
+def alone(classifier: BlurLevelClassifier, image: Float, at: NDArray[np.intp]) -> Float:
+    """Probabilities (n, levels) of places without their surroundings."""
+    if not len(at):
+        return np.empty((0, len(classifier.sigmas_)), np.float32)
+    corners = at * PATCH
+    return classifier.predict_proba(
+        np.stack([image[i : i + PATCH, j : j + PATCH] for i, j in corners])
+    )
+
+
+def photographed(
+    image: Float, sigma: float, shape: PSFShape, noise: float, quality: int | None, seed: int
+) -> Float:
+    """Blur in linear light, add noise and compress."""
+    seen = synthesis.blur(image, sigma, shape=shape, linear_light=True)
+    if noise:
+        seen = synthesis.add_noise(seen, noise, noise, random_state=seed)
+    if quality is not None:
+        seen = synthesis.jpeg(seen, quality)
+    return np.clip(seen, 0, 1)
+
+
+def answers(model: Path | None, images: list[Float]) -> dict[str, Answers]:
+    """Answers for the places, for every row of the first table."""
+    classifier = BlurLevelClassifier(model)
+    found: dict[str, list[Answers]] = {}
     for number, image in enumerate(tqdm(images, unit="photo")):
-        chosen = {"texture": cells(image, True), "no strong edge": cells(image, False)}
-        for level, sigma in enumerate(sigmas):
-            for title, shape, noise, quality in CONDITIONS:
-                seen = synthesis.blur(image, float(sigma), shape=shape, linear_light=True)
-                if noise:
-                    seed = number * 100 + level
-                    seen = synthesis.add_noise(seen, noise, noise, random_state=seed)
-                if quality is not None:
-                    seen = synthesis.jpeg(seen, quality)
-                grids = extractor.transform([np.clip(seen, 0, 1)])
-                for inference, classifier in classifiers.items():
-                    proba = classifier.transform(grids)[0].proba
-                    for kind, where in chosen.items():
-                        part = proba[: where.shape[0], : where.shape[1]][where]
-                        row = (part, np.full(len(part), level))
-                        found.setdefault(f"{inference}, {kind}, {title}", []).append(row)
+        chosen = {"texture": places(image, True), "no strong edge": places(image, False)}
+        for level, sigma in enumerate(classifier.sigmas_):
+            for title, *condition in CONDITIONS:
+                seen = photographed(image, float(sigma), *condition, seed=number * 100 + level)
+                for way, ask in (("in surroundings", surrounded), ("alone", alone)):
+                    for kind, at in chosen.items():
+                        row = ask(classifier, seen, at), np.full(len(at), level)
+                        found.setdefault(f"{way}, {kind}, {title}", []).append(row)
     return {
         title: (np.concatenate([p for p, _ in rows]), np.concatenate([t for _, t in rows]))
-        for title, rows in sorted(found.items())
+        for title, rows in sorted(found.items(), reverse=True)
     }
 
 
 def figures(
     proba: NDArray[np.float32], truth: NDArray[np.intp], sigmas: NDArray[np.float64]
 ) -> dict[str, float]:
-    """What the table shows, from probabilities and true levels."""
+    """What the table shows, from probabilities over `sigmas` and true levels."""
     error = np.abs(proba @ sigmas - sigmas[truth])
     levels = np.arange(len(sigmas))
     spread = proba @ levels**2 - (proba @ levels) ** 2
     sure = spread <= np.median(spread)
     guess = proba.argmax(axis=1)
     return {
-        "patches": len(truth),
+        "places": len(truth),
         "top-1": float((guess == truth).mean()),
         "within one": float((np.abs(guess - truth) <= 1).mean()),
-        "MAE, σ ≤ 5": float(error[sigmas[truth] <= 5].mean()),
-        "MAE, all": float(error.mean()),
+        "error, σ ≤ 5": float(error[sigmas[truth] <= 5].mean()),
+        "error, all": float(error.mean()),
         "sure half": float(error[sure].mean()),
-        "unsure half": float(error[~sure].mean()),
+        "unsure half": float(error[~sure].mean()) if not sure.all() else 0.0,
         "ECE": expected_calibration_error(proba, truth),
     }
 
 
-def measure(
-    model: Path | None, images: list[NDArray[np.float32]]
-) -> list[tuple[str, dict[str, float]]]:
-    """All rows of the table."""
-    sigmas = BlurLevelClassifier(model).sigmas_
-    return [(title, figures(*row, sigmas)) for title, row in answers(model, images).items()]
+def level_sigmas_of(model: Path | None, image: Float) -> tuple[NDArray[np.float64], ...]:
+    """σ of the levels of the answers in surroundings, and of those alone."""
+    classifier = BlurLevelClassifier(model)
+    grid = classifier.transform(PatchExtractor(step=CELL).transform([image[:64, :64]]))[0]
+    return np.asarray(grid.sigmas, np.float64), classifier.sigmas_
 
 
-def table(rows: list[tuple[str, dict[str, float]]]) -> str:
-    names = list(rows[0][1])
+def measure(model: Path | None, images: list[Float]) -> dict[str, dict[str, float]]:
+    """All rows of the first table."""
+    extended, own = level_sigmas_of(model, images[0])
+    return {
+        title: figures(*row, own if title.startswith("alone") else extended)
+        for title, row in answers(model, images).items()
+        if len(row[1])
+    }
+
+
+def strong(model: Path | None, images: list[Float]) -> dict[str, dict[str, float]]:
+    """Medians of σ, and shares below 1 px, of textured places with strong blur."""
+    classifier, sigmas = BlurLevelClassifier(model), level_sigmas_of(model, images[0])[0]
+    rows: dict[str, dict[str, float]] = {}
+    for sigma in STRONG:
+        row: dict[str, float] = {}
+        for noise in (0.0, FAINT_NOISE):
+            found = np.concatenate(list(_strong_sigmas(classifier, images, sigmas, sigma, noise)))
+            title = "noise .006" if noise else "clean"
+            row |= {
+                f"{title}: median": float(np.median(found)),
+                f"{title}: below 1 px": float((found < 1).mean()),
+            }
+        rows[f"σ = {sigma:g} px"] = row
+    return rows
+
+
+def _strong_sigmas(
+    classifier: BlurLevelClassifier,
+    images: list[Float],
+    sigmas: NDArray[np.float64],
+    sigma: float,
+    noise: float,
+) -> Iterator[NDArray[np.float64]]:
+    for number, image in enumerate(images):
+        shape: PSFShape = "disc" if number % 2 else "gaussian"
+        seen = photographed(image, sigma, shape, noise, None, number)
+        yield surrounded(classifier, seen, places(image, True)) @ sigmas
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    names = list(next(iter(rows.values())))
     lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
-    for title, row in rows:
+    for title, row in rows.items():
         values = [f"{v:d}" if isinstance(v, int) else f"{v:.3f}" for v in row.values()]
         lines.append(f"| {title} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 
-CARD = """# Model card: {name}
+CARD = """# Model card: {network}
 
-A fully convolutional network for 32×32 grey patches with {levels} levels of blur, made by
-`skdefocus.training` (`networks.py` there describes it).{licence}
+A convolutional network that tells how blurred a photograph is by defocus, in pixels, for every
+cell of {stride}×{stride} pixels, with {levels} levels from 0 to {largest:g} px. It is an encoder of
+a well-known architecture with a decoder that brings its answers back to fine cells
+(`skdefocus/training/networks.py`); MobileNetV2 is that of Sandler et al. (CVPR 2018). A cell's
+answer depends on at most {reach} pixels beyond it.{license}
 
-**Use.** How blurred a patch is, in pixels, by a lens out of focus. Not for motion blur, and not
-for σ above {largest:g} px: shrink the photograph first.
+**Use.** For blur by a lens out of focus, of gray values as cameras encode them. The package shows
+it the photograph at smaller sizes as well, which takes it beyond {largest:g} px. It is not meant
+for motion blur, and not for photographs that were strongly enlarged, sharpened or smoothed.
 
-**Training.** {training}; digest `{digest}`; {steps} steps.{history}
-Crops come from the parts of the photographs that are in focus, blurred by Gaussian and disc PSFs
-(also with gradients, depth edges and thin structures within a crop), in linear light and as
-encoded, with noise, JPEG, exposure and contrast drawn at random, and from flat places as well as
-from textured ones.{photographs}
+**Training.** {training_data}. {training_steps} steps, {training_crops} crops in all,
+{training_minutes} minutes.{history} Digest of the recipe: `{digest}`.
+Scenes are made of photographs that are in focus, so that their blur is known: cut along their own
+outlines, pasted over each other, tilted, with one surface in focus or none, blurred by up to
+24 px with Gaussian and disc PSFs, in linear light and as encoded, with lamps brighter than white;
+then noise, sharpening, JPEG and exposure are drawn at random.{photographs}
 
 **Levels.** σ in pixels: {sigmas}.
 
-## Figures
+## How good it is
 
-`python -m skdefocus.training.card --images DIR --half {half} --out MODEL_CARD.md`:
-{count} photographs, other ones than those for training, in focus all over (`is_in_focus`), blurred
-in linear light at each of the {levels} levels. Errors are of the expectation of σ, in pixels; the
-sure half are the patches of least variance; ECE is the expected calibration error of the most
-probable level. "Patches" shows the network each patch alone, "dense" with its surroundings.
-"No strong edge" are patches in which hardly anything can be seen but faint structure and noise:
-their error is that of not knowing, and the confidence says so.
+`python -m skdefocus.training.card --images DIR --half {half} --out MODEL_CARD.md` measured
+{count} photographs, other ones than those for training, in focus all over, blurred in linear light
+at each of the {levels} levels. Of places with texture, seen in their surroundings, the error is
+{clean_5:.3f} px for σ up to 5 px and {clean:.3f} px over all levels; with some noise and JPEG
+{noisy:.3f} px, with a lot of them {noisier:.3f} px. Where there is no strong edge it is
+{flat:.3f} px.
+
+Errors are mean absolute errors of the expectation of σ, in pixels. The sure half are the places of
+least variance. ECE is the expected calibration error of the most probable level. "Alone" shows
+the network a patch of 32×32 pixels with mirrored surroundings; "no strong edge" are places in
+which hardly anything can be seen but faint structure and noise.
 
 {table}
 
-On the training's held-out photographs, under its conditions (noise, JPEG, flat places, depth
-edges): error {mae:.3f} px, {mae_sure:.3f} on the sure half and
-{mae_unsure:.3f} on the other; within one level {within_one:.3f}; expected calibration error
-{ece:.3f}, each half of the photographs at the temperature of the other half. The conditions of the
-table's clean rows are easier than that, and there the network is less sure than it could be.
+Strong blur of places with texture, beyond the last level too: the median of the answers, and the
+share that calls it sharper than 1 px, which would be a mistake of the worst kind:
+
+{strong}
+
+On scenes made of photographs that the training held out, under all its conditions, the network by
+itself errs by {mae:.3f} px (σ beyond {largest:g} px counting as {largest:g}), with a mean of
+{bias:+.3f} px; {within_one:.0%} of its most probable levels are at most one off, and their expected
+calibration error is {ece:.3f}.
 
 ## Where it fails
 
-- Surfaces without texture: the probabilities are spread over many levels, as they should be. What
-  a map shows there comes from the surroundings.
+- Surfaces without texture look the same at any blur. Their answers come from the surroundings,
+  or are spread over many levels; the confidence says so ({flat:.3f} px against {clean:.3f} px).
 - Texture that is soft by nature (clouds, smoke, skin, still water) looks like a sharper one
   blurred.
-- Above 5 px neighbouring levels differ by less than 32 pixels can tell: their mean is right, the
-  single answer is often off by one.
-- Within some 10 px of a depth edge a patch shows two surfaces, and the answer lies between them
-  or follows the more textured one.
+- Noise hides fine detail, and with it the difference between a small blur and none.
+- A patch by itself tells less than one in its surroundings ({alone:.3f} px against {clean:.3f} px).
+- Within a few pixels of a depth edge, and at things thinner than a cell, a cell shows two surfaces
+  and its answer may be that of either.
 """
 
 
 #: What holds for the shipped network alone.
-LICENCE = " It ships under the licence of the package\n(BSD-3-Clause)."
+LICENSE = " It ships under the license of the package (BSD-3-Clause)."
 PHOTOGRAPHS = """
-The photographs are under CC0, CC BY-SA 4.0 (CID22) and the Unsplash licence; none of them is part
+The photographs are under CC0, CC BY-SA 4.0 (CID22) and the Unsplash license; none of them is part
 of the package."""
 
 
+def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) -> str:
+    """The card's text, from the file's metadata and the rows of the first table."""
+    facts = network.load_facts(network.model_path(model))
+    known = facts.metadata
+    held = {"mae": np.nan, "bias": np.nan, "within_one": np.nan, "ece": np.nan}
+    history = known.get("history", "")
+
+    def error(title: str, column: str = "error, all") -> float:
+        return rows.get(title, {}).get(column, np.nan)
+
+    return CARD.format(
+        **{k: known.get(k, "not recorded") for k in ("network", "training_data", "training_steps",
+                                                     "training_crops", "training_minutes")},
+        stride=facts.stride, levels=len(facts.sigmas), largest=facts.sigmas[-1], reach=facts.reach,
+        digest=known.get("training_data_digest", "")[:16], history=f" {history}" if history else "",
+        license=LICENSE if model is None else "", photographs=PHOTOGRAPHS if model is None else "",
+        sigmas=", ".join(f"{s:.2f}" for s in facts.sigmas), table=table(rows),
+        clean=error("in surroundings, texture, clean"),
+        clean_5=error("in surroundings, texture, clean", "error, σ ≤ 5"),
+        noisy=error("in surroundings, texture, noise 2/255 and JPEG 85"),
+        noisier=error("in surroundings, texture, noise 6/255 and JPEG 70"),
+        flat=error("in surroundings, no strong edge, clean"),
+        alone=error("alone, texture, clean"),
+        **held | json.loads(known.get("held_out", "{}")), **more,
+    )  # fmt: skip
+
+
 def write(model: Path | None, folder: Path, half: str, out: Path | None) -> None:
-    """Measure on one half of a folder's in-focus photographs; print the table, write the card."""
-    images = [im for im in map(read_grey, photographs(folder)) if is_in_focus(im)]
+    """Measure on one half of a folder's in-focus photographs; print the tables, write the card."""
+    images = [im for im in map(read_gray, photographs(folder)) if is_in_focus(im)]
     images = images[{"choose": 0, "report": 1}[half] :: 2]
     if not images:
         raise SystemExit(f"no photograph of the half to {half} in {folder} is in focus")
-    rows = table(measure(model, images))
-    print(rows)
-    if not out:
-        return
-    facts = _onnx.load_facts(_onnx.model_path(model)).metadata
-    sigmas = json.loads(facts["sigmas"])
-    held = json.loads(facts["held_out"])
-    out.write_text(
-        CARD.format(
-            name=f"{facts['network']}, version {facts['version']}", largest=sigmas[-1],
-            training=facts["training_data"], digest=facts["training_data_digest"][:16],
-            steps=facts["training_steps"], history=facts.get("history", ""), count=len(images),
-            half=half, table=rows, levels=len(sigmas), licence=LICENCE if model is None else "",
-            photographs=PHOTOGRAPHS if model is None else "",
-            sigmas=", ".join(f"{s:.2f}" for s in sigmas), **held,
-        ),
-        encoding="utf-8",
-    )  # fmt: skip
+    rows, beyond = measure(model, images), table(strong(model, images))
+    print(f"{table(rows)}\n\n{beyond}")
+    if out:
+        text = card(model, rows, half=half, count=len(images), strong=beyond)
+        out.write_text(text, encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="ONNX file; the shipped one if left out")
-    parser.add_argument("--out", type=Path, help="the card; without it a table only")
+    parser.add_argument("--out", type=Path, help="the card; without it tables only")
     parser.add_argument("--half", choices=["choose", "report"], default="report")
     args = parser.parse_args()
     write(args.model, args.images, args.half, args.out)

@@ -14,14 +14,16 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -66,9 +68,14 @@ def record_type(size: int) -> np.dtype[Any]:
 def split(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
     """Photographs to learn from, and those held out."""
     paths = photographs(folder)
-    if not paths:
-        raise SystemExit(f"no photographs in {folder}")
-    return tuple(p for p in paths if not is_validation(p)), tuple(filter(is_validation, paths))
+    learn = tuple(p for p in paths if not is_validation(p))
+    held = tuple(p for p in paths if is_validation(p))
+    if not learn or not held:
+        raise SystemExit(
+            f"{folder} has {len(learn)} photographs to learn from and {len(held)} to hold out "
+            "(one in ten, by its name); both are needed, so add some"
+        )
+    return learn, held
 
 
 @lru_cache(maxsize=48)
@@ -140,13 +147,18 @@ def prepare(recipe: Recipe, folder: Path) -> None:
 
 
 def _work(recipe: Recipe, folder: Path, numbers: range, niceness: int) -> None:
-    os.nice(niceness)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits decides
+    if hasattr(os, "nice"):
+        os.nice(niceness)
+    parent = multiprocessing.parent_process()
     for number in numbers:
+        if parent is not None and not parent.is_alive():
+            return
         write_shard(recipe, folder, number)
 
 
 class Makers:
-    """Processes that write shards while something else goes on.
+    """Processes that write shards while something else goes on; a context that ends them.
 
     Parameters
     ----------
@@ -170,29 +182,41 @@ class Makers:
             context.Process(
                 target=_work, args=(recipe, folder, range(k, count, jobs), niceness), daemon=True
             )
-            for k in range(jobs)
+            for k in range(min(jobs, count))
         ]
+
+    def __enter__(self) -> Self:
         for worker in self.workers:
             worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.terminate()
+            worker.join()
+            for part in self.folder.glob(f"*.{worker.pid}.part"):
+                part.unlink()
+
+    @property
+    def working(self) -> bool:
+        """Whether there is still something to be made."""
+        return any(worker.is_alive() for worker in self.workers)
 
     def check(self) -> None:
         """Raise if a worker has failed."""
         if any(worker.exitcode for worker in self.workers):
             raise RuntimeError("a process that makes scenes has failed; its error is above")
 
-    def stop(self) -> None:
-        for worker in self.workers:
-            worker.terminate()
-            worker.join()
-
     def wait(self) -> None:
         """Wait for all shards, with a progress bar."""
         with tqdm(total=self.count, unit="shard") as bar:
-            while any(worker.is_alive() for worker in self.workers):
-                bar.update(len(list(self.folder.glob("*.npy"))) - bar.n)
-                time.sleep(0.5)
-            bar.update(len(list(self.folder.glob("*.npy"))) - bar.n)
-        self.check()
+            working = True
+            while working:
+                working = self.working
+                made = sum(shard_path(self.folder, n).exists() for n in range(self.count))
+                bar.update(made - bar.n)
+                self.check()
+                time.sleep(0.2 * working)
 
 
 def read_shards(folder: Path) -> Iterator[NDArray[Any]]:
@@ -216,7 +240,7 @@ def main() -> None:
     parser.add_argument("--patches", action="store_true", help="plain patches of 32 x 32 pixels")
     parser.add_argument("--held-out", action="store_true", help="of the photographs held out")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=int, default=cpu_count())
     shares = parser.add_argument_group("shares of the scenes to which these happen")
     for name, share in asdict(Conditions()).items():
         shares.add_argument(f"--{name.replace('_', '-')}", type=float, default=share)
@@ -227,7 +251,8 @@ def main() -> None:
         conditions, size = plain(conditions), PATCH
     learn, held = split(args.images)
     recipe = Recipe(held if args.held_out else learn, size, args.seed, conditions)
-    Makers(recipe, args.out, -(-args.count // SHARD), args.jobs).wait()
+    with Makers(recipe, args.out, -(-args.count // SHARD), args.jobs) as makers:
+        makers.wait()
 
 
 if __name__ == "__main__":

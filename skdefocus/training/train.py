@@ -1,66 +1,98 @@
 """Train a network within a budget of minutes, on scenes that are made meanwhile.
 
-``python -m skdefocus.training.train --images DIR --out DIR --minutes 8`` starts processes that make
-scenes, trains on those that are there, and writes ``checkpoint.pt`` as it goes (a killed run goes
-on from it) and ``log.csv`` with the error on photographs held out.
+`train` starts processes that make scenes, trains on those that are there, and writes
+``checkpoint.pt`` as it goes (a killed run goes on from it) and ``log.csv`` with the error on
+photographs held out.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
+import os
+import shutil
+import signal
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from skdefocus.training import dataset
+from skdefocus.training.batches import Feeder, Pool, tensors
 from skdefocus.training.levels import N_LEVELS, sigma_of_level
 from skdefocus.training.losses import LOSSES
 from skdefocus.training.networks import NETWORKS
-from skdefocus.training.scenes import CELL, TENTHS
+
+#: Columns of the log.
+LOGGED = ("step", "crops", "scenes", "minutes", "train_loss", "loss", "mae", "bias")
+#: Crops per step on a CPU and on a GPU, and the learning rate that goes with the former; that of
+#: other batches grows with the square root of their size.
+CPU_BATCH, GPU_BATCH, CPU_RATE = 8, 64, 1.5e-3
+#: Share of the machine's memory and of the free disk that scenes may take.
+MEMORY_SHARE, DISK_SHARE = 0.25, 0.5
 
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a run.
+    """Settings of a run. Of those that say so, 0 is what fits the machine.
 
     Attributes
     ----------
+    network : str
+        One of `NETWORKS`.
     minutes : float
         Of training, those of runs before an interruption included.
+    steps : int
+        Of the optimizer, in place of minutes; 0: the minutes decide.
     small : float
-        Share of the minutes that trains on quarters of crops, four times as many: more scenes a
+        Share of the budget that trains on quarters of crops, four times as many: more scenes a
         minute, with less around them.
     batch : int
-        Crops per step.
+        Crops per step; 0: 8 on a CPU, 64 on a GPU. It is halved when memory runs out.
     rate : float
-        Highest learning rate.
+        Highest learning rate; 0: 0.0015 times the square root of a batch's eighth.
+    loss : str
+        One of `LOSSES`.
     scenes : int
-        Number of crops to be made at most.
+        Number of crops to be made at most; 0: a million, or what half of the free disk holds.
     pool : int
-        Crops kept in memory (74 kB each), the latest.
+        Crops kept in memory, the latest; 0: what a quarter of the memory holds.
     makers : int
-        Processes that make scenes.
+        Processes that make scenes; 0: on a CPU one for each core that does not train, beside a
+        GPU one for every core.
+    size : int
+        Side of the crops in pixels.
+    seed : int
+    threads : int
+        Of PyTorch on the CPU.
+    checkpoint : float
+        Minutes between two checkpoints, at which the error on photographs held out is measured.
+    checked : int
+        Number of crops of photographs held out.
     """
 
-    network: str = "mobilenetv2"
+    network: str = "mobilenetv2-stem5"
     minutes: float = 8.0
+    steps: int = 0
     small: float = 0.4
-    batch: int = 8
-    rate: float = 1.5e-3
+    batch: int = 0
+    rate: float = 0.0
     loss: str = "cross_entropy"
-    scenes: int = 1_000_000
-    pool: int = 60_000
-    makers: int = 2
+    scenes: int = 0
+    pool: int = 0
+    makers: int = 0
     size: int = 256
     seed: int = 0
     threads: int = 1
@@ -68,79 +100,75 @@ class Config:
     checked: int = 512
 
 
-class Pool:
-    """The latest shards, and random batches of them."""
-
-    def __init__(self, folder: Path, largest: int) -> None:
-        self.folder, self.largest = folder, largest // dataset.SHARD
-        self.shards: list[NDArray[Any]] = []
-        self.names: set[str] = set()
-
-    def look(self) -> None:
-        """Take up shards that have appeared."""
-        new = sorted({p.name for p in self.folder.glob("[0-9]*.npy")} - self.names)
-        for name in new[-self.largest :]:
-            shard = np.load(self.folder / name)
-            if len(shard):
-                self.shards.append(shard)
-        self.names.update(new)
-        self.shards = self.shards[-self.largest :]
-
-    def __len__(self) -> int:
-        return len(self.shards) * dataset.SHARD
-
-    def batch(
-        self, count: int, size: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Random crops of `size` pixels, flipped and transposed, and their cells' levels."""
-        crops = np.empty((count, size, size), np.uint8)
-        levels = np.empty((count, size // CELL, size // CELL), np.uint8)
-        for k, n in enumerate(rng.integers(0, len(self), count)):
-            record = self.shards[n // dataset.SHARD][n % dataset.SHARD]
-            crop, level = record["crop"], record["level"]
-            i, j = rng.integers(0, (crop.shape[0] - size) // CELL + 1, 2)
-            crop = crop[i * CELL : i * CELL + size, j * CELL : j * CELL + size]
-            level = level[i : i + size // CELL, j : j + size // CELL]
-            turn = int(rng.integers(8))
-            crops[k], levels[k] = turned(crop, turn), turned(level, turn)
-        return crops, levels
+def fitted(config: Config, device: torch.device, disk: Path) -> Config:
+    """Settings with zeros replaced by what fits the machine."""
+    gpu = device.type == "cuda"
+    each = dataset.record_type(config.size).itemsize
+    batch = config.batch or (GPU_BATCH if gpu else CPU_BATCH)
+    return replace(
+        config,
+        batch=batch,
+        rate=config.rate or CPU_RATE * math.sqrt(batch / CPU_BATCH),
+        scenes=config.scenes
+        or min(1_000_000, int(DISK_SHARE * shutil.disk_usage(disk).free) // each),
+        pool=config.pool or int(MEMORY_SHARE * _memory()) // each,
+        makers=config.makers or max(1, cpu_count() - (0 if gpu else config.threads)),
+    )
 
 
-def turned(x: NDArray[Any], turn: int) -> NDArray[Any]:
-    """One of the eight flips and turns of a square."""
-    x = x[::-1] if turn & 1 else x
-    x = x[:, ::-1] if turn & 2 else x
-    return x.T if turn & 4 else x
+def _memory() -> int:
+    """Bytes of the machine's memory; 8 GB where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 * 2**30
 
 
-def tensors(
-    crops: NDArray[np.uint8], levels: NDArray[np.uint8], device: torch.device
-) -> tuple[Tensor, Tensor]:
-    x = torch.from_numpy(crops).to(device)[:, None].float() / 255
-    y = torch.from_numpy(levels).to(device).float() / TENTHS
-    return x.contiguous(memory_format=torch.channels_last), y
+def find_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class Run:
-    """The state of a training: network, its running average, optimizer and time spent."""
+    """The state of a training: network, its running average, optimizer and time spent.
 
-    def __init__(self, config: Config, out: Path) -> None:
-        self.config, self.out = config, out
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    Parameters
+    ----------
+    config : Config
+        Without zeros that stand for something else, see `fitted`.
+    out : path
+        Folder of the checkpoint and the log.
+    build : callable
+        Makes the network; left out, it is the one that `config` names.
+
+    Attributes
+    ----------
+    best : dict or None
+        Weights of the average that had the least loss on photographs held out.
+    facts : dict
+        What a model file should tell of the data.
+    """
+
+    def __init__(
+        self, config: Config, out: Path, build: Callable[[], nn.Module] | None = None
+    ) -> None:
+        self.config, self.out, self.batch = config, out, config.batch
+        self.device = find_device()
+        build = build or NETWORKS[config.network]
         torch.manual_seed(config.seed)
-        self.net = NETWORKS[config.network]().to(self.device, memory_format=torch.channels_last)
+        self.net = build().to(self.device, memory_format=torch.channels_last)
+        self.average = build().to(self.device, memory_format=torch.channels_last)
+        self.average.load_state_dict(self.net.state_dict())
+        self.average.eval()
         matrices = [p for p in self.net.parameters() if p.ndim > 1]
         rest = [p for p in self.net.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}],
             lr=config.rate,
         )
-        self.average = NETWORKS[config.network]().to(self.device)
-        self.average.load_state_dict(self.net.state_dict())
-        self.average.eval()
-        self.step = 0
-        self.crops = 0.0
-        self.seconds = 0.0
+        self.step, self.crops, self.seconds = 0, 0.0, 0.0
+        self.best: dict[str, Tensor] | None = None
+        self.best_loss = math.inf
+        self.facts: dict[str, Any] = {}
 
     @property
     def path(self) -> Path:
@@ -148,37 +176,54 @@ class Run:
 
     def restore(self) -> None:
         """Go on from the checkpoint, if there is one."""
-        if self.path.exists():
-            saved = torch.load(self.path, map_location=self.device, weights_only=True)
-            for key in ("net", "average", "optimizer"):
-                getattr(self, key).load_state_dict(saved[key])
-            self.step, self.crops, self.seconds = saved["step"], saved["crops"], saved["seconds"]
+        if not self.path.exists():
+            return
+        saved = torch.load(self.path, map_location=self.device, weights_only=True)
+        network = saved["config"]["network"]
+        if network != self.config.network:
+            raise SystemExit(
+                f"{self.path} is of the network {network!r}, not {self.config.network!r}; "
+                "choose another folder"
+            )
+        for key in ("net", "average", "optimizer"):
+            getattr(self, key).load_state_dict(saved[key])
+        self.step, self.crops, self.seconds = saved["step"], saved["crops"], saved["seconds"]
+        self.best, self.best_loss = saved.get("best"), saved.get("best_loss", math.inf)
 
     def checkpoint(self) -> None:
         part = self.path.with_suffix(".part")
         state = {k: getattr(self, k).state_dict() for k in ("net", "average", "optimizer")}
-        state |= {k: getattr(self, k) for k in ("step", "crops", "seconds")}
+        kept = ("step", "crops", "seconds", "best", "best_loss", "facts")
+        state |= {k: getattr(self, k) for k in kept}
         torch.save(state | {"config": asdict(self.config)}, part)
         part.replace(self.path)
 
     @property
     def done(self) -> float:
         """Share of the budget that is spent."""
-        return min(1.0, self.seconds / (60 * self.config.minutes))
+        c = self.config
+        return min(1.0, self.step / c.steps if c.steps else self.seconds / (60 * c.minutes))
+
+    def shape_at(self, step: int) -> tuple[int, int]:
+        """Number and side of the crops of a step."""
+        c = self.config
+        if (step / c.steps if c.steps else self.done) < c.small:
+            return 4 * self.batch, c.size // 2
+        return self.batch, c.size
 
     def rate(self) -> float:
         """Learning rate: a short rise, then half a cosine down to zero at the end."""
         warm = min(1.0, (self.step + 1) / 300)
         return self.config.rate * warm * (0.5 * (1 + math.cos(math.pi * self.done)) + 1e-3)
 
-    def advance(self, crops: NDArray[np.uint8], levels: NDArray[np.uint8]) -> Tensor:
-        """One step of the optimizer."""
+    def advance(self, crops: Tensor, levels: Tensor) -> Tensor:
+        """Take one step of the optimizer; gives the loss, which is still on the device."""
         x, y = tensors(crops, levels, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
         with torch.autocast(self.device.type, torch.bfloat16):
             logits = self.net(x)
-        loss = LOSSES[self.config.loss](logits.float(), y)
+        loss = LOSSES[self.config.loss](logits.float(), matched(y, logits))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
@@ -188,140 +233,236 @@ class Run:
         self.follow()
         return loss.detach()
 
+    def advance_within_memory(self, crops: Tensor, levels: Tensor) -> Tensor:
+        """`advance`, with ever smaller batches if the GPU's memory does not hold them."""
+        while True:
+            # Batches that were prepared before the last halving are still larger.
+            most = max(1, self.batch * (self.config.size // crops.shape[1]) ** 2)
+            try:
+                return self.advance(crops[:most], levels[:most])
+            except torch.cuda.OutOfMemoryError:
+                if self.batch == 1:
+                    raise
+                self.batch //= 2
+                torch.cuda.empty_cache()
+
     @torch.no_grad()
     def follow(self) -> None:
         """Let the average follow the network; the more slowly the longer the run."""
         share = 1 - min(0.999, (1 + self.step) / (20 + self.step))
         pairs = zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True)
-        for kept, new in pairs:
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, share)
-            else:
-                kept.copy_(new)
+        floating = [p for p in pairs if p[0].dtype.is_floating_point]
+        torch._foreach_lerp_(*map(list, zip(*floating, strict=True)), share)
+
+    def measure(self, check: NDArray[Any]) -> dict[str, float]:
+        """Errors of the average on photographs held out; it is kept if it is the best so far."""
+        found = evaluate(self.average, check)
+        if found["loss"] < self.best_loss:
+            self.best_loss = found["loss"]
+            self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
+        return found
+
+
+def matched(level: Tensor, logits: Tensor) -> Tensor:
+    """True levels (N, h, w) on the grid of the answers: the same, or one for a whole patch."""
+    return F.adaptive_avg_pool2d(level, logits.shape[-2:])
 
 
 @torch.no_grad()
-def evaluate(net: torch.nn.Module, records: NDArray[Any]) -> dict[str, float]:
-    """Cross-entropy and errors of σ in pixels over records, at most 8 px counting."""
+def evaluate(net: nn.Module, records: NDArray[Any]) -> dict[str, float]:
+    """Measure answers on records.
+
+    Returns
+    -------
+    dict
+        Cross-entropy (loss), mean absolute error and mean error of σ in pixels (mae, bias; 8 px
+        stands for all beyond), and shares of the most probable levels that are right (top_one) or
+        next to it (within_one).
+    """
     device = next(net.parameters()).device
-    sums: dict[str, list[float]] = {"loss": [], "mae": [], "bias": []}
+    sums: dict[str, list[float]] = {}
     grid = torch.arange(N_LEVELS, device=device, dtype=torch.float32)[:, None, None]
     for start in range(0, len(records), 16):
         part = records[start : start + 16]
-        x, y = tensors(part["crop"], part["level"], device)
+        x, y = tensors(*(torch.from_numpy(part[k].copy()) for k in ("crop", "level")), device)
         logits = net(x).float()
+        y = matched(y, logits)
         mean = (torch.softmax(logits, 1) * grid).sum(1)
         off = sigma_of_level(mean.cpu().numpy()) - sigma_of_level(y.cpu().numpy())
-        sums["loss"].append(float(LOSSES["cross_entropy"](logits, y)))
-        sums["mae"].append(float(np.abs(off).mean()))
-        sums["bias"].append(float(off.mean()))
-    return {k: float(np.mean(v)) for k, v in sums.items()}
+        apart = (logits.argmax(1) - y.round()).abs()
+        for key, value in {
+            "loss": LOSSES["cross_entropy"](logits, y),
+            "mae": np.abs(off).mean(),
+            "bias": off.mean(),
+            "top_one": (apart == 0).float().mean(),
+            "within_one": (apart <= 1).float().mean(),
+        }.items():
+            sums.setdefault(key, []).append(float(value) * len(part))
+    return {k: sum(v) / len(records) for k, v in sums.items()}
 
 
 def held_out(recipe: dataset.Recipe, folder: Path, count: int, jobs: int) -> NDArray[Any]:
     """Records of the photographs that are held out."""
-    shards = -(-count // dataset.SHARD)
-    dataset.Makers(recipe, folder, shards, jobs).wait()
-    return np.concatenate(list(dataset.read_shards(folder)))[:count]
-
-
-def training_steps(run: Run, pool: Pool) -> Iterator[Tensor]:
-    """Losses of the steps, until the budget is spent."""
-    c = run.config
-    rng = np.random.default_rng([c.seed, run.step])
-    looked = time.monotonic()
-    while run.done < 1:
-        started = time.monotonic()
-        if started - looked > 10:
-            pool.look()
-            looked = started
-        if run.done < c.small:
-            crops, levels = pool.batch(4 * c.batch, c.size // 2, rng)
-        else:
-            crops, levels = pool.batch(c.batch, c.size, rng)
-        loss = run.advance(crops, levels)
-        run.seconds += time.monotonic() - started
-        yield loss
+    with dataset.Makers(recipe, folder, -(-count // dataset.SHARD), jobs) as makers:
+        makers.wait()
+    records = np.concatenate(list(dataset.read_shards(folder)))[:count]
+    if not len(records):
+        raise SystemExit("none of the photographs that are held out is in focus; add some")
+    return records
 
 
 def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -> Run:
-    """Make scenes, train, write checkpoints and the log; returns the finished run."""
+    """Make scenes, train, write checkpoints and the log.
+
+    It ends when the budget is spent, or after the step in which it is asked to (SIGINT, SIGTERM);
+    whatever else ends it, a checkpoint is left.
+
+    Parameters
+    ----------
+    images : path
+        Photographs in focus; one in ten is held out.
+    out : path
+    config : Config
+    scenes : path or None
+        Folder of the scenes, one in `out` if left out.
+
+    Returns
+    -------
+    Run
+        As it is at the end, with `done` below 1 if it was interrupted.
+    """
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
+    config = fitted(config, find_device(), out)
     scenes = scenes or out / "scenes"
     learn, held = dataset.split(images)
+    recipe = dataset.Recipe(learn, config.size, config.seed)
     check = held_out(
         dataset.Recipe(held, config.size, config.seed + 1), out / "held_out", config.checked,
         config.makers,
     )  # fmt: skip
-    makers = dataset.Makers(
-        dataset.Recipe(learn, config.size, config.seed), scenes,
-        config.scenes // dataset.SHARD, config.makers, niceness=5,
-    )  # fmt: skip
     run = Run(config, out)
     run.restore()
-    pool = Pool(scenes, config.pool)
-    try:
-        while len(pool) < 16 * config.batch:
-            time.sleep(0.5)
-            makers.check()
-            pool.look()
-        _loop(run, pool, makers, check)
-    finally:
-        makers.stop()
+    run.facts = {"digest": recipe.digest, "photographs": len(learn), "held_out": len(held)}
+    if run.done >= 1:
+        return run
+    count = -(-config.scenes // dataset.SHARD)
+    with dataset.Makers(recipe, scenes, count, config.makers, niceness=5) as makers:
+        pool = Pool(scenes, config.pool)
+        wait_for(pool, min(16 * config.batch, config.scenes // 2), makers)
+        learn_from(run, pool, check, makers.check)
     return run
 
 
-def _loop(run: Run, pool: Pool, makers: dataset.Makers, check: NDArray[Any]) -> None:
-    minutes, losses, saved = run.config.minutes, [], run.seconds
-    run.net.train()
-    with tqdm(total=round(60 * minutes), unit="s", mininterval=20) as bar:
-        for loss in training_steps(run, pool):
-            losses.append(float(loss))
-            bar.update(int(run.seconds) - bar.n)
-            bar.set_postfix(loss=f"{np.mean(losses[-200:]):.3f}", crops=int(run.crops),
-                            pool=len(pool), refresh=False)  # fmt: skip
-            if run.seconds - saved > 60 * run.config.checkpoint or run.done >= 1:
-                saved = run.seconds
-                makers.check()
+def wait_for(pool: Pool, count: int, makers: dataset.Makers) -> None:
+    """Wait until the pool has so many records."""
+    pool.look()
+    while len(pool) < count:
+        ended = not makers.working
+        makers.check()
+        pool.look()
+        if ended and len(pool) < count:
+            raise SystemExit(
+                f"only {len(pool)} scenes came of the photographs; give more that are in focus"
+            )
+        time.sleep(0.2)
+
+
+def learn_from(
+    run: Run, pool: Pool, check: NDArray[Any], watch: Callable[[], None] = lambda: None
+) -> None:
+    """Train on a pool until the budget is spent or somebody asks to stop.
+
+    Parameters
+    ----------
+    run : Run
+    pool : Pool
+        With some records.
+    check : ndarray
+        Records held out.
+    watch : callable
+        Called at every checkpoint, to raise what has gone wrong elsewhere.
+    """
+    rng = np.random.default_rng([run.config.seed, run.step])
+    first = run.step
+    if run.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    feeder = Feeder(pool, lambda n: run.shape_at(first + n), rng, run.device.type == "cuda")
+    with feeder, asked_to_stop() as asked:
+        try:
+            _steps(run, feeder, asked, check, watch)
+        except Exception:
+            with suppress(Exception):
                 run.checkpoint()
-                row = {"step": run.step, "crops": run.crops, "scenes": len(pool.names) * 32,
-                       "minutes": run.seconds / 60, "train_loss": float(np.mean(losses[-500:])),
-                       **evaluate(run.average, check)}  # fmt: skip
-                _log(run.out / "log.csv", row)
+            raise
 
 
-def _log(path: Path, row: dict[str, float]) -> None:
+def _steps(
+    run: Run,
+    feeder: Feeder,
+    asked: threading.Event,
+    check: NDArray[Any],
+    watch: Callable[[], None],
+) -> None:
+    """Steps, with a checkpoint every now and then and at the end."""
+    run.net.train()
+    losses: deque[Tensor] = deque(maxlen=200)
+    before, started = run.seconds, time.monotonic()
+    saved = shown = run.seconds
+    with tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {elapsed}{postfix}") as bar:
+        while True:
+            losses.append(run.advance_within_memory(*feeder.next()))
+            run.seconds = before + time.monotonic() - started
+            ended = run.done >= 1 or asked.is_set()
+            if ended or run.seconds - shown > 5:
+                shown = run.seconds
+                bar.update(int(100 * run.done) - bar.n)
+                bar.set_postfix(loss=f"{_mean(losses):.3f}", step=run.step, crops=int(run.crops),
+                                scenes=feeder.pool.seen)  # fmt: skip
+            if ended or run.seconds - saved > 60 * run.config.checkpoint:
+                saved = run.seconds
+                _record(run, _mean(losses), feeder.pool.seen, check)
+                if ended:
+                    return
+                watch()
+
+
+def _mean(losses: deque[Tensor]) -> float:
+    return float(torch.stack(list(losses)).mean())
+
+
+def _record(run: Run, loss: float, scenes: int, check: NDArray[Any]) -> None:
+    run.facts["scenes"] = scenes
+    found = run.measure(check)
+    run.checkpoint()
+    row = {"step": run.step, "crops": run.crops, "scenes": scenes, "minutes": run.seconds / 60,
+           "train_loss": loss, **found}  # fmt: skip
+    path = run.out / "log.csv"
     new = not path.exists()
     with path.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, row)
+        writer = csv.writer(stream)
         if new:
-            writer.writeheader()
-        writer.writerow({k: round(v, 4) for k, v in row.items()})
+            writer.writerow(LOGGED)
+        writer.writerow([round(row[k], 4) for k in LOGGED])
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Options for all settings of a run."""
-    choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
-    for field in fields(Config):
-        default = field.default
-        parser.add_argument(f"--{field.name}", type=type(default), default=default,
-                            choices=choices.get(field.name))  # fmt: skip
+@contextmanager
+def asked_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second one of them acts as usual."""
+    asked, signals = threading.Event(), (signal.SIGINT, signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # only there can signals be caught
+        return
+    usual = {s: signal.getsignal(s) for s in signals}
 
+    def ask(number: int, _: object) -> None:
+        asked.set()
+        signal.signal(number, usual[number])
 
-def settings(args: argparse.Namespace) -> Config:
-    return Config(**{field.name: getattr(args, field.name) for field in fields(Config)})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="of the scenes; one in --out if left out")
-    add_settings(parser)
-    args = parser.parse_args()
-    train(args.images, args.out, settings(args), args.folder)
-
-
-if __name__ == "__main__":
-    main()
+    for s in signals:
+        signal.signal(s, ask)
+    try:
+        yield asked
+    finally:
+        for s in signals:
+            signal.signal(s, usual[s])

@@ -1,0 +1,148 @@
+"""Random batches of the shards that are there, prepared by a thread while the device works."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from skdefocus.training.dataset import SHARD
+from skdefocus.training.scenes import CELL, TENTHS
+
+#: Batches that are kept ready, and seconds between two looks for new shards.
+READY, LOOK = 6, 5.0
+#: A file of this many bytes or fewer is an empty shard.
+EMPTY = 4096
+
+
+class Pool:
+    """The latest shards of a folder in memory, and random batches of them.
+
+    Parameters
+    ----------
+    folder : path
+    largest : int
+        Number of records that are kept.
+
+    Attributes
+    ----------
+    seen : int
+        Number of records in all shards so far, those that are no longer kept included.
+    """
+
+    def __init__(self, folder: Path, largest: int) -> None:
+        self.folder, self.largest = folder, max(1, largest // SHARD)
+        self.shards: list[NDArray[Any]] = []
+        self.names: set[str] = set()
+        self.seen = 0
+
+    def look(self) -> None:
+        """Take up shards that have appeared."""
+        new = sorted({p.name for p in self.folder.glob("[0-9]*.npy")} - self.names)
+        self.names.update(new)
+        full = [name for name in new if (self.folder / name).stat().st_size > EMPTY]
+        self.seen += SHARD * len(full)
+        for name in full[-self.largest :]:
+            self.shards.append(np.load(self.folder / name))
+            del self.shards[: -self.largest]
+
+    def __len__(self) -> int:
+        return len(self.shards) * SHARD
+
+    def batch(
+        self, count: int, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Random crops of `size` pixels, flipped and transposed, and their cells' levels."""
+        crops = np.empty((count, size, size), np.uint8)
+        levels = np.empty((count, size // CELL, size // CELL), np.uint8)
+        for k, n in enumerate(rng.integers(0, len(self), count)):
+            record = self.shards[n // SHARD][n % SHARD]
+            crop, level = record["crop"], record["level"]
+            i, j = rng.integers(0, (crop.shape[0] - size) // CELL + 1, 2)
+            crop = crop[i * CELL : i * CELL + size, j * CELL : j * CELL + size]
+            level = level[i : i + size // CELL, j : j + size // CELL]
+            turn = int(rng.integers(8))
+            crops[k], levels[k] = turned(crop, turn), turned(level, turn)
+        return crops, levels
+
+
+def turned(x: NDArray[Any], turn: int) -> NDArray[Any]:
+    """One of the eight flips and turns of a square."""
+    x = x[::-1] if turn & 1 else x
+    x = x[:, ::-1] if turn & 2 else x
+    return x.T if turn & 4 else x
+
+
+def tensors(crops: Tensor, levels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Gray values (N, 1, H, W) in [0, 1] and levels (N, h, w), on the device, from bytes."""
+    x = crops.to(device, non_blocking=True)[:, None].float() / 255
+    y = levels.to(device, non_blocking=True).float() / TENTHS
+    return x.contiguous(memory_format=torch.channels_last), y
+
+
+class Feeder:
+    """A thread that keeps batches of a pool ready; `next` gives one.
+
+    Parameters
+    ----------
+    pool : Pool
+        From now on the thread's own.
+    shape_of : callable
+        Number and side of the crops of the n-th batch.
+    rng : Generator
+    pinned : bool
+        Whether batches lie in memory that a GPU can fetch by itself.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        shape_of: Callable[[int], tuple[int, int]],
+        rng: np.random.Generator,
+        pinned: bool,
+    ) -> None:
+        self.pool, self.shape_of, self.rng, self.pinned = pool, shape_of, rng, pinned
+        self.ready: queue.Queue[tuple[Tensor, Tensor] | Exception] = queue.Queue(READY)
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self._fill, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        while self.thread.is_alive():
+            with suppress(queue.Empty):
+                self.ready.get(timeout=0.05)
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        found = self.ready.get()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _fill(self) -> None:
+        number, looked = 0, time.monotonic()
+        try:
+            while not self.stopping.is_set():
+                if time.monotonic() - looked > LOOK:
+                    self.pool.look()
+                    looked = time.monotonic()
+                pair = self.pool.batch(*self.shape_of(number), self.rng)
+                crops, levels = map(torch.from_numpy, pair)
+                if self.pinned:
+                    crops, levels = crops.pin_memory(), levels.pin_memory()
+                self.ready.put((crops, levels))
+                number += 1
+        except Exception as error:  # is raised where batches are asked for
+            self.ready.put(error)
