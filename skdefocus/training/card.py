@@ -232,10 +232,7 @@ share that calls it sharper than 1 px, which would be a mistake of the worst kin
 
 {strong}
 
-On scenes made of photographs that the training held out, under all its conditions, the network by
-itself errs by {mae:.3f} px (σ beyond {largest:g} px counting as {largest:g}), with a mean of
-{bias:+.3f} px; {within_one:.0%} of its most probable levels are at most one off, and their expected
-calibration error is {ece:.3f}.
+{held_out}
 
 ## Where it fails
 
@@ -250,6 +247,13 @@ calibration error is {ece:.3f}.
 """
 
 
+#: For files whose training measured them.
+HELD_OUT = """\
+On scenes made of photographs that the training held out, under all its conditions, the network by
+itself errs by {mae:.3f} px (σ beyond the last level counting as that), with a mean of {bias:+.3f} px;
+{within_one:.0%} of its most probable levels are at most one off, and their expected calibration
+error is {ece:.3f}."""
+
 #: What holds for the shipped network alone.
 LICENSE = " It ships under the license of the package (BSD-3-Clause)."
 PHOTOGRAPHS = """
@@ -261,7 +265,7 @@ def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) 
     """The card's text, from the file's metadata and the rows of the first table."""
     facts = network.load_facts(network.model_path(model))
     known = facts.metadata
-    held = {"mae": np.nan, "bias": np.nan, "within_one": np.nan, "ece": np.nan}
+    held = json.loads(known.get("held_out", "{}"))
     history = known.get("history", "")
 
     def error(title: str, column: str = "error, all") -> float:
@@ -280,7 +284,7 @@ def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) 
         noisier=error("in surroundings, texture, noise 6/255 and JPEG 70"),
         flat=error("in surroundings, no strong edge, clean"),
         alone=error("alone, texture, clean"),
-        **held | json.loads(known.get("held_out", "{}")), **more,
+        held_out=HELD_OUT.format(**held) if "ece" in held else "", **more,
     )  # fmt: skip
 
 
