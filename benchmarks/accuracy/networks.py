@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 import skdefocus as sd
 from benchmarks import report
-from benchmarks.accuracy.__main__ import Case, cuhk_cases, lytro_cases
+from benchmarks.accuracy.cases import Case, lytro_cases, more_cuhk_cases
 from skdefocus._grids import enlarge, whole
 from skdefocus.training import dataset
 from skdefocus.training.batches import Pool
@@ -48,7 +48,9 @@ TITLES = {
 PATCHES, PHOTOGRAPH = (256, 1, dataset.PATCH, dataset.PATCH), (1, 1, 1024, 1024)
 
 
-def data(images: Path, out: Path, size: int, count: int, seed: int) -> tuple[Pool, np.ndarray]:
+def data(
+    images: Path, out: Path, size: int, count: int, checked: int, seed: int
+) -> tuple[Pool, np.ndarray]:
     """A pool to learn from, and records of photographs held out."""
     conditions = dataset.Conditions()
     if size == dataset.PATCH:
@@ -60,8 +62,7 @@ def data(images: Path, out: Path, size: int, count: int, seed: int) -> tuple[Poo
     pool = Pool(out, count)
     pool.look()
     recipe = dataset.Recipe(held, size, seed + 1, conditions)
-    check = held_out(recipe, out / "held_out", max(512, count // 50), cpu_count())
-    return pool, check
+    return pool, held_out(recipe, out / "held_out", checked, cpu_count())
 
 
 def trained(run: Run, pool: Pool, check: np.ndarray) -> Run:
@@ -101,7 +102,7 @@ def network_row(name: str, out: Path, steps: int, pool: Pool, check: np.ndarray)
     if not model.exists():
         export(out / name, model, check=check)
     row = {"σ error, px": evaluate(net, check)["mae"]}
-    for title, cases in (("Lytro", lytro_cases()), ("CUHK", cuhk_cases())):
+    for title, cases in (("Lytro", lytro_cases()), ("CUHK", more_cuhk_cases("report"))):
         found = aucs(model, tqdm(cases, desc=f"{name}, {title}", leave=False))
         row |= {f"{title} AUC": float(np.mean(found)), f"{title}, least": min(found)}
     return {
@@ -118,8 +119,7 @@ def aucs(model: Path, cases: Iterable[Case]) -> list[float]:
     found = []
     for case in cases:
         grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
-        level = grid.proba @ np.arange(grid.proba.shape[-1], dtype=np.float32)
-        level = enlarge(level, grid.step, whole(case.image.shape))
+        level = enlarge(grid.level, grid.step, whole(case.image.shape))
         found.append(sd.metrics.focus_auc(case.mask, level))
     return found
 
@@ -194,15 +194,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000, help="of training, for each")
     parser.add_argument("--patches", type=int, default=200_000)
     parser.add_argument("--scenes", type=int, default=20_000)
+    parser.add_argument("--checked", type=int, default=512, help="scenes held out")
     parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     parts = []
-    for kind, size, count, row_of, shape in (
-        ("patches", dataset.PATCH, args.patches, classifier_row, PATCHES),
-        ("scenes", 256, args.scenes, network_row, PHOTOGRAPH),
+    for kind, size, count, checked, row_of, shape in (
+        ("patches", dataset.PATCH, args.patches, 8 * args.checked, classifier_row, PATCHES),
+        ("scenes", 256, args.scenes, args.checked, network_row, PHOTOGRAPH),
     ):
-        pool, check = data(args.images, args.out / kind, size, count, args.seed)
+        pool, check = data(args.images, args.out / kind, size, count, checked, args.seed)
         runs = args.out / f"runs-{kind}"
         rows = {name: row_of(name, runs, args.steps, pool, check) for name in args.only}
         times = seconds([runs / name / "model.onnx" for name in args.only], shape)

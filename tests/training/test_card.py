@@ -74,6 +74,7 @@ def test_figures_by_hand():
     assert found["places"] == 4
     assert found["top-1"] == 0.75
     assert found["within one"] == 0.75
+    # The second one's mean level is 1.5, halfway between 1 and 3 px.
     assert found["error, σ ≤ 5"] == pytest.approx((0 + 1) / 2)
     assert found["error, all"] == pytest.approx((0 + 1 + 0 + 7) / 4)
     assert found["sure half"] == pytest.approx((0 + 0 + 7) / 3)
