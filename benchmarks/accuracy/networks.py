@@ -1,158 +1,247 @@
-"""Networks, level spacings, losses and data, all trained alike on the same crops.
+"""Well-known networks, all trained alike: as patch classifiers, and with the decoder.
 
-``python -m benchmarks.accuracy.networks --data FILE --out DIR`` trains each for the same number of
-steps, measures it on held-out photographs and on the Lytro photographs, and writes a section of
-RESULTS.md. A run that is there already is not repeated, a killed one goes on where it was.
+``python -m benchmarks.accuracy.networks --images DIR --out DIR`` makes two data sets of the
+photographs in ``--images`` (patches with one blur each, as in the paper, and scenes), trains every
+encoder on both for the same number of steps, measures it on photographs held out and on those with
+focus masks (see README.md), and writes a section of RESULTS.md. What is there already is not
+repeated; a killed run goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
+from joblib import cpu_count
+from tqdm import tqdm
 
 import skdefocus as sd
 from benchmarks import report
-from benchmarks.accuracy.__main__ import lytro_cases
+from benchmarks.accuracy.cases import Case, lytro_cases, more_cuhk_cases
 from skdefocus._grids import enlarge, full_area
-from skdefocus.pipeline._filling import mean_and_evidence
-from skdefocus.training.export import export, load
-from skdefocus.training.train import split, train
+from skdefocus.training import dataset
+from skdefocus.training.batches import Pool
+from skdefocus.training.export import export, to_onnx
+from skdefocus.training.networks import CLASSIFIERS, NETWORKS
+from skdefocus.training.train import Config, Run, evaluate, held_out, learn_from
 
-BASE = {"network": "mobilenetv2-0.5", "loss": "cross_entropy", "spacing": "visible"}
-#: What each run changes of the base.
-RUNS: dict[str, dict[str, Any]] = {
-    "base: MobileNetV2 at width 0.5": {},
-    "MobileNetV2 at width 1.0": {"network": "mobilenetv2"},
-    "VGG-like": {"network": "vgg"},
-    "VGG-like, the first three stages half as wide": {"network": "vgg-0.5"},
-    "ResNet-18-like": {"network": "resnet18"},
-    "ShuffleNetV2": {"network": "shufflenetv2"},
-    "levels uniform in σ": {"spacing": "uniform"},
-    "levels geometric in σ": {"spacing": "geometric"},
-    "targets smoothed over neighbours": {"loss": "smoothed"},
-    "ordinal loss beside cross-entropy": {"loss": "ordinal"},
-    "regression of the level beside it": {"loss": "regression"},
-    "likelihood with a learned variance": {"loss": "learned_variance"},
-    "even targets on flat windows": {"even_flat": True},
-    "an output that abstains": {"network": "mobilenetv2-0.5-abstains"},
-    "textured crops only": {"crops": "textured"},
-    "neither flipped nor transposed": {"flips": False},
-    "weights not averaged": {"averaged": False},
+#: Names of the encoders, and what the tables call them.
+TITLES = {
+    "mobilenetv2": "MobileNetV2",
+    "mobilenetv2-stem5": "MobileNetV2, first filters 5×5",
+    "mobilenetv2-0.5": "MobileNetV2 at width 0.5",
+    "mobilenetv2-1.4": "MobileNetV2 at width 1.4",
+    "mobilenetv2-whole": "MobileNetV2, whole",
+    "vgg": "VGG-16 at half the width",
+    "resnet18": "ResNet-18",
+    "shufflenetv2": "ShuffleNetV2",
+    "efficientnet": "EfficientNet-B0",
 }
+#: Sides of the images on which speed and memory are measured, and how many of them at a time.
+PATCHES, PHOTOGRAPH = (256, 1, dataset.PATCH, dataset.PATCH), (1, 1, 1024, 1024)
 
 
-def macs(net: torch.nn.Module) -> float:
-    """Millions of multiply-accumulates for one patch of 32×32."""
+def data(
+    images: Path, out: Path, size: int, count: int, checked: int, seed: int
+) -> tuple[Pool, np.ndarray]:
+    """A pool to learn from, and records of photographs held out."""
+    conditions = dataset.Conditions()
+    if size == dataset.PATCH:
+        conditions = dataset.plain(conditions)
+    learn, held = dataset.split(images)
+    recipe = dataset.Recipe(learn, size, seed, conditions)
+    with dataset.Makers(recipe, out, -(-count // dataset.SHARD), cpu_count()) as makers:
+        makers.wait()
+    pool = Pool(out, count)
+    pool.look()
+    recipe = dataset.Recipe(held, size, seed + 1, conditions)
+    return pool, held_out(recipe, out / "held_out", checked, cpu_count())
+
+
+def trained(run: Run, pool: Pool, check: np.ndarray) -> Run:
+    """Train up to the end, from the checkpoint if there is one."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    run.restore()
+    if run.done < 1:
+        learn_from(run, pool, check)
+    if run.done < 1:
+        raise SystemExit("stopped; the same command goes on from there")
+    return run
+
+
+def classifier_row(name: str, out: Path, steps: int, pool: Pool, check: np.ndarray) -> dict:
+    """Train a patch classifier; its figures."""
+    config = Config(network=name, steps=steps, small=0, batch=128, rate=2e-3, size=dataset.PATCH)
+    run = trained(Run(config, out / name, CLASSIFIERS[name]), pool, check)
+    net, model = run.average.cpu(), out / name / "model.onnx"
+    if not model.exists():
+        to_onnx(net, model, torch.rand(*PATCHES), ["logits"])
+    figures = evaluate(net, check)
+    return {
+        "top-1": figures["top_one"],
+        "within one": figures["within_one"],
+        "σ error, px": figures["mae"],
+        **size_of(net, model),
+        "M MACs": macs(net, (1, *PATCHES[1:])) / 1e6,
+        "memory, MB": peak_memory(model, PATCHES),
+    }
+
+
+def network_row(name: str, out: Path, steps: int, pool: Pool, check: np.ndarray) -> dict:
+    """Train a network with the decoder; its figures."""
+    config = Config(network=name, steps=steps, batch=8, rate=1.5e-3)
+    run = trained(Run(config, out / name), pool, check)
+    net, model = run.average.cpu(), out / name / "model.onnx"
+    if not model.exists():
+        export(out / name, model, check=check)
+    row = {"σ error, px": evaluate(net, check)["mae"]}
+    for title, cases in (("Lytro", lytro_cases()), ("CUHK", more_cuhk_cases("report"))):
+        found = aucs(model, tqdm(cases, desc=f"{name}, {title}", leave=False))
+        row |= {f"{title} AUC": float(np.mean(found)), f"{title}, least": min(found)}
+    return {
+        **row,
+        **size_of(net, model),
+        "G MACs/MP": macs(net, PHOTOGRAPH) / np.prod(PHOTOGRAPH) / 1e3,
+        "memory, MB": peak_memory(model, PHOTOGRAPH),
+    }
+
+
+def aucs(model: Path, cases: Iterable[Case]) -> list[float]:
+    """AUC of the raw mean level of each photograph against its mask."""
+    classifier = sd.BlurLevelClassifier(model)
+    found = []
+    for case in cases:
+        grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
+        level = enlarge(grid.level, grid.step, full_area(case.image.shape))
+        found.append(sd.metrics.focus_auc(case.mask, level))
+    return found
+
+
+def size_of(net: torch.nn.Module, model: Path) -> dict[str, float]:
+    weights = sum(p.numel() for p in net.parameters())
+    return {"M weights": weights / 1e6, "file, MB": model.stat().st_size / 1e6}
+
+
+@torch.no_grad()
+def macs(net: torch.nn.Module, shape: tuple[int, ...]) -> int:
+    """Multiply-accumulates of the convolutions for one batch."""
     total = 0
 
     def count(layer: torch.nn.Conv2d, _: object, out: torch.Tensor) -> None:
         nonlocal total
-        total += out[0].numel() * layer.weight[0].numel()
+        total += out.numel() * layer.weight[0].numel()
 
-    for layer in net.modules():
-        if isinstance(layer, torch.nn.Conv2d):
-            layer.register_forward_hook(count)
-    net(torch.rand(1, 1, 32, 32))
-    return total / 1e6
+    hooks = [
+        layer.register_forward_hook(count)
+        for layer in net.modules()
+        if isinstance(layer, torch.nn.Conv2d)
+    ]
+    net.eval()(torch.rand(*shape))
+    for hook in hooks:
+        hook.remove()
+    return total
 
 
-def rates(models: list[Path]) -> list[float]:
-    """Patches per second of each on one thread, timed in turns: the median of nine."""
+def session_of(model: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    sessions = [
-        onnxruntime.InferenceSession(str(m), options, providers=["CPUExecutionProvider"])
-        for m in models
-    ]
-    x = np.random.default_rng(0).random((256, 1, 32, 32), np.float32)
-    seconds: list[list[float]] = [[] for _ in sessions]
-    for _ in range(10):
-        for session, spent in zip(sessions, seconds, strict=True):
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def peak_memory(model: Path, shape: tuple[int, ...]) -> float:
+    """Megabytes that a process grows by while it runs a model."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_growth, (model, shape))
+
+
+def _growth(model: Path, shape: tuple[int, ...]) -> float:
+    session, x = session_of(model), np.random.default_rng(0).random(shape, np.float32)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    session.run(["logits"], {"image": x})
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
+
+
+def seconds(models: list[Path], shape: tuple[int, ...], times: int = 9) -> list[float]:
+    """Seconds that each takes on one thread, in turns: the medians."""
+    sessions = [session_of(m) for m in models]
+    x = np.random.default_rng(0).random(shape, np.float32)
+    spent: list[list[float]] = [[] for _ in sessions]
+    for _ in range(times + 1):  # the first run reserves memory
+        for session, mine in zip(sessions, spent, strict=True):
             start = time.perf_counter()
             session.run(["logits"], {"image": x})
-            spent.append(time.perf_counter() - start)
-    return [len(x) / float(np.median(s[1:])) for s in seconds]
+            mine.append(time.perf_counter() - start)
+    return [float(np.median(s[1:])) for s in spent]
 
 
-def lytro_auc(model: Path) -> list[float]:
-    """Mean and least focus AUC of the raw mean level, over all and over the surer half of cells."""
-    classifier, found = sd.BlurLevelClassifier(model), []
-    for case in lytro_cases():
-        grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
-        level, sure = (
-            enlarge(x, grid.step, full_area(case.image.shape))
-            for x in mean_and_evidence(grid.proba)
-        )
-        half = sure >= np.median(sure)
-        masks = [case.mask, np.where(half, case.mask, np.nan)]
-        # Where the surer half is all in focus, or all out of it, there is nothing to rank.
-        found.append(
-            [
-                sd.metrics.focus_auc(mask, level) if {0, 1} <= {*np.unique(mask)} else np.nan
-                for mask in masks
-            ]
-        )
-    return [*np.nanmean(found, axis=0), *np.nanmin(found, axis=0)]
+def table(rows: dict[str, dict[str, float]]) -> str:
+    names = list(next(iter(rows.values())))
+    cells: list[list[object]] = [[TITLES.get(n, n), *row.values()] for n, row in rows.items()]
+    return report.table(["", *names], cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=3000, help="of training, for each")
+    parser.add_argument("--patches", type=int, default=200_000)
+    parser.add_argument("--scenes", type=int, default=20_000)
+    parser.add_argument("--checked", type=int, default=512, help="scenes held out")
+    parser.add_argument("--only", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    records = split(args.data)[0]
-    rows, models = [], []
-    for name, change in RUNS.items():
-        run = args.out / name.replace(" ", "-").replace(":", "")
-        settings = BASE | change
-        only = records["textured"] if settings.pop("crops", None) else None
-        if not (run / "model.onnx").exists():
-            train(args.data, run, epochs=1, steps=args.steps, threads=args.threads, only=only,
-                  log=False, **settings)  # fmt: skip
-        figures = export(run, args.data, run / "model.onnx")
-        net = load(run)[0]
-        parameters = sum(p.numel() for p in net.parameters())
-        rows.append(
-            [name, figures["mae"], figures["mae_textured"], figures["mae_sure"],
-             figures["mae_unsure"], figures["top_one"], figures["within_one"],
-             *lytro_auc(run / "model.onnx"), parameters / 1e6,
-             (run / "model.onnx").stat().st_size / 1e6, macs(net)]
-        )  # fmt: skip
-        models.append(run / "model.onnx")
-    write(args.steps, rows, rates(models))
+    parts = []
+    for kind, size, count, checked, row_of, shape in (
+        ("patches", dataset.PATCH, args.patches, 8 * args.checked, classifier_row, PATCHES),
+        ("scenes", 256, args.scenes, args.checked, network_row, PHOTOGRAPH),
+    ):
+        pool, check = data(args.images, args.out / kind, size, count, checked, args.seed)
+        runs = args.out / f"runs-{kind}"
+        rows = {name: row_of(name, runs, args.steps, pool, check) for name in args.only}
+        times = seconds([runs / name / "model.onnx" for name in args.only], shape)
+        for row, taken in zip(rows.values(), times, strict=True):
+            if kind == "patches":
+                row["patches/s"] = round(shape[0] / taken)
+            else:
+                row["s/MP"] = taken / np.prod(shape) * 1e6
+        parts.append(table(rows))
+    write(args, *parts)
 
 
-def write(steps: int, rows: list[list], speed: list[float]) -> None:
-    titles = ["", "σ MAE", "textured", "sure half", "unsure half", "top-1", "within one",
-              "Lytro AUC", "sure half", "least", "sure half",
-              "M weights", "MB", "M MACs", "patches/s"]  # fmt: skip
-    cells: list[list[object]] = [
-        [row[0], *(f"{v:.3f}" for v in row[1:11]), *(f"{v:.2f}" for v in row[11:]), f"{rate:.0f}"]
-        for row, rate in zip(rows, speed, strict=True)
-    ]
-    table = report.table(titles, cells)
+def write(args: argparse.Namespace, patches: str, scenes: str) -> None:
     report.write(
         "networks",
-        f"""## Networks, levels, losses and data, trained alike
+        f"""## Networks, trained alike
 
-`python -m benchmarks.accuracy.networks`; {report.machine("torch", "onnxruntime")}. {steps} steps of
-64 crops each, the same crops in the same order; errors in pixels on held-out photographs under the
-conditions of training (noise, JPEG, flat places, depth edges); Lytro AUC of the raw mean level over
-40 photographs, over all pixels and over the surer half of them, mean and least; MACs for one 32×32
-patch; patches per second in ONNX Runtime on one thread.
+`python -m benchmarks.accuracy.networks`; {report.machine("torch", "onnxruntime")}. {args.steps}
+steps for each, the same data in the same order. Speed in ONNX Runtime on one thread; memory is what
+the process grows by.
 
-{table}
+As patch classifiers, as in the paper: {args.patches} patches of 32×32 with one blur each, 128 a
+step; figures on patches of photographs held out, with noise, JPEG and flat places; MACs for one
+patch, memory for 256.
+
+{patches}
+
+With the decoder: {args.scenes} scenes of 256×256, 8 a step, smaller ones at first; σ error on
+scenes of photographs held out, under all conditions of training; AUC of the raw mean level against
+focus masks; memory for one megapixel.
+
+{scenes}
 """,
     )
 
 
 if __name__ == "__main__":
-    main()
+    # Workers unpickle functions by their module's name, which must not be "__main__".
+    from benchmarks.accuracy import networks
+
+    networks.main()

@@ -117,8 +117,8 @@ def figures(
     proba: NDArray[np.float32], truth: NDArray[np.intp], sigmas: NDArray[np.float64]
 ) -> dict[str, float]:
     """What the table shows, from probabilities over `sigmas` and true levels."""
-    error = np.abs(proba @ sigmas - sigmas[truth])
     levels = np.arange(len(sigmas))
+    error = np.abs(np.interp(proba @ levels, levels, sigmas) - sigmas[truth])
     spread = proba @ levels**2 - (proba @ levels) ** 2
     sure = spread <= np.median(spread)
     guess = proba.argmax(axis=1)
@@ -178,7 +178,8 @@ def _strong_sigmas(
     for number, image in enumerate(images):
         shape: PSFShape = "disc" if number % 2 else "gaussian"
         seen = photographed(image, sigma, shape, noise, None, number)
-        yield surrounded(classifier, seen, places(image, True)) @ sigmas
+        proba, levels = surrounded(classifier, seen, places(image, True)), np.arange(len(sigmas))
+        yield np.interp(proba @ levels, levels, sigmas)
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
@@ -220,7 +221,7 @@ at each of the {levels} levels. Of places with texture, seen in their surroundin
 {noisy:.3f} px, with a lot of them {noisier:.3f} px. Where there is no strong edge it is
 {flat:.3f} px.
 
-Errors are mean absolute errors of the expectation of σ, in pixels. The sure half are the places of
+Errors are mean absolute errors of σ at the mean level, in pixels. The sure half are the places of
 least variance. ECE is the expected calibration error of the most probable level. "Alone" shows
 the network a patch of 32×32 pixels with mirrored surroundings; "no strong edge" are places in
 which hardly anything can be seen but faint structure and noise.
@@ -232,10 +233,7 @@ share that calls it sharper than 1 px, which would be a mistake of the worst kin
 
 {strong}
 
-On scenes made of photographs that the training held out, under all its conditions, the network by
-itself errs by {mae:.3f} px (σ beyond {largest:g} px counting as {largest:g}), with a mean of
-{bias:+.3f} px; {within_one:.0%} of its most probable levels are at most one off, and their expected
-calibration error is {ece:.3f}.
+{held_out}
 
 ## Where it fails
 
@@ -250,6 +248,13 @@ calibration error is {ece:.3f}.
 """
 
 
+#: For files whose training measured them.
+HELD_OUT = """\
+On scenes made of photographs that the training held out, under all its conditions, the network by
+itself errs by {mae:.3f} px (σ beyond the last level counting as that), with a mean of {bias:+.3f}
+px; {within_one:.0%} of its most probable levels are at most one off, and their expected calibration
+error is {ece:.3f}."""
+
 #: What holds for the shipped network alone.
 LICENSE = " It ships under the license of the package (BSD-3-Clause)."
 PHOTOGRAPHS = """
@@ -261,7 +266,7 @@ def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) 
     """The card's text, from the file's metadata and the rows of the first table."""
     facts = network.load_facts(network.model_path(model))
     known = facts.metadata
-    held = {"mae": np.nan, "bias": np.nan, "within_one": np.nan, "ece": np.nan}
+    held = json.loads(known.get("held_out", "{}"))
     history = known.get("history", "")
 
     def error(title: str, column: str = "error, all") -> float:
@@ -280,7 +285,7 @@ def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) 
         noisier=error("in surroundings, texture, noise 6/255 and JPEG 70"),
         flat=error("in surroundings, no strong edge, clean"),
         alone=error("alone, texture, clean"),
-        **held | json.loads(known.get("held_out", "{}")), **more,
+        held_out=HELD_OUT.format(**held) if "ece" in held else "", **more,
     )  # fmt: skip
 
 

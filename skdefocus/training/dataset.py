@@ -146,7 +146,7 @@ def prepare(recipe: Recipe, folder: Path) -> None:
     facts.write_text(text)
 
 
-def _work(recipe: Recipe, folder: Path, numbers: range, niceness: int) -> None:
+def _work(recipe: Recipe, folder: Path, numbers: list[int], niceness: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits decides
     if hasattr(os, "nice"):
         os.nice(niceness)
@@ -158,7 +158,7 @@ def _work(recipe: Recipe, folder: Path, numbers: range, niceness: int) -> None:
 
 
 class Makers:
-    """Processes that write shards while something else goes on; a context that ends them.
+    """Processes that write the shards that are missing; a context that ends them.
 
     Parameters
     ----------
@@ -177,12 +177,13 @@ class Makers:
     ) -> None:
         prepare(recipe, folder)
         self.folder, self.count = folder, count
+        missing = [n for n in range(count) if not shard_path(folder, n).exists()]
         context = multiprocessing.get_context("spawn")
         self.workers = [
             context.Process(
-                target=_work, args=(recipe, folder, range(k, count, jobs), niceness), daemon=True
+                target=_work, args=(recipe, folder, missing[k::jobs], niceness), daemon=True
             )
-            for k in range(min(jobs, count))
+            for k in range(min(jobs, len(missing)))
         ]
 
     def __enter__(self) -> Self:

@@ -221,7 +221,8 @@ class ShuffleUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         side, body = (x, x) if self.stride == 2 else x.chunk(2, dim=1)
-        return F.channel_shuffle(torch.cat([self.side(side), self.body(body)], dim=1), 2)
+        both = torch.stack([self.side(side), self.body(body)], dim=2)
+        return both.flatten(1, 2)  # the channels of both in turns: shuffled
 
 
 def shufflenetv2() -> Encoder:

@@ -120,7 +120,9 @@ def to_onnx(model: nn.Module, path: Path, example: Tensor, outputs: list[str]) -
         )  # fmt: skip
 
 
-def export(run: Path, out: Path, history: str = "") -> dict[str, float]:
+def export(
+    run: Path, out: Path, history: str = "", check: NDArray[Any] | None = None
+) -> dict[str, float]:
     """Calibrate the network of a run, write the ONNX file and check it against PyTorch.
 
     Parameters
@@ -131,6 +133,8 @@ def export(run: Path, out: Path, history: str = "") -> dict[str, float]:
         Appears when it is whole and right.
     history : str
         What else the model card should tell of the training.
+    check : ndarray or None
+        Records held out, in place of those in the run's folder.
 
     Returns
     -------
@@ -139,7 +143,8 @@ def export(run: Path, out: Path, history: str = "") -> dict[str, float]:
     """
     torch.manual_seed(0)
     net, saved = load(run / "checkpoint.pt")
-    check = np.concatenate(list(dataset.read_shards(run / "held_out")))
+    if check is None:
+        check = np.concatenate(list(dataset.read_shards(run / "held_out")))
     # Odd records set the temperature, even ones are measured.
     temperature = temperature_of(*answers(net, check[1::2]))
     logits, level = answers(net, check[::2])

@@ -36,31 +36,3 @@ def level_of_sigma(
     total = np.hypot(np.asarray(sigma, np.float64) / CAMERA_SIGMA, 1.0)
     ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))
     return np.asarray(np.log(total) / np.log(ratio))
-
-
-def soft_targets(sigma: NDArray[np.floating], sigmas: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Probabilities over the levels whose expectation is `sigma`: the two levels around it.
-
-    Parameters
-    ----------
-    sigma : ndarray of shape (...), in pixels
-    sigmas : ndarray of shape (n_levels,), ascending
-
-    Returns
-    -------
-    ndarray of shape (..., n_levels), float32
-    """
-    upper = np.clip(np.searchsorted(sigmas, sigma, side="right"), 1, len(sigmas) - 1)
-    share = np.clip((sigma - sigmas[upper - 1]) / (sigmas[upper] - sigmas[upper - 1]), 0, 1)
-    out = np.zeros((*np.shape(sigma), len(sigmas)), np.float32)
-    np.put_along_axis(out, upper[..., None] - 1, (1 - share)[..., None].astype(np.float32), -1)
-    np.put_along_axis(out, upper[..., None], share[..., None].astype(np.float32), -1)
-    return out
-
-
-#: How 20 levels can lie between 0 and 8 px; the first is what is shipped.
-SPACINGS = {
-    "visible": level_sigmas(),
-    "uniform": np.linspace(0.0, MAX_SIGMA, N_LEVELS),
-    "geometric": np.concatenate([[0.0], np.geomspace(0.25, MAX_SIGMA, N_LEVELS - 1)]),
-}

@@ -1,19 +1,19 @@
-"""The blur levels: their spacing, and targets whose expectation is σ."""
+"""The blur levels: their spacing, and the way between level and σ."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 from skdefocus.training.levels import (
     CAMERA_SIGMA,
     MAX_SIGMA,
     N_LEVELS,
+    level_of_sigma,
     level_sigmas,
     sigma_of_level,
-    soft_targets,
 )
 
 SIGMAS = level_sigmas()
@@ -50,30 +50,8 @@ def test_sigma_of_level_is_monotone_and_passes_through_the_levels(level):
     assert_allclose(sigma_of_level(np.arange(N_LEVELS)), SIGMAS, atol=1e-12)
 
 
-@given(
-    hnp.arrays(
-        np.float64,
-        hnp.array_shapes(min_dims=0, max_dims=3, max_side=5),
-        elements=st.floats(0, MAX_SIGMA),
-    )
-)
-def test_soft_targets_expect_sigma_from_two_neighbours(sigma):
-    p = soft_targets(sigma, SIGMAS)
-    assert p.shape == (*sigma.shape, 20)
-    assert p.dtype == np.float32
-    assert p.min() >= 0
-    assert_allclose(p.sum(-1), 1, atol=1e-6)
-    assert_allclose(p @ SIGMAS, sigma, atol=2e-6)
-    assert ((p > 0).sum(-1) <= 2).all()
-    gap = 19 - p[..., ::-1].argmax(-1) if sigma.size else np.zeros(0)
-    assert (np.abs(gap - np.searchsorted(SIGMAS, sigma)) <= 1).all()
-
-
-def test_soft_targets_of_the_levels_are_certain():
-    assert_array_equal(soft_targets(SIGMAS, SIGMAS), np.eye(20))
-    float32 = soft_targets(SIGMAS.astype(np.float32), SIGMAS)
-    assert_allclose(float32, np.eye(20), atol=1e-5)
-
-
-def test_soft_targets_beyond_the_ends_stay_at_the_ends():
-    assert_array_equal(soft_targets(np.array([-1.0, 9.0]), SIGMAS), np.eye(20)[[0, 19]])
+@given(st.floats(0, 40), st.integers(2, 60), st.floats(0.5, 30))
+def test_level_of_sigma_is_the_inverse_beyond_the_last_level_too(sigma, n, largest):
+    level = level_of_sigma(sigma, n, largest)
+    assert sigma_of_level(level, n, largest) == pytest.approx(sigma, rel=1e-9, abs=1e-6)
+    assert (level > n - 1 + 1e-9) == (sigma > largest * (1 + 1e-12)) or abs(sigma - largest) < 1e-6
