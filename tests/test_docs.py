@@ -50,6 +50,16 @@ def scores_are_those_stated(names):
     return True
 
 
+def figures_are_those_stated(errors):
+    """The errors are those of the page's table."""
+    rows = re.findall(
+        r"^\| ([\w, ]+) \| ([\d.]+) \|$", (DOCS / "own_classifier.md").read_text(), re.M
+    )
+    assert [name for name, _ in rows] == list(errors)
+    np.testing.assert_allclose([float(x) for _, x in rows], list(errors.values()), atol=0.05)
+    return True
+
+
 #: What a page's names have to be after its snippets, beyond that these run.
 RESULTS = {
     "README.md": lambda names: (
@@ -66,6 +76,7 @@ RESULTS = {
         sd.metrics.psnr(names["fused"], names["sharp"])
         > sd.metrics.psnr(names["stack"][0], names["sharp"]) + 5
     ),
+    "docs/own_classifier.md": lambda names: figures_are_those_stated(names["errors"]),
     "docs/units.md": lambda names: (names["front"] <= 3).all() and (names["behind"] >= 3).all(),
 }
 

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
 from skdefocus.io import read_image, read_map, write_map, write_scaled_png
-from skdefocus.optics import distances_of_coc
+from skdefocus.optics import distances_for_coc
 
 SHARP = np.rint(sample_photographs(96)[1] * 255).astype(np.uint8)
 #: Blurred on the right, as a map that somebody has drawn says.
@@ -115,7 +115,7 @@ def test_a_map_of_ones_own(capsys, command, name):
     (write_scaled_png if name.endswith("png") else write_map)(name, SIGMA)
     assert run(command, "a.png", "-o", "x.png", "--map", name, capsys=capsys)[::2] == (0, "")
     effect = {"magnify": sd.effects.magnify, "sharpen": sd.effects.sharpen}[command]
-    np.testing.assert_allclose(read_image("x.png") / 255, effect(SHARP, SIGMA), atol=0.003)
+    np.testing.assert_allclose(read_image("x.png") / 255, effect(SHARP / 255, SIGMA), atol=0.003)
 
 
 def test_a_folder_of_maps(tmp_path, capsys):
@@ -175,7 +175,7 @@ def test_blades_and_a_network(capsys):
     arguments = ["magnify", "a.png", "--map", "m.tif", "-o"]
     assert run(*arguments, "five.png", "--blades", 5, capsys=capsys)[0] == 0
     assert run(*arguments, "disc.png", capsys=capsys)[0] == 0
-    expected = sd.effects.magnify(SHARP, np.full((96, 96), 3.0), aperture="polygon", blades=5)
+    expected = sd.effects.magnify(SHARP / 255, np.full((96, 96), 3.0), aperture="polygon", blades=5)
     np.testing.assert_allclose(read_image("five.png") / 255, expected, atol=0.003)
     assert (read_image("five.png") != read_image("disc.png")).any()
     code, _, err = run("magnify", "a.png", "-o", "x.png", "--model", "none.onnx", capsys=capsys)
@@ -235,7 +235,7 @@ def test_depth(tmp_path, capsys):
     code, out, err = run("depth", "p.jpg", "-o", "d", "--map", "m.tif", capsys=capsys)
     assert (code, err) == (0, "")
     assert "1 measured to 'd'" in out
-    expected = distances_of_coc(4 * SIGMA, **LENS)
+    expected = distances_for_coc(4 * SIGMA, **LENS)
     for side in ("front", "behind"):
         found = tifffile.imread(f"d/p_{side}.tif")
         assert found.dtype == np.float32
@@ -247,7 +247,7 @@ def test_depth_of_one_side_with_facts_that_are_given(capsys):
     options = ["--map", "m.tif", "--side", "behind", "--focus-distance", 3]
     with_exif("p.jpg", distance=False)
     assert run("depth", "p.jpg", "-o", "d.npy", *options, capsys=capsys)[0] == 0
-    expected = distances_of_coc(4 * SIGMA, **LENS | {"focus_distance": 3}).behind
+    expected = distances_for_coc(4 * SIGMA, **LENS | {"focus_distance": 3}).behind
     np.testing.assert_allclose(np.load("d.npy"), expected, rtol=1e-5)
 
 

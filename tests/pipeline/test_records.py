@@ -52,13 +52,18 @@ def test_confidence_is_one_minus_the_level_s_spread(proba):
 
 
 @given(distributions())
-def test_sigma_std_is_the_spread_in_pixels(proba):
-    sigmas = np.linspace(0, 5, proba.shape[-1])
-    found = levels(proba, sigmas).sigma_std
-    assert found.dtype == np.float32
-    mean = (proba * sigmas).sum(-1, keepdims=True)
-    expected = np.sqrt((proba * (sigmas - mean) ** 2).sum(-1))
-    assert_allclose(found, expected, atol=5e-3)  # float32, and a root of almost nothing
+def test_sigma_and_its_spread_are_those_of_the_level(proba):
+    n = proba.shape[-1]
+    sigmas, grid = np.linspace(0, 5, n) ** 2, np.arange(n)
+    found = levels(proba, sigmas)
+    assert found.sigma.dtype == found.sigma_std.dtype == np.float32
+    mean = proba @ grid
+    spread = np.sqrt(np.maximum(proba @ grid**2 - mean**2, 0))
+    assert_allclose(found.level, mean, atol=1e-4)
+    assert_allclose(found.level_std, spread, atol=2e-2)  # float32, a root of almost nothing
+    assert_allclose(found.sigma, np.interp(mean, grid, sigmas), atol=1e-2)
+    low, high = (np.interp(mean + sign * spread, grid, sigmas) for sign in (-1, 1))
+    assert_allclose(found.sigma_std, (high - low) / 2, atol=0.3)
 
 
 @given(distributions())
