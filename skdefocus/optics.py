@@ -347,7 +347,7 @@ def read_lens_facts(path: str | os.PathLike[str]) -> LensFacts:
 
 
 def _distance(tags: Directory) -> float | None:
-    """Metres; a numerator of all ones is infinity by EXIF's definition."""
+    """Return the focus distance in meters; in EXIF, a numerator of all ones means infinity."""
     value = tags.values.get(ExifTags.Base.SubjectDistance)
     if value is not None and value.data[:4] == b"\xff" * 4:
         return math.inf

@@ -170,12 +170,12 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
 
 
 def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
-    """Write a map as PNG in the colors of :func:`show_map`; its text ``sigma_max`` is their end.
+    """Write a map as a PNG in the colors of :func:`show_map`; the text ``sigma_max`` is their end.
 
     Parameters
     ----------
     path : str or path
-        A file that is not there yet.
+        File to create.
     sigma : ndarray of shape (H, W), float32
         σ in pixels, finite and ≥ 0.
     """
@@ -190,8 +190,8 @@ def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
     text.add_text(
         "Description", f"Blur: standard deviation sigma, from 0 to {top:g} pixels ({CMAP})"
     )
-    level = np.clip(sigma * np.float32(255 / top), 0, 255).round().astype(np.uint8)
-    Image.fromarray(table[level]).save(path, format="PNG", pnginfo=text)
+    index = np.clip(sigma * np.float32(255 / top), 0, 255).round().astype(np.uint8)
+    Image.fromarray(table[index]).save(path, format="PNG", pnginfo=text)
 
 
 class _Panel(NamedTuple):

@@ -38,7 +38,7 @@ from skdefocus.filters._workers import (
 CHUNK = 1 << 17
 
 #: A strip's number, and rows of it.
-Chunk = tuple[int, slice]
+StripRows = tuple[int, slice]
 
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
@@ -183,13 +183,13 @@ class LinearFits:
         # Only those that the next image needs.
         return self._own_buffers, self.settings.n_threads if planes <= self.channels + 2 else 0
 
-    def _chunks(self, s: int) -> list[Chunk]:
+    def _chunks(self, s: int) -> list[StripRows]:
         """Cut strip `s` into rows to be worked on at once; most strips are a single chunk."""
         height, rows = self.grid.shape[0], max(1, CHUNK // self.grid.strip_width)
         return [(s, slice(*piece)) for piece in split_range(height, rows)]
 
     def _factor(
-        self, chunk: Chunk, cov: FloatArray, reg: FloatArray | float, scratch: Scratch
+        self, chunk: StripRows, cov: FloatArray, reg: FloatArray | float, scratch: Scratch
     ) -> None:
         """Set the votes and factors of a chunk from its covariances, which are overwritten."""
         s, rows = chunk
@@ -284,7 +284,9 @@ class LinearFits:
             self._solve(chunk, sums[:, chunk[1]], inner[:, chunk[1]], scratch)
         self.grid.sum_columns(x, fits[s], scratch)
 
-    def _solve(self, chunk: Chunk, sums: FloatArray, fits: FloatArray, scratch: Scratch) -> None:
+    def _solve(
+        self, chunk: StripRows, sums: FloatArray, fits: FloatArray, scratch: Scratch
+    ) -> None:
         """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are overwritten."""
         s, rows = chunk
         mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
