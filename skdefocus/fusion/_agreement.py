@@ -8,8 +8,6 @@ from scipy import ndimage
 
 Float = NDArray[np.float32]
 
-#: Frames whose small picture has a shorter side below this are too small to be judged.
-LEAST_SIDE = 48
 #: Bands that are compared, as σ of the two Gaussian blurs in pixels of the small picture. Detail
 #: that is finer differs by defocus, and what is coarser is alike in many scenes (bright above).
 BANDS = ((1.0, 4.0), (2.0, 8.0), (4.0, 16.0))
@@ -26,11 +24,8 @@ def agreement(one: Float, other: Float) -> float | None:
     Returns
     -------
     float or None
-        From -1 to 1; 0 if one of them shows nothing; None if they cannot be judged, because they
-        are too small or both show nothing.
+        From -1 to 1; 0 if one of them shows nothing; None if both show nothing.
     """
-    if min(one.shape) < LEAST_SIDE:
-        return None
     found: list[float] = []
     for narrow, wide in BANDS:
         a, b = (

@@ -28,13 +28,13 @@ WIDE_RADIUS, WIDE_DETAIL = 9, 0.1
 #: Mean of the squared modified Laplacian of white noise of variance 1: 12 + 24 / π.
 LAPLACIAN_GAIN = 20.0
 #: Say of the energies of detail beside that of the mismatches.
-DETAIL_SHARE = 0.3
+DETAIL_SHARE = 0.1
 #: Say of the plain difference from the composite, for where no blur explains the difference.
 NEAR_SHARE = 0.05
 #: Light of the brightest lamps, in times white.
 BEYOND_WHITE = 100.0
 #: The aperture's image is brighter than the boxes' in places, by this factor at most.
-PEAK = 4.0
+PEAK = 2.5
 #: Frames of so many pixels have their trials held; those of larger ones are made anew.
 HELD = 4_000_000
 

@@ -71,7 +71,7 @@ def relative_gain(reference: Thumbnail, frame: Thumbnail) -> Gain | None:
         found, spread, error = _median_ratio(one[use], other[use], shares[use])
         factors.append(np.exp(found))
         needed |= abs(found) > max(LEAST_GAIN, SURE * error, SPREAD * spread)
-    return Gain(np.array(factors, np.float32), bool(needed))
+    return Gain(np.array(factors, np.float32), bool(needed) and frame.tells)
 
 
 def _means(plane: Float, block: int, count: Float) -> Float:

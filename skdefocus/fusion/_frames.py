@@ -314,6 +314,8 @@ class Frames:
         numbers: tuple[int, int],
     ) -> str:  # fmt: skip
         """Say why a frame does not belong; nothing if it does."""
+        if not seen.tells:
+            return ""
         reference, neighbor = (self._names[k] for k in numbers)
         light = float(seen.gray.mean() / max(float(first.gray.mean()), 1e-6))
         if gain is not None:

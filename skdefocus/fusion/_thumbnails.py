@@ -14,6 +14,8 @@ Matrix = NDArray[np.float64]
 
 #: Shorter side of the small pictures, pixels (up to twice that).
 SMALL_SIDE = 96
+#: Frames whose thumbnail has a shorter side below this are too small to be judged.
+LEAST_SIDE = 48
 #: Encoded values from which light may be beyond white, and up to which it is black. JPEG leaves
 #: white within some 5 of 255.
 WHITE, BLACK = 0.99, 1.5 / 255
@@ -42,6 +44,11 @@ class Thumbnail:
     gray: Float
     white: float
     block: int
+
+    @property
+    def tells(self) -> bool:
+        """Whether it is large enough to judge the frame by."""
+        return min(self.gray.shape) >= LEAST_SIDE
 
     def aligned(self, matrix: Matrix | None) -> Thumbnail:
         """Give it as seen in the reference's pixels, `matrix` being the frame's."""
