@@ -216,7 +216,7 @@ def test_without_calibration_y_is_ignored():
         ([np.full((96, 96), -1.0)], r"y\[0\] must be >= 0 everywhere, got -1"),
         ([np.zeros(96)], r"y\[0\] must have shape"),
         (3, "y must be a list or an array, got int"),
-        (["a"], r"y\[0\] must have shape"),
+        (["a"], r"y\[0\] must be an array"),
         ([[[1, 2], [3]]], r"y\[0\] must be an array .* rows of different lengths"),
         ([np.ones((96, 96), complex)], r"y\[0\] must hold real numbers, got dtype complex"),
     ],
