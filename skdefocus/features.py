@@ -26,9 +26,16 @@ SURE = 0.5
 CONFIDENCE = ("confidence_mean", "confidence_median", "share_sure")
 #: Statistics of the map after its mean, spread and quantiles.
 STATISTICS = (
-    "share_in_focus", "blur_score", "sigma_center", "sigma_border", "tilt_rows", "tilt_columns",
-    "gradient_mean", "focus_row", "focus_column",
-)  # fmt: skip
+    "share_in_focus",
+    "blur_score",
+    "sigma_center",
+    "sigma_border",
+    "tilt_rows",
+    "tilt_columns",
+    "gradient_mean",
+    "focus_row",
+    "focus_column",
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class DefocusFeatures(ImageTransformer, tabular=True):
             names += CONFIDENCE
         return np.array(names, dtype=object)
 
-    def transform(self, X: Any) -> NDArray[np.float64]:
+    def transform(self, X: Any) -> Float64Array:
         """Map the photographs and describe the maps.
 
         Parameters

@@ -57,45 +57,59 @@ def number(kind: type, low: float, extra: float = math.nan) -> Callable[[str], A
 
 def add_photos(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "photos", nargs="+", metavar="PHOTO",
+        "photos",
+        nargs="+",
+        metavar="PHOTO",
         help="PNG, JPEG, TIFF, WebP, …; HEIC and raw files with their extras",
-    )  # fmt: skip
+    )
 
 
 def add_existing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument(
-        "--skip-existing", action="store_true",
+        "--skip-existing",
+        action="store_true",
         help="leave files alone that are there and make those that are missing: resumes a run",
-    )  # fmt: skip
+    )
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--max-pixels", type=number(int, 1), metavar="N",
+        "--max-pixels",
+        type=number(int, 1),
+        metavar="N",
         help="refuse photographs with more pixels (default: 250 million)",
-    )  # fmt: skip
+    )
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--jobs", "-j", type=number(int, 1, -1), default=1, metavar="N",
+        "--jobs",
+        "-j",
+        type=number(int, 1, -1),
+        default=1,
+        metavar="N",
         help="photographs worked on at once, each with its own process and memory; -1 is one per "
         "core (default: 1, which uses all cores)",
-    )  # fmt: skip
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar, no summary")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", type=Path, metavar="FILE",
+        "--model",
+        type=Path,
+        metavar="FILE",
         help="another network as an ONNX file (default: the one in the package)",
-    )  # fmt: skip
+    )
 
 
 def add_given_map(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--map", dest="given", type=path_argument, metavar="FILE",
+        "--map",
+        dest="given",
+        type=path_argument,
+        metavar="FILE",
         help="a map that is there already, perhaps corrected by hand: TIFF, NPY or 16-bit PNG as "
         "`skdefocus map` writes them, or the folder they are in",
-    )  # fmt: skip
+    )

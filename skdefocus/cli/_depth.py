@@ -34,21 +34,26 @@ TEXT = "Distance from the lens in meters, {side} of what is in focus"
 
 def add_depth(commands: Any) -> None:
     parser = command(
-        commands, "depth", _run_depth, "Distances from the lens, from blur and EXIF.",
+        commands,
+        "depth",
+        _run_depth,
+        "Distances from the lens, from blur and EXIF.",
         "For NAME.jpg it writes NAME_front.tif and NAME_behind.tif, float32 in meters: a "
         "photograph does not tell which of two distances it is that something blurred has, nearer "
         "than what is in focus or beyond it. Infinity is as far as it goes. The lens is taken for "
         "thin, so that macro is out of reach, and the photograph must not have been cropped or "
         "resized. What EXIF does not tell has to be given; what is given counts for more.",
-    )  # fmt: skip
+    )
     add_photos(parser)
     add_output(parser, "with --side, of one photograph, a file: .tif or .npy")
     add_existing(parser)
     for name, (unit, text) in FACTS.items():
         parser.add_argument(
-            "--" + name.replace("_", "-"), type=number(float, 1e-6), metavar=unit,
+            "--" + name.replace("_", "-"),
+            type=number(float, 1e-6),
+            metavar=unit,
             help=f"{text} (default: that of EXIF)",
-        )  # fmt: skip
+        )
     parser.add_argument("--side", choices=SIDES, help="only that of the two (default: both)")
     parser.add_argument(
         "--format", choices=("tiff", "npy"), default="tiff", help="of the files (default: tiff)"
@@ -67,10 +72,14 @@ def _run_depth(args: argparse.Namespace) -> int:
         raise UsageError(f"{str(file)!r} is one file; give --side front or --side behind")
     given = {name: value for name in FACTS if (value := getattr(args, name)) is not None}
     work = DepthWork(
-        args.out.folder(file), file, map_source(args), given,
+        args.out.folder(file),
+        file,
+        map_source(args),
+        given,
         SIDES if args.side is None else (args.side,),
-        ".tif" if args.format == "tiff" else ".npy", args.max_pixels or MAX_PIXELS,
-    )  # fmt: skip
+        ".tif" if args.format == "tiff" else ".npy",
+        args.max_pixels or MAX_PIXELS,
+    )
     return run_batch(args, work, f"measured to {str(file or work.out)!r}")
 
 

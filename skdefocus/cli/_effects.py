@@ -56,13 +56,17 @@ class EffectCommand:
 
 def _magnify_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--strength", type=number(float, 1), default=2.0, metavar="X",
+        "--strength",
+        type=number(float, 1),
+        default=2.0,
+        metavar="X",
         help="what the blur is multiplied by (default: 2)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--aperture", choices=("disc", "polygon", "gaussian"),
+        "--aperture",
+        choices=("disc", "polygon", "gaussian"),
         help="shape of highlights (default: disc, or polygon with --blades)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--blades", type=number(int, 3), metavar="N", help="corners of the polygon (default: 6)"
     )
@@ -79,9 +83,12 @@ def _magnify(args: argparse.Namespace) -> Effect:
 
 def _sharpen_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--amount", type=number(float, 0), default=1.0, metavar="X",
+        "--amount",
+        type=number(float, 0),
+        default=1.0,
+        metavar="X",
         help="share of the correction that is applied (default: 1)",
-    )  # fmt: skip
+    )
 
 
 def _sharpen(args: argparse.Namespace) -> Effect:
@@ -95,35 +102,45 @@ COMMANDS = {
         "Blur what is out of focus even more.", "_magnified", _magnify_options, _magnify, True
     ),
     "sharpen": EffectCommand(
-        "Sharpen what is nearly in focus and nothing else.", "_sharpened", _sharpen_options,
-        _sharpen, False,
+        "Sharpen what is nearly in focus and nothing else.",
+        "_sharpened",
+        _sharpen_options,
+        _sharpen,
+        False,
     ),
-}  # fmt: skip
+}
 
 
 def add_effects(commands: Any) -> None:
     for name, entry in COMMANDS.items():
         parser = command(
-            commands, name, partial(_run_effect, entry), entry.text,
+            commands,
+            name,
+            partial(_run_effect, entry),
+            entry.text,
             f"For NAME.jpg it writes NAME{entry.ending}.jpg, with the photograph's depth, alpha, "
             "color profile, EXIF and all else that its file says; of other formats than PNG, JPEG "
             "and TIFF a JPEG (HEIC, AVIF), a TIFF of 16 bits (raw) or a PNG. What the format "
             "cannot hold is told. A bad file is reported and the rest go on.",
-        )  # fmt: skip
+        )
         add_photos(parser)
         add_output(parser, "of one photograph, the file itself: PNG, JPEG or TIFF")
         add_existing(parser)
         entry.add_options(parser)
         add_given_map(parser)
         parser.add_argument(
-            "--mask", type=path_argument, metavar="FILE",
+            "--mask",
+            type=path_argument,
+            metavar="FILE",
             help="a picture of the photograph's size: where it is black the photograph stays as it "
             "is, where it is gray the effect is weaker",
-        )  # fmt: skip
+        )
         parser.add_argument(
-            "--preview", type=path_argument, metavar="FILE",
+            "--preview",
+            type=path_argument,
+            metavar="FILE",
             help="also write before and after side by side",
-        )  # fmt: skip
+        )
         add_model(parser)
         add_limit(parser)
         add_jobs(parser)
@@ -140,9 +157,15 @@ def _run_effect(entry: EffectCommand, args: argparse.Namespace) -> int:
     if args.mask is not None and not args.mask.is_file():
         raise UsageError(f"--mask: {str(args.mask)!r} is no file")
     work = EffectWork(
-        args.out.folder(file), file, entry, entry.effect(args), map_source(args), args.mask,
-        args.preview, args.max_pixels or MAX_PIXELS,
-    )  # fmt: skip
+        args.out.folder(file),
+        file,
+        entry,
+        entry.effect(args),
+        map_source(args),
+        args.mask,
+        args.preview,
+        args.max_pixels or MAX_PIXELS,
+    )
     return run_batch(args, work, f"written to {str(file or work.out)!r}", [args.preview])
 
 

@@ -28,24 +28,30 @@ from skdefocus.cli._outputs import (
 
 def add_fuse(commands: Any) -> None:
     parser = command(
-        commands, "fuse", _run_fuse, "Fuse photographs of one scene, focused at different depths.",
+        commands,
+        "fuse",
+        _run_fuse,
+        "Fuse photographs of one scene, focused at different depths.",
         "The result has the depth, alpha, color profile, EXIF and all else of the first frame. "
         "Frames are read one at a time, each five times.",
-    )  # fmt: skip
+    )
     parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
     add_output(parser, "the file itself: PNG, JPEG or TIFF (in a folder it is FIRST_fused)")
     add_existing(parser)
     parser.add_argument(
-        "--align", choices=("none", "translation", "affine"), default="none",
+        "--align",
+        choices=("none", "translation", "affine"),
+        default="none",
         help="bring the frames to coincide; affine undoes focus breathing too (default: none)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--match-exposure", action="store_true", help="scale the frames to the first one's mean"
     )
     parser.add_argument(
-        "--crop", action="store_true",
+        "--crop",
+        action="store_true",
         help="cut off borders that not all frames reach once they are aligned",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--depth",
         type=path_argument,
@@ -53,9 +59,11 @@ def add_fuse(commands: Any) -> None:
         help="also write the order in depth (TIFF or NPY)",
     )
     parser.add_argument(
-        "--preview", type=path_argument, metavar="FILE",
+        "--preview",
+        type=path_argument,
+        metavar="FILE",
         help="also write frames and result side by side",
-    )  # fmt: skip
+    )
     add_limit(parser)
 
 

@@ -10,9 +10,12 @@ from skdefocus.cli._arguments import UsageError, add_model, command
 
 def add_info(commands: Any) -> None:
     parser = command(
-        commands, "info", _run_info, "Print versions and the facts of the network.",
+        commands,
+        "info",
+        _run_info,
+        "Print versions and the facts of the network.",
         "Worth adding to a bug report.",
-    )  # fmt: skip
+    )
     add_model(parser)
 
 

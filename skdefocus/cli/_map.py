@@ -40,11 +40,14 @@ def _need_matplotlib(without: str) -> None:
 
 def add_demo(commands: Any) -> None:
     parser = command(
-        commands, "demo", _run_demo, "Map a photograph that comes with scikit-learn.",
+        commands,
+        "demo",
+        _run_demo,
+        "Map a photograph that comes with scikit-learn.",
         "Writes flower_overview.png (photograph, map and confidence), flower_sigma.tif (σ in "
         "pixels, float32) and flower_sigma.png (16 bits, its scale is in the file); in the default "
         "folder it replaces those of the last time.",
-    )  # fmt: skip
+    )
     add_output(parser, default=Output(DEMO_FOLDER))
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
 
@@ -80,53 +83,70 @@ def _run_demo(args: argparse.Namespace) -> int:
 
 def add_map(commands: Any) -> None:
     parser = command(
-        commands, "map", _run_map, "Make defocus maps of photographs.",
+        commands,
+        "map",
+        _run_map,
+        "Make defocus maps of photographs.",
         "For NAME.jpg it writes NAME_sigma.tif (σ in pixels, float32), NAME_sigma.png (16 bits; "
         "the value divided by the text sigma_scale in the file is σ) and NAME_overview.png "
         "(photograph, map and confidence). A bad file is reported and the rest go on. Names that "
         "begin with a dash go behind a double dash; very many names go through xargs.",
-    )  # fmt: skip
+    )
     add_photos(parser)
     add_output(parser, "of one photograph, a file: .tif and .npy get the map, .png its picture")
     add_existing(parser)
     parser.add_argument(
-        "--format", choices=("tiff", "npy"), default="tiff",
+        "--format",
+        choices=("tiff", "npy"),
+        default="tiff",
         help="of the map in float32 (default: tiff)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--no-picture", dest="picture", action="store_false",
+        "--no-picture",
+        dest="picture",
+        action="store_false",
         help="no overview picture; matplotlib is then not needed",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--confidence", action="store_true",
+        "--confidence",
+        action="store_true",
         help="also write NAME_confidence: where the network is sure, from 0 to 1, as float32",
-    )  # fmt: skip
+    )
     look = parser.add_mutually_exclusive_group()
     look.add_argument(
-        "--scale", type=number(float, 1e-9), metavar="X",
+        "--scale",
+        type=number(float, 1e-9),
+        metavar="X",
         help="values of NAME_sigma.png for one pixel of σ, the same for all photographs (default: "
         "each one's own, by which its largest σ, at least 1, is white)",
-    )  # fmt: skip
+    )
     look.add_argument(
-        "--color", action="store_true",
+        "--color",
+        action="store_true",
         help="NAME_sigma.png in color with 8 bits, to be looked at; the σ of its brightest color "
         "is in the file, as text sigma_max",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--step", type=number(int, 1), metavar="N",
+        "--step",
+        type=number(int, 1),
+        metavar="N",
         help="side of the cells that are classified in pixels, a multiple of 4 up to 32: more is "
         "coarser (default: that of PatchExtractor)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--radius", type=number(int, 1), metavar="N",
+        "--radius",
+        type=number(int, 1),
+        metavar="N",
         help="radius of the refinement in pixels: from how far the map's edges move to the "
         "photograph's (default: that of WeightedGuidedRefiner)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--eps", type=number(float, 0), metavar="X",
+        "--eps",
+        type=number(float, 0),
+        metavar="X",
         help="regularisation of the refinement in squared intensity, above 0: less follows fainter "
         "edges of the photograph (default: that of WeightedGuidedRefiner)",
-    )  # fmt: skip
+    )
     add_model(parser)
     add_limit(parser)
     add_jobs(parser)
@@ -143,11 +163,16 @@ def _run_map(args: argparse.Namespace) -> int:
     names = ("step", "radius", "eps")
     given = {name: value for name in names if (value := getattr(args, name)) is not None}
     work = MapWork(
-        args.out.folder(file), file, map_source(args, **given).pipeline,
-        suffix=".tif" if args.format == "tiff" else ".npy", picture=args.picture,
-        confidence=args.confidence, scale=args.scale, color=args.color,
+        args.out.folder(file),
+        file,
+        map_source(args, **given).pipeline,
+        suffix=".tif" if args.format == "tiff" else ".npy",
+        picture=args.picture,
+        confidence=args.confidence,
+        scale=args.scale,
+        color=args.color,
         max_pixels=args.max_pixels or MAX_PIXELS,
-    )  # fmt: skip
+    )
     return run_batch(args, work, f"mapped to {str(file or work.out)!r}")
 
 

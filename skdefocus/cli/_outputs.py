@@ -15,9 +15,21 @@ from skdefocus.cli._arguments import UsageError, path_argument
 
 #: Endings by which a name is meant as a file's, though none of these is written.
 OTHER_FILES = {
-    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jp2", ".npz", ".pbm", ".pdf", ".pgm", ".pnm",
-    ".ppm", ".psd", ".webp",
-}  # fmt: skip
+    ".avif",
+    ".bmp",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".jp2",
+    ".npz",
+    ".pbm",
+    ".pdf",
+    ".pgm",
+    ".pnm",
+    ".ppm",
+    ".psd",
+    ".webp",
+}
 
 
 @dataclass(frozen=True)
@@ -78,10 +90,14 @@ def add_output(
     """Add ``--out``; `files` says which files it may name."""
     text = f"folder to write to, made if missing{'; or ' if files else ''}{files}"
     parser.add_argument(
-        "--out", "-o", type=output_argument, metavar="PATH" if files else "DIR",
-        required=default is None, default=default,
+        "--out",
+        "-o",
+        type=output_argument,
+        metavar="PATH" if files else "DIR",
+        required=default is None,
+        default=default,
         help=text + (f" (default: {default.path})" if default else ""),
-    )  # fmt: skip
+    )
 
 
 def check_outputs(outputs: list[Path], inputs: list[str], overwrite: bool) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skdefocus._typing import AnyArray
 from skdefocus.io._errors import ReadError
 from skdefocus.io._exif import PREFIX, orientation_of, tags_of
 from skdefocus.io._metadata import Metadata
@@ -50,7 +50,7 @@ def open_heif(file: IO[bytes]) -> Any:
     return pillow_heif.open_heif(file, convert_hdr_to_8bit=False)
 
 
-def heif_pixels(heif: Any) -> NDArray[Any]:
+def heif_pixels(heif: Any) -> AnyArray:
     """Gray or RGB, with or without alpha, already turned upright; 10 and 12 bits as 16."""
     data = bytes(heif.data)  # its own array interface outlives the memory it points to
     width, height = heif.size

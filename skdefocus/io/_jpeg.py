@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from skdefocus._typing import UInt8Array
 from skdefocus.io._exif import PREFIX
 from skdefocus.io._metadata import (
     PHOTOSHOP_HEAD,
@@ -58,14 +58,17 @@ def read_jpeg(image: Any) -> Metadata:
     )
 
 
-def encode_jpeg(pixels: NDArray[np.uint8], metadata: Metadata) -> bytes:
+def encode_jpeg(pixels: UInt8Array, metadata: Metadata) -> bytes:
     """Write gray or RGB of 8 bits with all that fits into segments."""
     buffer = io.BytesIO()
     color = pixels.ndim == 3
     Image.fromarray(pixels).save(
-        buffer, format="JPEG", qtables=_finer_tables(metadata.tables)[: 2 if color else 1],
-        subsampling=0, progressive=metadata.progressive,
-    )  # fmt: skip
+        buffer,
+        format="JPEG",
+        qtables=_finer_tables(metadata.tables)[: 2 if color else 1],
+        subsampling=0,
+        progressive=metadata.progressive,
+    )
     data = buffer.getvalue()
     head = data[:JFIF_UNIT] + _density(metadata) + data[JFIF_UNIT + 5 : JFIF_END]
     return b"".join([head, *_segments(metadata), data[JFIF_END:]])

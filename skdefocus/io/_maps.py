@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from skdefocus._images import check_map
-from skdefocus._typing import Float32Array
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import check_int, check_real
 from skdefocus.io._atomic import atomic_path
 from skdefocus.io._errors import MAX_PIXELS, ReadError, check_size
@@ -72,9 +72,15 @@ def write_values(path: StrPath, values: Float32Array, text: str, overwrite: bool
             import tifffile
 
             place: Any = tifffile.imwrite(
-                temporary, shape=values.shape, dtype=values.dtype, photometric="minisblack",
-                description=text, metadata=None, software=None, returnoffset=True,
-            )  # fmt: skip
+                temporary,
+                shape=values.shape,
+                dtype=values.dtype,
+                photometric="minisblack",
+                description=text,
+                metadata=None,
+                software=None,
+                returnoffset=True,
+            )
             file.seek(place[0])
         # By Python and not by NumPy, whose error does not tell that the disk is full.
         for start in range(0, len(values), ROWS):
@@ -191,7 +197,7 @@ def read_map(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> Float32Array:
         return np.ascontiguousarray(values, np.float32)
 
 
-def _stored_values(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
+def _stored_values(file: IO[bytes], max_pixels: int) -> AnyArray:
     head = file.read(8)
     file.seek(0)
     if head.startswith(b"\x93NUMPY"):
@@ -214,15 +220,16 @@ def _stored_values(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
         return np.asarray(image, np.float32) / np.float32(scale)
 
 
-def _stored_array(file: IO[bytes], max_pixels: int) -> NDArray[Any]:
+def _stored_array(file: IO[bytes], max_pixels: int) -> AnyArray:
     version = np.lib.format.read_magic(file)
     read_head = {
-        (1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0
-    }  # fmt: skip
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
     shape, _, kind = read_head[version](file)
     if len(shape) != 2 or kind.hasobject:
         raise ReadError(f"a map has one float a pixel, and it has {kind} of shape {shape}")
     check_size(shape[1], shape[0], max_pixels)
     file.seek(0)
-    found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    found: AnyArray = np.lib.format.read_array(file, allow_pickle=False)
     return found

@@ -25,9 +25,14 @@ IPTC, RESOLUTION_INFO = 1028, 1005
 RESOURCES = (RESOLUTION_INFO, 1034, 1035, 1061)
 #: EXIF's tags for texts that PNG has under other names.
 TEXTS = {
-    b"Description": 270, b"Make": 271, b"Model": 272, b"Software": 305, b"Author": 315,
-    b"Artist": 315, b"Copyright": 33432,
-}  # fmt: skip
+    b"Description": 270,
+    b"Make": 271,
+    b"Model": 272,
+    b"Software": 305,
+    b"Author": 315,
+    b"Artist": 315,
+    b"Copyright": 33432,
+}
 #: Of PNG's gAMA chunk: the reciprocal of 2.2, which is how sRGB is approximated.
 SRGB_GAMMA = range(45_400, 45_520)
 PER_METER = {"inch": 1 / 0.0254, "cm": 100.0, "m": 1.0}
@@ -226,9 +231,13 @@ def _xmp_upright(xmp: bytes, size: tuple[int, int]) -> bytes:
     """Change the numbers of an XMP packet in its text, so that all else stays as it was written."""
     facts = {b"tiff:Orientation": 1}
     for names, number in zip(
-        ((b"tiff:ImageWidth", b"exif:PixelXDimension"),
-         (b"tiff:ImageLength", b"exif:PixelYDimension")), size, strict=True,
-    ):  # fmt: skip
+        (
+            (b"tiff:ImageWidth", b"exif:PixelXDimension"),
+            (b"tiff:ImageLength", b"exif:PixelYDimension"),
+        ),
+        size,
+        strict=True,
+    ):
         facts |= dict.fromkeys(names, number)
     for name, number in facts.items():
         # As an attribute or as an element.
@@ -245,10 +254,14 @@ def photoshop(metadata: Metadata) -> bytes | None:
     if not parts:
         return None
     return PHOTOSHOP_HEAD + b"".join(
-        b"8BIM" + key.to_bytes(2, "big") + b"\0\0" + len(data).to_bytes(4, "big") + data
+        b"8BIM"
+        + key.to_bytes(2, "big")
+        + b"\0\0"
+        + len(data).to_bytes(4, "big")
+        + data
         + bytes(len(data) % 2)
         for key, data in sorted(parts.items())
-    )  # fmt: skip
+    )
 
 
 def read_photoshop(data: bytes) -> tuple[bytes | None, tuple[tuple[int, bytes], ...]]:

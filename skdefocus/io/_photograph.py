@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from skdefocus._typing import AnyArray, Float32Array, UInt8Array
 from skdefocus.io import _exif, _heif, _ifd, _jpeg, _metadata, _png, _raw, _read, _tiff
 from skdefocus.io._atomic import atomic_path
 from skdefocus.io._errors import MAX_PIXELS, ReadError
@@ -24,8 +24,10 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tif
 #: What other formats are written as: what phones write as JPEG, the rest without loss.
 INSTEAD = {".heic": ".jpg", ".heif": ".jpg", ".avif": ".jpg"} | dict.fromkeys(_raw.SUFFIXES, ".tif")
 ENCODERS: dict[str, Callable[[Any, Metadata], bytes]] = {
-    "PNG": _png.encode_png, "JPEG": _jpeg.encode_jpeg, "TIFF": _tiff.encode_tiff,
-}  # fmt: skip
+    "PNG": _png.encode_png,
+    "JPEG": _jpeg.encode_jpeg,
+    "TIFF": _tiff.encode_tiff,
+}
 #: Modes of Pillow with more than 8 bits.
 DEEP = {"I": 16, "F": 32}
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L")
@@ -49,8 +51,8 @@ class Photograph:
         From 1 to 8, that of the pixels before they were turned.
     """
 
-    pixels: NDArray[Any]
-    alpha: NDArray[Any] | None = None
+    pixels: AnyArray
+    alpha: AnyArray | None = None
     metadata: Metadata = field(default_factory=Metadata)
     orientation: int = 1
 
@@ -192,7 +194,7 @@ def left_out(target: StrPath, metadata: Metadata) -> str:
 
 
 def write_photograph(
-    path: StrPath, image: NDArray[np.float32], like: Photograph, overwrite: bool = False
+    path: StrPath, image: Float32Array, like: Photograph, overwrite: bool = False
 ) -> None:
     """Write a photograph with the depth and metadata of another, or nothing at all.
 
@@ -223,7 +225,7 @@ def write_photograph(
         temporary.write_bytes(data)
 
 
-def _stored(image: NDArray[np.float32], like: Photograph, kind: str) -> NDArray[Any]:
+def _stored(image: Float32Array, like: Photograph, kind: str) -> AnyArray:
     """Values of an image, and the alpha of another, as a format holds them."""
     depth = like.pixels.dtype
     if kind == "JPEG" or depth == np.bool_:
@@ -241,7 +243,7 @@ def _stored(image: NDArray[np.float32], like: Photograph, kind: str) -> NDArray[
     return np.concatenate([np.atleast_3d(values), alpha[..., None]], axis=2)
 
 
-def beside(pictures: list[NDArray[Any]], width: int = 640) -> NDArray[np.uint8]:
+def beside(pictures: list[AnyArray], width: int = 640) -> UInt8Array:
     """Pictures in [0, 1] side by side, each at most `width` pixels wide, for a preview."""
     shown = []
     for picture in pictures:

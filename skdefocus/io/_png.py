@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from skdefocus._typing import UInt8Array
 from skdefocus.io._exif import PREFIX
 from skdefocus.io._metadata import (
     PER_METER,
@@ -45,9 +46,14 @@ LEVEL = 6
 ROWS = 64
 #: First column and row and their distances in the seven passes of an interlaced file.
 PASSES = (
-    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
-    (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
-)  # fmt: skip
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 
 
 def check_png(file: IO[bytes]) -> None:
@@ -201,7 +207,7 @@ def _read_resolution(content: bytes) -> tuple[float, float, str] | None:
     return (x, y, "m" if unit == 1 else "") if x and y else None
 
 
-def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], metadata: Metadata) -> bytes:
+def encode_png(pixels: UInt8Array | NDArray[np.uint16], metadata: Metadata) -> bytes:
     """Write gray or RGB, with or without alpha, of 8 or 16 bits, and all metadata.
 
     Parameters
@@ -228,7 +234,7 @@ def encode_png(pixels: NDArray[np.uint8] | NDArray[np.uint16], metadata: Metadat
     return SIGNATURE + b"".join(_written(kind, content) for kind, content in parts)
 
 
-def _filtered(rows: NDArray[np.uint8], above: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+def _filtered(rows: UInt8Array, above: UInt8Array, step: int) -> UInt8Array:
     """Rows as differences to the left or to above, whichever are smaller, with the filter's number.
 
     `step` is the number of bytes of a pixel.

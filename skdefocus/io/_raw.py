@@ -24,9 +24,31 @@ from skdefocus.io._metadata import Metadata
 
 #: What names of raw files end in.
 SUFFIXES = {
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
-    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-}  # fmt: skip
+    ".3fr",
+    ".arw",
+    ".cr2",
+    ".cr3",
+    ".crw",
+    ".dng",
+    ".erf",
+    ".iiq",
+    ".kdc",
+    ".mef",
+    ".mos",
+    ".mrw",
+    ".nef",
+    ".nrw",
+    ".orf",
+    ".pef",
+    ".raf",
+    ".raw",
+    ".rw2",
+    ".rwl",
+    ".sr2",
+    ".srf",
+    ".srw",
+    ".x3f",
+}
 #: Tags of a raw file's first directory that tell of the photograph and not of its storage.
 KEPT = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
 #: The curve of sRGB, in LibRaw's terms: power and slope of its straight part.
@@ -53,9 +75,12 @@ def develop(raw: Any) -> NDArray[np.uint16]:
 
     try:
         pixels: NDArray[np.uint16] = raw.postprocess(
-            use_camera_wb=True, no_auto_bright=True, output_bps=16, gamma=SRGB,
+            use_camera_wb=True,
+            no_auto_bright=True,
+            output_bps=16,
+            gamma=SRGB,
             output_color=rawpy.ColorSpace.sRGB,
-        )  # fmt: skip
+        )
     except rawpy.LibRawError as error:
         raise ReadError(f"LibRaw cannot develop it ({_text(error)})") from error
     return pixels

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from skdefocus._typing import AnyArray
 from skdefocus._validation import check_int
 from skdefocus.io._errors import MAX_PIXELS, ReadError, check_size
 from skdefocus.io._exif import ORIENTATION
@@ -29,8 +30,16 @@ StrPath = str | os.PathLike[str]
 ROWS = 256
 #: What is read. Pillow knows more formats, some of which start other programs.
 FORMATS = (
-    "PNG", "JPEG", "TIFF", "WEBP", "AVIF", "JPEG2000", "GIF", "BMP", "PPM",
-)  # fmt: skip
+    "PNG",
+    "JPEG",
+    "TIFF",
+    "WEBP",
+    "AVIF",
+    "JPEG2000",
+    "GIF",
+    "BMP",
+    "PPM",
+)
 #: Bytes that tell which kind a file is.
 HEAD = 64
 #: Pillow's byte orders: big, little, native.
@@ -52,7 +61,7 @@ if hasattr(os, "register_at_fork"):
 
 def read_image(
     path: StrPath, *, max_pixels: int = MAX_PIXELS, mapped: bool = False, alpha: bool = False
-) -> NDArray[Any]:
+) -> AnyArray:
     """Read a photograph from a file.
 
     PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP and PNM, whatever the file's name ends in; HEIC
@@ -108,7 +117,7 @@ def read_image(
 
 def decode(
     path: StrPath, max_pixels: int, mapped: bool = False, alpha: bool = False
-) -> tuple[NDArray[Any], int]:
+) -> tuple[AnyArray, int]:
     """Pixels, upright, and the orientation that EXIF had told, 1 for one that needed no turn."""
     with readable(path), open_regular(path) as file:
         pixels, orientation = _decode(path, file, max_pixels, mapped)
@@ -151,9 +160,7 @@ def kind_of(path: StrPath, file: IO[bytes]) -> str:
     return "tiff" if head.startswith(TIFF_MAGIC) else "pillow"
 
 
-def _decode(
-    path: StrPath, file: IO[bytes], max_pixels: int, mapped: bool
-) -> tuple[NDArray[Any], int]:
+def _decode(path: StrPath, file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[AnyArray, int]:
     """Pixels, upright, and how they had to be turned."""
     kind = kind_of(path, file)
     if kind == "raw":
@@ -218,7 +225,7 @@ def open_with_pillow(file: IO[bytes], max_pixels: int) -> Image.Image:
     return image
 
 
-def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[NDArray[Any], int]:
+def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[AnyArray, int]:
     image = open_with_pillow(file, max_pixels)
     told = _orientation(image) if image.format == "TIFF" else 1
     pixels = _deep_color(image, file, max_pixels)
@@ -257,12 +264,12 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if image.mode in ("P", "PA", "RGBa", "La") else "RGB")
 
 
-def _pixels(image: Image.Image) -> NDArray[Any]:
+def _pixels(image: Image.Image) -> AnyArray:
     """Values of a picture, copied by rows: NumPy itself would copy all of them three times."""
     image.load()
     width, height = image.size
 
-    def rows(start: int) -> NDArray[Any]:
+    def rows(start: int) -> AnyArray:
         return np.asarray(image.crop((0, start, width, min(start + ROWS, height))))
 
     first = rows(0)
@@ -274,7 +281,7 @@ def _pixels(image: Image.Image) -> NDArray[Any]:
     return out
 
 
-def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> NDArray[Any] | None:
+def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> AnyArray | None:
     """Colour, or grey with alpha, of 16 bits; Pillow itself keeps the upper 8 only.
 
     Read with the opposite byte order, the lower bytes are the upper ones.
@@ -304,7 +311,7 @@ def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> NDArray
     return None
 
 
-def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
+def _upright(pixels: AnyArray, orientation: Any) -> AnyArray:
     """Undo the turns and flips 1 to 8 of EXIF; anything else counts as upright."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
@@ -315,7 +322,7 @@ def _upright(pixels: NDArray[Any], orientation: Any) -> NDArray[Any]:
     return pixels
 
 
-def _finish(pixels: NDArray[Any], writable: bool, alpha: bool) -> NDArray[Any]:
+def _finish(pixels: AnyArray, writable: bool, alpha: bool) -> AnyArray:
     needs: Any = ["C", "W"] if writable else None
     if pixels.ndim == 3:
         if pixels.shape[2] not in range(1, 5):

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skdefocus._typing import AnyArray, Float32Array, UInt8Array
 from skdefocus.io import _ifd
 from skdefocus.io._errors import ReadError, check_size
 from skdefocus.io._exif import (
@@ -40,10 +41,32 @@ XMP, IPTC, PHOTOSHOP, PROFILE = 700, 33723, 34377, 34675
 COMPRESSION, EXTRA_SAMPLES, SAMPLE_FORMAT, BITS, DESCRIPTION = 259, 338, 339, 258, 270
 #: Tags that say how pixels are stored, and so are written anew.
 STORAGE = {
-    *range(254, 267), 273, 277, 278, 279, 280, 281, 284, *range(288, 294), 301, 317, 320,
-    *range(321, 326), 330, *range(332, 348), *range(512, 522), 529, 530, 531, 532, 559,
-    50838, 50839, 50840, *range(50706, 52600),
-}  # fmt: skip
+    *range(254, 267),
+    273,
+    277,
+    278,
+    279,
+    280,
+    281,
+    284,
+    *range(288, 294),
+    301,
+    317,
+    320,
+    *range(321, 326),
+    330,
+    *range(332, 348),
+    *range(512, 522),
+    529,
+    530,
+    531,
+    532,
+    559,
+    50838,
+    50839,
+    50840,
+    *range(50706, 52600),
+}
 #: Beginnings of descriptions that tell programs how several pages belong together.
 LAYOUTS = (b"ImageJ=", b'{"shape"', b'{"axes"', b"shape=(", b"<?xml", b"<OME")
 #: Bytes of a strip, about.
@@ -52,7 +75,7 @@ DEFLATE = 8
 MAX_FILE = 2**32 - 2**16
 
 
-def tiff_pixels(file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[NDArray[Any], int] | None:
+def tiff_pixels(file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[AnyArray, int] | None:
     """First page of a TIFF with more than 8 bits, or a large one; None where Pillow is to read it.
 
     Large ones are unpacked strip by strip, or not at all if they are `mapped` and not compressed.
@@ -108,7 +131,7 @@ def tiff_pixels(file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[NDArray
     return pixels, orientation if orientation in range(1, 9) else 1
 
 
-def _unassociated(pixels: NDArray[Any]) -> NDArray[Any]:
+def _unassociated(pixels: AnyArray) -> AnyArray:
     """Colors that were multiplied with alpha, divided by it."""
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     out = pixels.copy()
@@ -144,10 +167,12 @@ def read_tiff(file: IO[bytes]) -> Metadata:
     values = tags.values
     iptc, resources = read_photoshop(_bytes(values.get(PHOTOSHOP)))
     kept = {
-        tag: value for tag, value in values.items()
-        if tag not in STORAGE and tag not in (ORIENTATION, XMP, IPTC, PHOTOSHOP, PROFILE)
+        tag: value
+        for tag, value in values.items()
+        if tag not in STORAGE
+        and tag not in (ORIENTATION, XMP, IPTC, PHOTOSHOP, PROFILE)
         and not (tag == DESCRIPTION and value.data.lstrip().startswith(LAYOUTS))
-    }  # fmt: skip
+    }
     extra = tags.numbers(EXTRA_SAMPLES)
     problems = ["a channel that is neither color nor alpha"] if 0 in extra else []
     problems += ["further pages"] if tags.next_offset else []
@@ -171,8 +196,9 @@ def _bytes(value: Value | None) -> bytes:
     return b"" if value is None else value.data
 
 
-def encode_tiff(pixels: NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32],
-                metadata: Metadata) -> bytes:  # fmt: skip
+def encode_tiff(
+    pixels: UInt8Array | NDArray[np.uint16] | Float32Array, metadata: Metadata
+) -> bytes:
     """Write gray or RGB, with or without alpha, of 8 or 16 bits or float, and all metadata.
 
     Packed by deflate if the photograph came compressed, else as it is.
@@ -229,9 +255,15 @@ def _storage(
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     integers = pixels.dtype.kind == "u"
     numbers = {
-        256: width, 257: height, COMPRESSION: DEFLATE if compressed else 1,
-        262: 2 if channels > 2 else 1, ORIENTATION: 1, 277: channels, 278: rows, 284: 1,
-    }  # fmt: skip
+        256: width,
+        257: height,
+        COMPRESSION: DEFLATE if compressed else 1,
+        262: 2 if channels > 2 else 1,
+        ORIENTATION: 1,
+        277: channels,
+        278: rows,
+        284: 1,
+    }
     if compressed:
         numbers[317] = 2 if integers else 1
     if channels in (2, 4):

@@ -132,9 +132,11 @@ def _tensor(name: str, values: Float32Array) -> bytes:
     dims = b"".join(map(_varint, values.shape))
     kind = _varint(TENSOR_TYPE << 3) + _varint(FLOAT)
     return (
-        _field(TENSOR_DIMS, dims) + kind + _field(TENSOR_NAME, name.encode())
+        _field(TENSOR_DIMS, dims)
+        + kind
+        + _field(TENSOR_NAME, name.encode())
         + _field(TENSOR_RAW, data)
-    )  # fmt: skip
+    )
 
 
 def _field(number: int, value: bytes) -> bytes:

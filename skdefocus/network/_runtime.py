@@ -12,8 +12,8 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skdefocus._typing import Float32Array
 from skdefocus.network._model_file import check_file
 
 if TYPE_CHECKING:
@@ -214,11 +214,11 @@ def _check_answer(session: InferenceSession, levels: int, multiple: int, stride:
 
 def _answer(
     session: InferenceSession,
-    images: NDArray[np.float32],
+    images: Float32Array,
     output: str,
     channels: int | None,
     stride: int,
-) -> NDArray[np.float32]:
+) -> Float32Array:
     """One output for (N, H, W) images; ValueError if it is not what the metadata promise."""
     try:
         found: Any = session.run([output], {"image": np.ascontiguousarray(images)[:, None]})[0]
@@ -279,11 +279,11 @@ def _session(
 
 def run(
     facts: ModelFacts,
-    images: NDArray[np.float32],
+    images: Float32Array,
     output: str,
     n_threads: int,
     providers: tuple[str, ...] | None = None,
-) -> NDArray[np.float32]:
+) -> Float32Array:
     """Run the network on (N, H, W) gray images; returns (N, H / stride, W / stride, channels).
 
     H and W must be multiples of the network's `multiple`.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from joblib import effective_n_jobs
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
 from skdefocus._estimators import threads_each
 from skdefocus._images import check_photograph
+from skdefocus._typing import Float32Array
 from skdefocus.pipeline._classifier import BlurLevelClassifier
 from skdefocus.pipeline._patches import PatchExtractor
 from skdefocus.pipeline._refiner import WeightedGuidedRefiner
@@ -79,7 +79,7 @@ def pipeline_of_worker(n_jobs: int | None, **parameters: Any) -> Pipeline:
     )
 
 
-def defocus_map(image: ArrayLike, *, step: int = 4, **refine: Any) -> NDArray[np.float32]:
+def defocus_map(image: ArrayLike, *, step: int = 4, **refine: Any) -> Float32Array:
     """Estimate how blurred each pixel of a photograph is.
 
     Parameters
@@ -116,5 +116,5 @@ def defocus_map(image: ArrayLike, *, step: int = 4, **refine: Any) -> NDArray[np
     """
     photograph = check_photograph(image)
     pipeline = make_defocus_pipeline(step=step, **refine)
-    result: NDArray[np.float32] = pipeline.transform([photograph])[0]
+    result: Float32Array = pipeline.transform([photograph])[0]
     return result

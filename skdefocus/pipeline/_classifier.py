@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_memory
@@ -29,6 +29,7 @@ from skdefocus._estimators import (
     threads_each,
 )
 from skdefocus._images import check_image
+from skdefocus._typing import Float32Array, Float64Array, IndexArray
 from skdefocus._validation import as_array, check_sequence
 from skdefocus.io import atomic_path
 from skdefocus.pipeline._dense import Answer, alone
@@ -174,11 +175,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return replace(facts, prior=prior_of(self.label_counts_))
 
     @property
-    def sigmas_(self) -> NDArray[np.float64]:
+    def sigmas_(self) -> Float64Array:
         return np.array(self._facts.sigmas)
 
     @property
-    def classes_(self) -> NDArray[np.intp]:
+    def classes_(self) -> IndexArray:
         return np.arange(len(self._facts.sigmas))
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -354,11 +355,16 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                 )
         cached = check_memory(settings.memory).cache(infer, ignore=["grid", "facts", "inference"])
         return each(
-            self.n_jobs, level_grid, X, cached, facts, settings.memory is not None,
+            self.n_jobs,
+            level_grid,
+            X,
+            cached,
+            facts,
+            settings.memory is not None,
             self._inference(),
-        )  # fmt: skip
+        )
 
-    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+    def predict_proba(self, X: Any) -> Float32Array:
         """Probabilities of the levels.
 
         Parameters
@@ -382,7 +388,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         patches = self._check_patches(X)
         return softmax(self._alone(patches, partial(self._inference().logits, self._facts)))
 
-    def predict(self, X: Any) -> NDArray[np.intp]:
+    def predict(self, X: Any) -> IndexArray:
         """Most probable level.
 
         Parameters
@@ -401,7 +407,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         """
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
-    def predict_sigma(self, X: Any) -> NDArray[np.float32]:
+    def predict_sigma(self, X: Any) -> Float32Array:
         """Estimate σ: that of the mean level.
 
         Parameters
@@ -432,7 +438,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             settings.providers,
         )
 
-    def _check_patches(self, X: Any) -> NDArray[np.float32]:
+    def _check_patches(self, X: Any) -> Float32Array:
         size = self._facts.patch_size
         x = as_array(X, "X")
         if x.ndim != 3 or x.shape[1:] != (size, size) or not len(x):
@@ -440,7 +446,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         # Patches side by side are one image to the check of dtype and range.
         return check_image(x.reshape(-1, size), "X").reshape(x.shape)
 
-    def _alone(self, patches: NDArray[np.float32], answer: Answer) -> NDArray[np.float32]:
+    def _alone(self, patches: Float32Array, answer: Answer) -> Float32Array:
         """Answers (n, channels) for patches by themselves, batch by batch."""
         facts, size = self._facts, ClassifierSettings.of(self).batch_size
         starts = range(0, len(patches), size)

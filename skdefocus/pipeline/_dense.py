@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise, product
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skdefocus._grids import mirrored_crop
-from skdefocus._typing import Float32Array
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 
 #: Side of the tiles in pixels, so that memory does not grow with the image.
@@ -20,7 +18,7 @@ TILE = 1536
 Answer = Callable[[Float32Array], Float32Array]
 
 
-def dense(image: NDArray[Any], facts: ModelFacts, answer: Answer) -> Float32Array:
+def dense(image: AnyArray, facts: ModelFacts, answer: Answer) -> Float32Array:
     """Compute the answers (rows, columns, levels) for an image's cells.
 
     The cells have the network's stride; those cut off by the border see mirrored pixels. A tile is

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from skdefocus._typing import Float32Array
+from skdefocus._typing import Float32Array, IndexArray
 from skdefocus._validation import as_array
 
 #: A last layer: weights (n_levels, n_features) and bias (n_levels,).
@@ -51,7 +51,7 @@ def fit_head(
     return head
 
 
-def prior_of(label_counts: NDArray[np.intp]) -> tuple[float, ...]:
+def prior_of(label_counts: IndexArray) -> tuple[float, ...]:
     """How common the levels were among labeled patches; none is impossible."""
     common = label_counts + 1.0
     return tuple((common / common.sum()).tolist())

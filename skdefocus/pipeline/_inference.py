@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skdefocus import network
 from skdefocus._grids import block_sums
-from skdefocus._typing import Float32Array
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.pipeline._dense import alone, dense
 from skdefocus.pipeline._head import Head
 from skdefocus.pipeline._octaves import extended, joined, softmax
@@ -68,15 +67,21 @@ def level_grid(
     key = None
     if cached:
         key = (
-            ANSWERS, facts.digest, _digest(grid.image), grid.patch_size, grid.step,
-            inference.inference, inference.octaves, inference.head,
-        )  # fmt: skip
+            ANSWERS,
+            facts.digest,
+            _digest(grid.image),
+            grid.patch_size,
+            grid.step,
+            inference.inference,
+            inference.octaves,
+            inference.head,
+        )
     proba = infer(grid, facts, inference, key)
     sigmas = np.array(extended(facts.sigmas, inference.octaves))
     return LevelGrid(grid.image, proba, sigmas, grid.step, grid.stacked)
 
 
-def _digest(image: NDArray[Any]) -> tuple[Any, ...]:
+def _digest(image: AnyArray) -> tuple[Any, ...]:
     """What a cache knows an image by; joblib's own hash of the pixels is three times as slow."""
     sha = hashlib.sha256()
     for start in range(0, len(image), HASH_ROWS):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy.typing import NDArray
-
+from skdefocus._typing import AnyArray
 from skdefocus._validation import check_sequence
 from skdefocus.pipeline._build import pipeline_of_worker
 
@@ -28,7 +27,7 @@ def mapper_of(estimator: Any, n_jobs: int | None) -> Any:
     return pipeline_of_worker(n_jobs) if estimator is None else estimator
 
 
-def map_of(image: NDArray[Any], mapper: Any) -> Any:
+def map_of(image: AnyArray, mapper: Any) -> Any:
     """What a mapper makes of one photograph."""
     maps = check_sequence(mapper.transform([image]), "what estimator makes")
     if len(maps) != 1:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skdefocus._grids import cell_means
-from skdefocus._typing import Float32Array
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 
 #: A photograph is reduced as long as its shorter side stays this long, in pixels.
@@ -50,10 +48,10 @@ def extended(sigmas: tuple[float, ...], octaves: int) -> tuple[float, ...]:
 
 
 def joined(
-    image: NDArray[Any],
+    image: AnyArray,
     facts: ModelFacts,
     octaves: int,
-    answer: Callable[[NDArray[Any]], Float32Array],
+    answer: Callable[[AnyArray], Float32Array],
 ) -> Float32Array:
     """Join the answers for an image at all sizes into one distribution per cell.
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skdefocus._grids import mirrored_crop
+from skdefocus._typing import AnyArray, Float32Array, Float64Array, FloatArray
 
 #: By how much probabilities may be below 0 and their sum differ from 1.
 ROUNDING = 1e-3
@@ -36,7 +35,7 @@ class PatchGrid:
         Whether the image was a row of an array; its map then becomes one too.
     """
 
-    image: NDArray[Any]
+    image: AnyArray
     patch_size: int
     step: int
     stacked: bool = False
@@ -53,7 +52,7 @@ class PatchGrid:
         return (self.patch_size - self.step) // 2
 
     @cached_property
-    def padded(self) -> NDArray[np.float32]:
+    def padded(self) -> Float32Array:
         """Gray values with symmetric borders, made when first asked for.
 
         Patch (i, j) begins at row ``i * step`` and column ``j * step``; shape (H', W').
@@ -63,7 +62,7 @@ class PatchGrid:
         return mirrored_crop(self.image, rows, columns)
 
     @property
-    def patches(self) -> NDArray[np.float32]:
+    def patches(self) -> Float32Array:
         """Read-only view of shape (rows, columns, patch_size, patch_size)."""
         return windows(self.padded, self.shape, self.patch_size, self.step)
 
@@ -75,7 +74,7 @@ class PatchGrid:
         )
 
 
-def sigma_at(level: NDArray[np.floating], sigmas: NDArray[np.float64]) -> NDArray[np.float32]:
+def sigma_at(level: FloatArray, sigmas: Float64Array) -> Float32Array:
     """Interpolate σ in pixels at fractional levels."""
     return np.interp(level, np.arange(len(sigmas)), sigmas).astype(np.float32)
 
@@ -98,9 +97,9 @@ class LevelGrid:
         See :class:`PatchGrid`.
     """
 
-    image: NDArray[Any]
-    proba: NDArray[np.float32]
-    sigmas: NDArray[np.float64]
+    image: AnyArray
+    proba: Float32Array
+    sigmas: Float64Array
     step: int
     stacked: bool = False
 
@@ -123,7 +122,7 @@ class LevelGrid:
         return self.proba.shape[0], self.proba.shape[1]
 
     @property
-    def level(self) -> NDArray[np.float32]:
+    def level(self) -> Float32Array:
         """Mean level of every cell, fractional, shape (rows, columns).
 
         Levels are evenly spaced in what can be told apart; to rank cells by blur this is the best.
@@ -131,14 +130,14 @@ class LevelGrid:
         return np.asarray(self.proba @ np.arange(len(self.sigmas), dtype=np.float32))
 
     @property
-    def level_std(self) -> NDArray[np.float32]:
+    def level_std(self) -> Float32Array:
         """Standard deviation of the level of every cell, shape (rows, columns)."""
         grid = np.arange(len(self.sigmas), dtype=np.float32)
         variance = self.proba @ grid**2 - self.level**2
         return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
 
     @property
-    def sigma(self) -> NDArray[np.float32]:
+    def sigma(self) -> Float32Array:
         """σ of the mean level of every cell, in pixels, shape (rows, columns).
 
         Not the mean of σ, to which a small probability of a large blur adds a lot.
@@ -146,7 +145,7 @@ class LevelGrid:
         return sigma_at(self.level, self.sigmas)
 
     @property
-    def sigma_std(self) -> NDArray[np.float32]:
+    def sigma_std(self) -> Float32Array:
         """How far off `sigma` may be, in pixels, shape (rows, columns).
 
         Half the difference in σ from one standard deviation of the level below the mean to one
@@ -157,7 +156,7 @@ class LevelGrid:
         return np.asarray((high - low) / 2)
 
     @property
-    def confidence(self) -> NDArray[np.float32]:
+    def confidence(self) -> Float32Array:
         """How much the cell says of its blur, in [0, 1], shape (rows, columns).
 
         1 − s / s₀ with s the standard deviation of the level and s₀ that of a uniform
@@ -175,9 +174,7 @@ class LevelGrid:
         )
 
 
-def windows(
-    padded: NDArray[np.float32], shape: tuple[int, int], size: int, step: int
-) -> NDArray[np.float32]:
+def windows(padded: Float32Array, shape: tuple[int, int], size: int, step: int) -> Float32Array:
     """Read-only view (rows, columns, size, size) of the windows that begin every `step` pixels."""
     view = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
     return view[::step, ::step][: shape[0], : shape[1]]

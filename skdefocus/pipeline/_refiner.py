@@ -205,10 +205,17 @@ def refine(grid: LevelGrid, settings: RefineSettings, n_threads: int = 1) -> Flo
             part = grid.image[outer]
             guide = to_gray(part) if s.guide == "gray" else scaled(part)
             dense = weighted_guided_filter(
-                dense, guide, s.radius, s.eps, alpha=s.alpha, edge_aware=False, n_iter=s.n_iter,
-                subsample=s.subsample, n_threads=n_threads,
+                dense,
+                guide,
+                s.radius,
+                s.eps,
+                alpha=s.alpha,
+                edge_aware=False,
+                n_iter=s.n_iter,
+                subsample=s.subsample,
+                n_threads=n_threads,
                 weights=enlarge(weights, grid.step, outer),
-            )  # fmt: skip
+            )
         kept = tuple(
             slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
         )

@@ -25,9 +25,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("settings of the training (see train.Config)")
     for field in fields(train.Config):
         group.add_argument(
-            f"--{field.name}", type=type(field.default), default=field.default,
-            choices=choices.get(field.name), help="default: %(default)s",
-        )  # fmt: skip
+            f"--{field.name}",
+            type=type(field.default),
+            default=field.default,
+            choices=choices.get(field.name),
+            help="default: %(default)s",
+        )
 
 
 def settings(args: argparse.Namespace) -> train.Config:
@@ -36,9 +39,10 @@ def settings(args: argparse.Namespace) -> train.Config:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m skdefocus.training", description=__doc__,
+        prog="python -m skdefocus.training",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--images", type=Path, required=True, help="photographs to learn from")
     parser.add_argument("--check", type=Path, help="other photographs; without them no card")
     parser.add_argument("--out", type=Path, required=True)

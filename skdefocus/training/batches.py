@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from skdefocus._typing import AnyArray, UInt8Array
 from skdefocus.training.dataset import SHARD
 from skdefocus.training.scenes import CELL, TENTHS
 
@@ -41,7 +41,7 @@ class Pool:
 
     def __init__(self, folder: Path, largest: int) -> None:
         self.folder, self.largest = folder, max(1, largest // SHARD)
-        self.shards: list[NDArray[Any]] = []
+        self.shards: list[AnyArray] = []
         self.names: set[str] = set()
         self.seen = 0
 
@@ -60,7 +60,7 @@ class Pool:
 
     def batch(
         self, count: int, size: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    ) -> tuple[UInt8Array, UInt8Array]:
         """Random crops of `size` pixels, flipped and transposed, and their cells' levels."""
         crops = np.empty((count, size, size), np.uint8)
         levels = np.empty((count, size // CELL, size // CELL), np.uint8)
@@ -75,7 +75,7 @@ class Pool:
         return crops, levels
 
 
-def turned(x: NDArray[Any], turn: int) -> NDArray[Any]:
+def turned(x: AnyArray, turn: int) -> AnyArray:
     """One of the eight flips and turns of a square."""
     x = x[::-1] if turn & 1 else x
     x = x[:, ::-1] if turn & 2 else x

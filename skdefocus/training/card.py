@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from skdefocus import network, synthesis
-from skdefocus._typing import PSFShape
+from skdefocus._typing import Float32Array, Float64Array, IndexArray, PSFShape
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.pipeline import BlurLevelClassifier, PatchExtractor
 from skdefocus.training.dataset import PATCH
@@ -44,10 +43,10 @@ MOST = 40
 STRONG, FAINT_NOISE = (3.0, 5.0, 8.0, 12.0, 20.0, 30.0), 0.006
 
 #: Probabilities (n, levels) and true levels (n,).
-Answers = tuple[NDArray[np.float32], NDArray[np.intp]]
+Answers = tuple[Float32Array, IndexArray]
 
 
-def places(image: Float, textured: bool) -> NDArray[np.intp]:
+def places(image: Float, textured: bool) -> IndexArray:
     """Rows and columns, in places of 32 pixels, that hold texture, or no strong edge.
 
     Of the four blocks of a place none is soft, and at least two are sharp or none is. The rim of
@@ -64,7 +63,7 @@ def places(image: Float, textured: bool) -> NDArray[np.intp]:
     return at[np.linspace(0, len(at) - 1, min(len(at), MOST)).astype(int)]
 
 
-def surrounded(classifier: BlurLevelClassifier, image: Float, at: NDArray[np.intp]) -> Float:
+def surrounded(classifier: BlurLevelClassifier, image: Float, at: IndexArray) -> Float:
     """Probabilities (n, levels) of the cells in the middle of places, as in a map."""
     grid = classifier.transform(PatchExtractor(step=CELL).transform([image]))[0]
     last = at * (PATCH // CELL) + PATCH // CELL // 2
@@ -72,7 +71,7 @@ def surrounded(classifier: BlurLevelClassifier, image: Float, at: NDArray[np.int
     return np.asarray(np.mean(four, axis=0))
 
 
-def alone(classifier: BlurLevelClassifier, image: Float, at: NDArray[np.intp]) -> Float:
+def alone(classifier: BlurLevelClassifier, image: Float, at: IndexArray) -> Float:
     """Probabilities (n, levels) of places without their surroundings."""
     if not len(at):
         return np.empty((0, len(classifier.sigmas_)), np.float32)
@@ -113,9 +112,7 @@ def answers(model: Path | None, images: list[Float]) -> dict[str, Answers]:
     }
 
 
-def figures(
-    proba: NDArray[np.float32], truth: NDArray[np.intp], sigmas: NDArray[np.float64]
-) -> dict[str, float]:
+def figures(proba: Float32Array, truth: IndexArray, sigmas: Float64Array) -> dict[str, float]:
     """What the table shows, from probabilities over `sigmas` and true levels."""
     levels = np.arange(len(sigmas))
     error = np.abs(np.interp(proba @ levels, levels, sigmas) - sigmas[truth])
@@ -134,7 +131,7 @@ def figures(
     }
 
 
-def level_sigmas_of(model: Path | None, image: Float) -> tuple[NDArray[np.float64], ...]:
+def level_sigmas_of(model: Path | None, image: Float) -> tuple[Float64Array, ...]:
     """σ of the levels of the answers in surroundings, and of those alone."""
     classifier = BlurLevelClassifier(model)
     grid = classifier.transform(PatchExtractor(step=CELL).transform([image[:64, :64]]))[0]
@@ -171,10 +168,10 @@ def strong(model: Path | None, images: list[Float]) -> dict[str, dict[str, float
 def _strong_sigmas(
     classifier: BlurLevelClassifier,
     images: list[Float],
-    sigmas: NDArray[np.float64],
+    sigmas: Float64Array,
     sigma: float,
     noise: float,
-) -> Iterator[NDArray[np.float64]]:
+) -> Iterator[Float64Array]:
     for number, image in enumerate(images):
         shape: PSFShape = "disc" if number % 2 else "gaussian"
         seen = photographed(image, sigma, shape, noise, None, number)
@@ -273,20 +270,35 @@ def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) 
         return rows.get(title, {}).get(column, np.nan)
 
     return CARD.format(
-        **{k: known.get(k, "not recorded") for k in ("network", "training_data", "training_steps",
-                                                     "training_crops", "training_minutes")},
-        stride=facts.stride, levels=len(facts.sigmas), largest=facts.sigmas[-1], reach=facts.reach,
-        digest=known.get("training_data_digest", "")[:16], history=f" {history}" if history else "",
-        license=LICENSE if model is None else "", photographs=PHOTOGRAPHS if model is None else "",
-        sigmas=", ".join(f"{s:.2f}" for s in facts.sigmas), table=table(rows),
+        **{
+            k: known.get(k, "not recorded")
+            for k in (
+                "network",
+                "training_data",
+                "training_steps",
+                "training_crops",
+                "training_minutes",
+            )
+        },
+        stride=facts.stride,
+        levels=len(facts.sigmas),
+        largest=facts.sigmas[-1],
+        reach=facts.reach,
+        digest=known.get("training_data_digest", "")[:16],
+        history=f" {history}" if history else "",
+        license=LICENSE if model is None else "",
+        photographs=PHOTOGRAPHS if model is None else "",
+        sigmas=", ".join(f"{s:.2f}" for s in facts.sigmas),
+        table=table(rows),
         clean=error("in surroundings, texture, clean"),
         clean_5=error("in surroundings, texture, clean", "error, σ ≤ 5"),
         noisy=error("in surroundings, texture, noise 2/255 and JPEG 85"),
         noisier=error("in surroundings, texture, noise 6/255 and JPEG 70"),
         flat=error("in surroundings, no strong edge, clean"),
         alone=error("alone, texture, clean"),
-        held_out=HELD_OUT.format(**held) if "ece" in held else "", **more,
-    )  # fmt: skip
+        held_out=HELD_OUT.format(**held) if "ece" in held else "",
+        **more,
+    )
 
 
 def write(model: Path | None, folder: Path, half: str, out: Path | None) -> None:

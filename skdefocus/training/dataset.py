@@ -27,6 +27,7 @@ from joblib import cpu_count
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.training.photographs import BLOCK, View, is_validation, photographs, views
 from skdefocus.training.scenes import CELL, Conditions, Pick, SceneMaker
 
@@ -83,7 +84,7 @@ def _views(path: Path, window: int, cache: Path | None) -> list[View]:
     return views(path, window, cache)
 
 
-def make_shard(recipe: Recipe, number: int, cache: Path | None = None) -> NDArray[Any]:
+def make_shard(recipe: Recipe, number: int, cache: Path | None = None) -> AnyArray:
     """The records of one shard; empty if its photograph is nowhere in focus."""
     rng = np.random.default_rng([recipe.seed, number])
     maker = SceneMaker(recipe.size, recipe.conditions, rng)
@@ -107,7 +108,7 @@ def picker(own: list[View], lent: list[list[View]], maker: SceneMaker) -> Pick:
     rng, c, window = maker.rng, maker.c, maker.window
     shares = np.cumsum([c.textured, c.flat])
 
-    def pick(other: bool) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    def pick(other: bool) -> tuple[Float32Array, NDArray[np.uint16]]:
         full, half = lent[rng.integers(len(lent))] if other else own
         view = half if len(half.places[2]) and rng.random() < c.reduced else full
         corners = view.places[int(np.searchsorted(shares, rng.random(), side="right"))]
@@ -220,7 +221,7 @@ class Makers:
                 time.sleep(0.2 * working)
 
 
-def read_shards(folder: Path) -> Iterator[NDArray[Any]]:
+def read_shards(folder: Path) -> Iterator[AnyArray]:
     for path in sorted(folder.glob("[0-9]*.npy")):
         yield np.load(path)
 

@@ -49,9 +49,18 @@ class _StridedDepthwise(torch.autograd.Function):
         spread[:, :, ::2, ::2] = grad
         rim = weight.shape[-1] // 2
         dx, dw, _ = torch.ops.aten.convolution_backward(
-            spread, x, weight, None, [1, 1], [rim, rim], [1, 1], False, [0, 0], x.shape[1],
+            spread,
+            x,
+            weight,
+            None,
+            [1, 1],
+            [rim, rim],
+            [1, 1],
+            False,
+            [0, 0],
+            x.shape[1],
             [True, True, False],
-        )  # fmt: skip
+        )
         return dx, dw
 
 
@@ -112,11 +121,14 @@ class InvertedResidual(nn.Module):
 #: Expansion, channels, repeats and stride of MobileNetV2's bottlenecks, and the rows that end at
 #: strides 4, 8, 16 and 32.
 MOBILE_BLOCKS = (
-    (1, 16, 1, 1), (6, 24, 2, 2),
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
     (6, 32, 3, 2),
-    (6, 64, 4, 2), (6, 96, 3, 1),
-    (6, 160, 3, 2), (6, 320, 1, 1),
-)  # fmt: skip
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 MOBILE_ENDS = (2, 3, 5, 7)
 
 

@@ -17,10 +17,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor, nn
 
+from skdefocus._typing import AnyArray, Float64Array
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.network import FORMAT
 from skdefocus.training import dataset
@@ -58,7 +58,7 @@ def load(checkpoint: Path) -> tuple[Network, dict[str, Any]]:
 
 
 @torch.no_grad()
-def answers(net: nn.Module, records: NDArray[Any]) -> tuple[Tensor, Tensor]:
+def answers(net: nn.Module, records: AnyArray) -> tuple[Tensor, Tensor]:
     """Logits (N, L, h, w) and true levels (N, h, w) of a sixteenth of the cells of records."""
     found = []
     for start in range(0, len(records), 16):
@@ -82,7 +82,7 @@ def calibration_error(logits: Tensor, level: Tensor) -> float:
     return expected_calibration_error(proba.numpy(), level.round().long().reshape(-1).numpy())
 
 
-def prior_of(records: NDArray[Any]) -> NDArray[np.float64]:
+def prior_of(records: AnyArray) -> Float64Array:
     """How common the levels are, smoothed over five of them but for the first and the last."""
     level = np.round(records["level"] / TENTHS).astype(int)
     counts = np.bincount(level.ravel(), minlength=N_LEVELS) / level.size
@@ -115,13 +115,19 @@ def to_onnx(model: nn.Module, path: Path, example: Tensor, outputs: list[str]) -
         # The exporter by tracing is deprecated; the other one needs one more package.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            model, (example,), str(path), input_names=["image"], output_names=outputs,
-            dynamic_axes=axes, opset_version=17, dynamo=False,
-        )  # fmt: skip
+            model,
+            (example,),
+            str(path),
+            input_names=["image"],
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=17,
+            dynamo=False,
+        )
 
 
 def export(
-    run: Path, out: Path, history: str = "", check: NDArray[Any] | None = None
+    run: Path, out: Path, history: str = "", check: AnyArray | None = None
 ) -> dict[str, float]:
     """Calibrate the network of a run, write the ONNX file and check it against PyTorch.
 

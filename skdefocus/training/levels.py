@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from skdefocus._typing import Float64Array
 
 N_LEVELS = 20
 MAX_SIGMA = 8.0
@@ -11,7 +13,7 @@ MAX_SIGMA = 8.0
 CAMERA_SIGMA = 0.5
 
 
-def level_sigmas(n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA) -> NDArray[np.float64]:
+def level_sigmas(n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA) -> Float64Array:
     """σ of the levels: 0 first, then equal *ratios* of the total blur √(σ² + camera²).
 
     What can be seen is the ratio between two total blurs: two levels close to 0 are hidden by
@@ -22,7 +24,7 @@ def level_sigmas(n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA) -> NDAr
 
 def sigma_of_level(
     level: ArrayLike, n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA
-) -> NDArray[np.float64]:
+) -> Float64Array:
     """σ in pixels of a fractional level in [0, n_levels - 1]."""
     ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))
     total = CAMERA_SIGMA * ratio ** np.asarray(level, np.float64)
@@ -31,7 +33,7 @@ def sigma_of_level(
 
 def level_of_sigma(
     sigma: ArrayLike, n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA
-) -> NDArray[np.float64]:
+) -> Float64Array:
     """Fractional level of a blur, beyond the last one too; the inverse of `sigma_of_level`."""
     total = np.hypot(np.asarray(sigma, np.float64) / CAMERA_SIGMA, 1.0)
     ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))

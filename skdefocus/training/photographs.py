@@ -13,8 +13,10 @@ from PIL import Image
 from scipy import ndimage
 from skimage.segmentation import felzenszwalb
 
-Float = NDArray[np.float32]
-Places = NDArray[np.intp]
+from skdefocus._typing import Float32Array, IndexArray
+
+Float = Float32Array
+Places = IndexArray
 
 #: Windows that crops are cut from begin on a grid of blocks of this side.
 BLOCK = 16

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import fft, ndimage
 
 from skdefocus import synthesis
-from skdefocus._typing import PSFShape
+from skdefocus._typing import PSFShape, UInt8Array
 from skdefocus.training import surfaces
 from skdefocus.training.levels import CAMERA_SIGMA, N_LEVELS, level_of_sigma, sigma_of_level
 from skdefocus.training.surfaces import Float, Rng, log_uniform
@@ -112,7 +112,7 @@ class SceneMaker:
     def chance(self, share: float) -> bool:
         return bool(self.rng.random() < share)
 
-    def draw(self, pick: Pick) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def draw(self, pick: Pick) -> tuple[UInt8Array, UInt8Array]:
         """Photograph a random scene: (size, size) gray values and levels of cells in tenths."""
         shape: PSFShape = "disc" if self.chance(self.c.disc) else "gaussian"
         linear = self.chance(self.c.linear_light)
@@ -207,10 +207,13 @@ class SceneMaker:
         if self.chance(c.highlights):
             state = rng.integers(2**31)
             layers = [
-                Surface(surfaces.expand_highlights(s.image, np.random.default_rng(state)),
-                        s.alpha, s.level)
+                Surface(
+                    surfaces.expand_highlights(s.image, np.random.default_rng(state)),
+                    s.alpha,
+                    s.level,
+                )
                 for s in layers
-            ]  # fmt: skip
+            ]
         if self.chance(c.lamps):
             k = int(rng.integers(len(layers))) if self.chance(0.4) else 0
             s = layers[k]
@@ -298,7 +301,7 @@ def enlarge(window: NDArray, factor: float) -> NDArray:
     return middle[at[:, None], at]
 
 
-def cell_labels(level: Float) -> NDArray[np.uint8]:
+def cell_labels(level: Float) -> UInt8Array:
     """Level of every cell in tenths: the upper median over its pixels, cut off at the last level.
 
     At a depth edge it is that of the surface that covers more of the cell; a mean would be that

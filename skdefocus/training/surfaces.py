@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-Float = NDArray[np.float32]
+from skdefocus._typing import Float32Array
+
+Float = Float32Array
 Rng = np.random.Generator
 
 LETTERS = list("ABCDEFGHKLMNOPRSTUVWXYZabcdefghkmnopqrstuvwxyz0123456789")
@@ -76,8 +78,11 @@ def _lines(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
     for k in np.arange(-n, n, gap):
         middle = n / 2 + across * k + across * rng.normal(0, 0.1 * gap)
         tilt = rng.normal(0, 0.05) * across * n
-        pen.line([tuple(middle - along - tilt), tuple(middle + along + tilt)],
-                 fill=255, width=max(1, round(width)))  # fmt: skip
+        pen.line(
+            [tuple(middle - along - tilt), tuple(middle + along + tilt)],
+            fill=255,
+            width=max(1, round(width)),
+        )
 
 
 def _twigs(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
@@ -103,8 +108,13 @@ def _letters(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
     font = ImageFont.load_default(height)
     y = -rng.uniform(0, height)
     while y < n:
-        pen.text((-rng.uniform(0, height), y), "".join(rng.choice(LETTERS, 30)), fill=255,
-                 font=font, stroke_width=int(rng.integers(0, 3)) * over // 2)  # fmt: skip
+        pen.text(
+            (-rng.uniform(0, height), y),
+            "".join(rng.choice(LETTERS, 30)),
+            fill=255,
+            font=font,
+            stroke_width=int(rng.integers(0, 3)) * over // 2,
+        )
         y += height * rng.uniform(1.0, 2.5)
 
 

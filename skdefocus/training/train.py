@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 from joblib import cpu_count
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from skdefocus._typing import AnyArray
 from skdefocus.training import dataset
 from skdefocus.training.batches import Feeder, Pool, tensors
 from skdefocus.training.levels import N_LEVELS, sigma_of_level
@@ -254,7 +254,7 @@ class Run:
         floating = [p for p in pairs if p[0].dtype.is_floating_point]
         torch._foreach_lerp_(*map(list, zip(*floating, strict=True)), share)
 
-    def measure(self, check: NDArray[Any]) -> dict[str, float]:
+    def measure(self, check: AnyArray) -> dict[str, float]:
         """Errors of the average on photographs held out; it is kept if it is the best so far."""
         found = evaluate(self.average, check)
         if found["loss"] < self.best_loss:
@@ -269,7 +269,7 @@ def matched(level: Tensor, logits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, records: NDArray[Any]) -> dict[str, float]:
+def evaluate(net: nn.Module, records: AnyArray) -> dict[str, float]:
     """Measure answers on records.
 
     Returns
@@ -301,7 +301,7 @@ def evaluate(net: nn.Module, records: NDArray[Any]) -> dict[str, float]:
     return {k: sum(v) / len(records) for k, v in sums.items()}
 
 
-def held_out(recipe: dataset.Recipe, folder: Path, count: int, jobs: int) -> NDArray[Any]:
+def held_out(recipe: dataset.Recipe, folder: Path, count: int, jobs: int) -> AnyArray:
     """Records of the photographs that are held out."""
     with dataset.Makers(recipe, folder, -(-count // dataset.SHARD), jobs) as makers:
         makers.wait()
@@ -338,9 +338,11 @@ def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -
     learn, held = dataset.split(images)
     recipe = dataset.Recipe(learn, config.size, config.seed)
     check = held_out(
-        dataset.Recipe(held, config.size, config.seed + 1), out / "held_out", config.checked,
+        dataset.Recipe(held, config.size, config.seed + 1),
+        out / "held_out",
+        config.checked,
         config.makers,
-    )  # fmt: skip
+    )
     run = Run(config, out)
     run.restore()
     run.facts = {"digest": recipe.digest, "photographs": len(learn), "held_out": len(held)}
@@ -369,7 +371,7 @@ def wait_for(pool: Pool, count: int, makers: dataset.Makers) -> None:
 
 
 def learn_from(
-    run: Run, pool: Pool, check: NDArray[Any], watch: Callable[[], None] = lambda: None
+    run: Run, pool: Pool, check: AnyArray, watch: Callable[[], None] = lambda: None
 ) -> None:
     """Train on a pool until the budget is spent or somebody asks to stop.
 
@@ -401,7 +403,7 @@ def _steps(
     run: Run,
     feeder: Feeder,
     asked: threading.Event,
-    check: NDArray[Any],
+    check: AnyArray,
     watch: Callable[[], None],
 ) -> None:
     """Steps, with a checkpoint every now and then and at the end."""
@@ -417,8 +419,12 @@ def _steps(
             if ended or run.seconds - shown > 5:
                 shown = run.seconds
                 bar.update(int(100 * run.done) - bar.n)
-                bar.set_postfix(loss=f"{_mean(losses):.3f}", step=run.step, crops=int(run.crops),
-                                scenes=feeder.pool.seen)  # fmt: skip
+                bar.set_postfix(
+                    loss=f"{_mean(losses):.3f}",
+                    step=run.step,
+                    crops=int(run.crops),
+                    scenes=feeder.pool.seen,
+                )
             if ended or run.seconds - saved > 60 * run.config.checkpoint:
                 saved = run.seconds
                 _record(run, _mean(losses), feeder.pool.seen, check)
@@ -431,12 +437,18 @@ def _mean(losses: deque[Tensor]) -> float:
     return float(torch.stack(list(losses)).mean())
 
 
-def _record(run: Run, loss: float, scenes: int, check: NDArray[Any]) -> None:
+def _record(run: Run, loss: float, scenes: int, check: AnyArray) -> None:
     run.facts["scenes"] = scenes
     found = run.measure(check)
     run.checkpoint()
-    row = {"step": run.step, "crops": run.crops, "scenes": scenes, "minutes": run.seconds / 60,
-           "train_loss": loss, **found}  # fmt: skip
+    row = {
+        "step": run.step,
+        "crops": run.crops,
+        "scenes": scenes,
+        "minutes": run.seconds / 60,
+        "train_loss": loss,
+        **found,
+    }
     path = run.out / "log.csv"
     new = not path.exists()
     with path.open("a", newline="") as stream:
