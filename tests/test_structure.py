@@ -23,11 +23,11 @@ TODO: dict[str, set[str]] = {
     "parameters": {"fusion"},
     "documented": {"cli", "features", "fusion", "io", "network", "pipeline", "training"},
     "opening": {"_estimators", "cli", "effects", "fusion", "io", "network", "pipeline", "training"},
-    "aliases": {"cli", "effects", "fusion", "io", "training"},
+    "aliases": {"cli", "effects", "fusion", "io"},
     "names": {"_estimators", "cli", "effects", "fusion", "io", "training"},
     "spelling": {"io"},
-    "arrays": {"features", "fusion", "io", "network", "pipeline", "training"},
-    "formatting": {"cli", "features", "fusion", "io", "network", "pipeline", "training"},
+    "arrays": {"fusion"},
+    "formatting": {"fusion"},
 }
 
 #: First words of a docstring that neither name a thing nor tell what to do.
