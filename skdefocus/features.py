@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from skdefocus._estimators import ImageTransformer, each
+from skdefocus._estimators import JOBS, ImageTransformer, Settings, each, real
 from skdefocus._images import check_images, check_photograph, check_sigma_map
 from skdefocus._typing import AnyArray, Float64Array, FloatArray
 from skdefocus._validation import check_real, check_sequence
@@ -38,21 +38,35 @@ STATISTICS = (
 )
 
 
+def _quantiles(value: Any, name: str) -> tuple[float, ...]:
+    """Check for a sequence of numbers from 0 to 1."""
+    values = enumerate(check_sequence(value, name))
+    return tuple(check_real(q, f"{name}[{i}]", 0, 1) for i, q in values)
+
+
+def _mapper(value: Any, name: str) -> Any:
+    """Check for what can make maps, "passthrough" or None."""
+    if isinstance(value, str) and value != "passthrough":
+        raise ValueError(f"{name} must be a transformer, 'passthrough' or None, got {value!r}")
+    if not isinstance(value, str):
+        check_mapper(value)
+    return value
+
+
 @dataclass(frozen=True)
-class Description:
-    """Parameters of a row.
+class RowSettings(Settings):
+    """Checked parameters of a row."""
 
-    Attributes
-    ----------
-    in_focus, quantiles
-        See :class:`DefocusFeatures`.
-    confidence : bool
-        Whether the row ends with statistics of the confidence.
-    """
+    in_focus: Annotated[float, real(0)]
+    quantiles: Annotated[tuple[float, ...], _quantiles]
 
-    in_focus: float
-    quantiles: tuple[float, ...]
-    confidence: bool
+
+@dataclass(frozen=True)
+class FeatureSettings(RowSettings):
+    """Checked parameters of :class:`DefocusFeatures`."""
+
+    estimator: Annotated[Any, _mapper]
+    n_jobs: Annotated[int | None, JOBS]
 
 
 class DefocusFeatures(ImageTransformer, tabular=True):
@@ -116,6 +130,8 @@ class DefocusFeatures(ImageTransformer, tabular=True):
     array(['sigma_mean', 'sigma_std', 'sigma_q50', 'share_in_focus'], dtype=object)
     """
 
+    _table = FeatureSettings
+
     def __init__(
         self,
         estimator: Any = None,
@@ -128,17 +144,6 @@ class DefocusFeatures(ImageTransformer, tabular=True):
         self.in_focus = in_focus
         self.quantiles = quantiles
         self.n_jobs = n_jobs
-
-    def _check_params(self) -> None:
-        check_real(self.in_focus, "in_focus", 0)
-        for i, q in enumerate(check_sequence(self.quantiles, "quantiles")):
-            check_real(q, f"quantiles[{i}]", 0, 1)
-        if not isinstance(self.estimator, str):
-            check_mapper(self.estimator)
-        elif self.estimator != "passthrough":
-            raise ValueError(
-                f"estimator must be a transformer, 'passthrough' or None, got {self.estimator!r}"
-            )
 
     def _tells_confidence(self) -> bool:
         if self.estimator is None:
@@ -187,37 +192,39 @@ class DefocusFeatures(ImageTransformer, tabular=True):
         """
         self._check_params()
         samples, _ = check_images(X)
-        description = Description(
-            float(self.in_focus), tuple(map(float, self.quantiles)), self._tells_confidence()
-        )
+        settings = RowSettings.of(self)
         if self.estimator == "passthrough":
             maps = [check_sigma_map(x, f"X[{i}]") for i, x in enumerate(samples)]
-            return np.array(each(self.n_jobs, describe_map, maps, description))
+            return np.array(each(self.n_jobs, describe_map, maps, settings))
         images = [check_photograph(x, f"X[{i}]") for i, x in enumerate(samples)]
         mapper = mapper_of(self.estimator, self.n_jobs)
-        return np.array(each(self.n_jobs, describe_photograph, images, mapper, description))
+        describe = describe_with_confidence if self._tells_confidence() else describe_photograph
+        return np.array(each(self.n_jobs, describe, images, mapper, settings))
 
 
-def describe_photograph(image: AnyArray, mapper: Any, description: Description) -> list[float]:
-    """Map a checked photograph and return its row."""
-    if not description.confidence:
-        sigma = check_sigma_map(map_of(image, mapper), MAP, image.shape[:2])
-        return describe_map(sigma, description)
-    grids = mapper[:-1].transform([image])
-    row = describe_map(mapper[-1].transform(grids)[0], description)
+def describe_photograph(image: AnyArray, mapper: Any, settings: RowSettings) -> list[float]:
+    """Map a checked photograph and return its row, without the statistics of the confidence."""
+    sigma = check_sigma_map(map_of(image, mapper), MAP, image.shape[:2])
+    return describe_map(sigma, settings)
+
+
+def describe_with_confidence(image: AnyArray, pipeline: Any, settings: RowSettings) -> list[float]:
+    """Map a checked photograph by a pipeline that ends with a refiner and return its row."""
+    grids = pipeline[:-1].transform([image])
+    row = describe_map(pipeline[-1].transform(grids)[0], settings)
     confidence = grids[0].confidence
     sure = confidence.mean(), np.median(confidence), (confidence >= SURE).mean()
     return [*row, *map(float, sure)]
 
 
-def describe_map(sigma: FloatArray, description: Description) -> list[float]:
+def describe_map(sigma: FloatArray, settings: RowSettings) -> list[float]:
     """Return a map's row, without the statistics of the confidence."""
     s = np.asarray(sigma, np.float64)
     values = (
         s.mean(),
         s.std(),
-        *np.quantile(s, description.quantiles),
-        (s <= description.in_focus).mean(),
+        *np.quantile(s, settings.quantiles),
+        (s <= settings.in_focus).mean(),
         blur_score(s),
         *_center_and_border(s),
         _slope(s.mean(axis=1)),

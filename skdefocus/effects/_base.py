@@ -11,10 +11,16 @@ from numpy.typing import ArrayLike
 from skdefocus._estimators import ImageTransformer, each, restack
 from skdefocus._images import check_images, check_photograph, check_sigma_map, scaled
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus.pipeline import MAP, defocus_map, map_of, mapper_of
+from skdefocus.pipeline import MAP, check_mapper, defocus_map, map_of, mapper_of
 
 #: Makes a photograph from a checked photograph and its checked map.
 Effect = Callable[[AnyArray, Float32Array], AnyArray]
+
+
+def mapper(value: Any, name: str) -> Any:
+    """Check for what can make maps, or None."""
+    check_mapper(value)
+    return value
 
 
 class MapEffect(ImageTransformer):
@@ -49,12 +55,12 @@ class MapEffect(ImageTransformer):
         self._check_params()
         samples, stacked = check_images(X)
         images = [check_effect_image(x, f"X[{i}]") for i, x in enumerate(samples)]
-        mapper = mapper_of(self.estimator, self.n_jobs)
-        return restack(each(self.n_jobs, _map_and_apply, images, mapper, self._effect()), stacked)
+        maps_of = mapper_of(self.estimator, self.n_jobs)
+        return restack(each(self.n_jobs, _map_and_apply, images, maps_of, self._effect()), stacked)
 
 
-def _map_and_apply(image: AnyArray, mapper: Any, effect: Effect) -> AnyArray:
-    return effect(image, check_sigma_map(map_of(image, mapper), MAP, image.shape[:2]))
+def _map_and_apply(image: AnyArray, maps_of: Any, effect: Effect) -> AnyArray:
+    return effect(image, check_sigma_map(map_of(image, maps_of), MAP, image.shape[:2]))
 
 
 def check_effect_image(image: Any, name: str = "image") -> AnyArray:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from skdefocus._validation import check_choice
-from skdefocus.effects._base import Effect, MapEffect
+from skdefocus._estimators import JOBS, choice
+from skdefocus.effects._base import Effect, MapEffect, mapper
 from skdefocus.effects._magnify import Magnification, magnified
 from skdefocus.effects._map_edges import EDGE_RADIUS
 from skdefocus.effects._paper import paper_magnified
-from skdefocus.pipeline import check_mapper
+
+
+@dataclass(frozen=True)
+class MagnifierSettings(Magnification):
+    """Checked parameters of :class:`DefocusMagnifier`."""
+
+    method: Annotated[str, choice("layers", "paper")]
+    estimator: Annotated[Any, mapper]
+    n_jobs: Annotated[int | None, JOBS]
 
 
 class DefocusMagnifier(MapEffect):
@@ -60,6 +69,8 @@ class DefocusMagnifier(MapEffect):
     (160, 200, 3)
     """
 
+    _table = MagnifierSettings
+
     def __init__(
         self,
         strength: float = 2.0,
@@ -81,18 +92,8 @@ class DefocusMagnifier(MapEffect):
         self.estimator = estimator
         self.n_jobs = n_jobs
 
-    def _check_params(self) -> None:
-        check_mapper(self.estimator)
-        check_choice(self.method, "method", ("layers", "paper"))
-        self._options()
-
-    def _options(self) -> Magnification:
-        return Magnification.checked(
-            self.strength, self.aperture, self.blades, self.in_focus, self.edge_radius
-        )
-
     def _effect(self) -> Effect:
-        options = self._options()
+        settings = Magnification.of(self)
         if self.method == "paper":
-            return partial(paper_magnified, strength=options.strength)
-        return partial(magnified, options=options)
+            return partial(paper_magnified, strength=settings.strength)
+        return partial(magnified, options=settings)

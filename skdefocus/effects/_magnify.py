@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from skdefocus._estimators import Settings, choice, integer, real
 from skdefocus._typing import AnyArray, Float32Array, Float64Array
-from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_real, check_sigma
+from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_sigma
 from skdefocus.effects._base import check_image_and_map
 from skdefocus.effects._layers import LEAST, blur_background
 from skdefocus.effects._map_edges import EDGE_RADIUS, row_bands, smoothstep, steepen_edges
@@ -21,27 +23,14 @@ APERTURES = ("disc", "polygon", "gaussian")
 
 
 @dataclass(frozen=True)
-class Magnification:
-    """Parameters of :func:`magnify`, checked."""
+class Magnification(Settings):
+    """Checked parameters of :func:`magnify`."""
 
-    strength: float
-    aperture: str
-    blades: int
-    in_focus: float
-    edge_radius: int
-
-    @classmethod
-    def checked(
-        cls, strength: float, aperture: str, blades: int, in_focus: float, edge_radius: int
-    ) -> Magnification:
-        """Check the parameters; see :class:`DefocusMagnifier`."""
-        return cls(
-            check_real(strength, "strength", 1, MAX_STRENGTH),
-            check_choice(aperture, "aperture", APERTURES),
-            check_int(blades, "blades", 3),
-            check_real(in_focus, "in_focus", 0, MAX_SIGMA),
-            check_int(edge_radius, "edge_radius", 0),
-        )
+    strength: Annotated[float, real(1, MAX_STRENGTH)]
+    aperture: Annotated[str, choice(*APERTURES)]
+    blades: Annotated[int, integer(3)]
+    in_focus: Annotated[float, real(0, MAX_SIGMA)]
+    edge_radius: Annotated[int, integer(0)]
 
 
 def magnify(
@@ -107,7 +96,7 @@ def magnify(
     >>> shallow.shape, shallow.dtype
     ((160, 200, 3), dtype('uint8'))
     """
-    options = Magnification.checked(strength, aperture, blades, in_focus, edge_radius)
+    options = Magnification(strength, aperture, blades, in_focus, edge_radius)
     return magnified(*check_image_and_map(image, sigma), options)
 
 

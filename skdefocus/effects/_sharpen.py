@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import fft, ndimage
 
+from skdefocus._estimators import Settings, choice, optional, real
 from skdefocus._grids import tiles
 from skdefocus._images import scaled, to_gray
 from skdefocus._typing import AnyArray, Float32Array, Float64Array
-from skdefocus._validation import check_choice, check_real
 from skdefocus.effects._base import check_image_and_map, to_dtype
 from skdefocus.effects._convolution import MirroredPlanes
 from skdefocus.effects._map_edges import EDGE_RADIUS, steepen_edges
@@ -37,27 +38,14 @@ HALO = BORDER + 16
 
 
 @dataclass(frozen=True)
-class Sharpening:
-    """Parameters of :func:`sharpen`, checked."""
+class Sharpening(Settings):
+    """Checked parameters of :func:`sharpen`."""
 
-    amount: float
-    method: str
-    limit: float
-    overshoot: float
-    noise: float | None
-
-    @classmethod
-    def checked(
-        cls, amount: float, method: str, limit: float, overshoot: float, noise: float | None
-    ) -> Sharpening:
-        """Check the parameters; see :class:`AdaptiveSharpener`."""
-        return cls(
-            check_real(amount, "amount", 0, LARGEST),
-            check_choice(method, "method", ("deconvolution", "unsharp")),
-            check_real(limit, "limit", 0, LARGEST, above=True),
-            check_real(overshoot, "overshoot", 0),
-            None if noise is None else check_real(noise, "noise", 0, LARGEST),
-        )
+    amount: Annotated[float, real(0, LARGEST)]
+    method: Annotated[str, choice("deconvolution", "unsharp")]
+    limit: Annotated[float, real(0, LARGEST, above=True)]
+    overshoot: Annotated[float, real(0)]
+    noise: Annotated[float | None, optional(real(0, LARGEST))]
 
 
 def sharpen(
@@ -118,7 +106,7 @@ def sharpen(
     >>> crisp.shape, crisp.dtype
     ((160, 200, 3), dtype('uint8'))
     """
-    options = Sharpening.checked(amount, method, limit, overshoot, noise)
+    options = Sharpening(amount, method, limit, overshoot, noise)
     return sharpened(*check_image_and_map(image, sigma), options)
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from skdefocus.effects._base import Effect, MapEffect
+from skdefocus._estimators import JOBS
+from skdefocus.effects._base import Effect, MapEffect, mapper
 from skdefocus.effects._sharpen import Sharpening, sharpened
-from skdefocus.pipeline import check_mapper
+
+
+@dataclass(frozen=True)
+class SharpenerSettings(Sharpening):
+    """Checked parameters of :class:`AdaptiveSharpener`."""
+
+    estimator: Annotated[Any, mapper]
+    n_jobs: Annotated[int | None, JOBS]
 
 
 class AdaptiveSharpener(MapEffect):
@@ -52,6 +61,8 @@ class AdaptiveSharpener(MapEffect):
     (160, 200, 3)
     """
 
+    _table = SharpenerSettings
+
     def __init__(
         self,
         amount: float = 1.0,
@@ -71,12 +82,5 @@ class AdaptiveSharpener(MapEffect):
         self.estimator = estimator
         self.n_jobs = n_jobs
 
-    def _check_params(self) -> None:
-        check_mapper(self.estimator)
-        self._options()
-
-    def _options(self) -> Sharpening:
-        return Sharpening.checked(self.amount, self.method, self.limit, self.overshoot, self.noise)
-
     def _effect(self) -> Effect:
-        return partial(sharpened, options=self._options())
+        return partial(sharpened, options=Sharpening.of(self))
