@@ -96,19 +96,23 @@ def photographed(
 def answers(model: Path | None, images: list[Float]) -> dict[str, Answers]:
     """Answers for the places, for every row of the first table."""
     classifier = BlurLevelClassifier(model)
-    found: dict[str, list[Answers]] = {}
+    ways = {"in surroundings": surrounded, "alone": alone}
+    kinds = {"texture": True, "no strong edge": False}
+    found: dict[str, list[Answers]] = {
+        f"{way}, {kind}, {title}": [] for way in ways for kind in kinds for title, *_ in CONDITIONS
+    }
     for number, image in enumerate(tqdm(images, unit="photo")):
-        chosen = {"texture": places(image, True), "no strong edge": places(image, False)}
+        chosen = {kind: places(image, textured) for kind, textured in kinds.items()}
         for level, sigma in enumerate(classifier.sigmas_):
             for title, *condition in CONDITIONS:
                 seen = photographed(image, float(sigma), *condition, seed=number * 100 + level)
-                for way, ask in (("in surroundings", surrounded), ("alone", alone)):
+                for way, ask in ways.items():
                     for kind, at in chosen.items():
                         row = ask(classifier, seen, at), np.full(len(at), level)
-                        found.setdefault(f"{way}, {kind}, {title}", []).append(row)
+                        found[f"{way}, {kind}, {title}"].append(row)
     return {
         title: (np.concatenate([p for p, _ in rows]), np.concatenate([t for _, t in rows]))
-        for title, rows in sorted(found.items(), reverse=True)
+        for title, rows in found.items()
     }
 
 
