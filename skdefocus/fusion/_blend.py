@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
-from skdefocus.fusion._settings import Settings
+from skdefocus.fusion._settings import FuserSettings
 
 Float = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ class Blend:
         return np.where(total > 0, np.clip(mean, self._low, self._high), 0).astype(np.float32)
 
 
-def blended(frames: Frames, index: Index, settings: Settings) -> Float:
+def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float:
     """Take the chosen pixels, and near seams the mean of what may be the nearest to the truth.
 
     Where two frames meet, the choice is off by some pixels often, and no frame shows the truth.

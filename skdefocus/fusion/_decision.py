@@ -13,7 +13,7 @@ from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
 from skdefocus.fusion import _registration as registration
 from skdefocus.fusion._frames import Frames, View, within
-from skdefocus.fusion._settings import Settings
+from skdefocus.fusion._settings import FuserSettings
 
 Float = NDArray[np.float32]
 #: Shorter sides in pixels from which defocus maps are made at half the size.
@@ -22,9 +22,11 @@ SMALL = 128
 LOST = 4.0
 
 
-def decided(frames: Frames, settings: Settings) -> tuple[labels.Index, Float, Float]:
+def decided(
+    frames: Frames, settings: FuserSettings, mapper: Pipeline
+) -> tuple[labels.Index, Float, Float]:
     """Frame of every pixel, how sure that is, and the order in depth."""
-    contest = _compared(frames, settings)
+    contest = _compared(frames, settings, mapper)
     evidence = contest.evidence
     index = _settled(frames, contest, evidence, settings)
     confidence = np.where(index == contest.index, evidence, np.float32(0))
@@ -36,7 +38,7 @@ def decided(frames: Frames, settings: Settings) -> tuple[labels.Index, Float, Fl
     return index, confidence, depth
 
 
-def _compared(frames: Frames, settings: Settings) -> labels.Contest:
+def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Contest:
     """Judge every frame against the composite of those with the most detail."""
     composite, undecided = _composite(frames, settings)
     trials = comparison.Trials(composite.gray, composite.lit).hold()
@@ -45,14 +47,14 @@ def _compared(frames: Frames, settings: Settings) -> labels.Contest:
         score = comparison.score(view, composite, trials)
         score += np.float32(comparison.DETAIL_SHARE) * _detail(view, settings)
         if settings.sigma_weight > 0:
-            sigma = _sigma(view.gray, settings.mapper)
+            sigma = _sigma(view.gray, mapper)
             score -= np.float32(settings.sigma_weight) * undecided * sigma
         return score
 
     return _contest(frames, judged)
 
 
-def _composite(frames: Frames, settings: Settings) -> tuple[View, Float]:
+def _composite(frames: Frames, settings: FuserSettings) -> tuple[View, Float]:
     """Gray picture of the frames with the most detail, and how unsure that choice is."""
     contest = _contest(frames, lambda view: _detail(view, settings))
     evidence = contest.evidence
@@ -67,7 +69,7 @@ def _composite(frames: Frames, settings: Settings) -> tuple[View, Float]:
     return View(gray, lit if lit.any() else None, None, settings.noise), 1 - evidence
 
 
-def _detail(view: View, settings: Settings) -> Float:
+def _detail(view: View, settings: FuserSettings) -> Float:
     return comparison.detail(view.gray, settings.noise, view.noise)
 
 
@@ -83,7 +85,7 @@ def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Contest:
 
 
 def _settled(
-    frames: Frames, contest: labels.Contest, evidence: Float, settings: Settings
+    frames: Frames, contest: labels.Contest, evidence: Float, settings: FuserSettings
 ) -> labels.Index:
     return labels.settle(
         contest.index, evidence, contest.gray, settings.radius, settings.min_area, frames.valid

@@ -8,28 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
 from skdefocus._estimators import ImageTransformer, each, restack
 from skdefocus._images import looks_like_one
-from skdefocus._validation import (
-    MAX_NOISE,
-    MAX_SIGMA,
-    check_choice,
-    check_int,
-    check_real,
-    is_sequence,
-)
+from skdefocus._validation import is_sequence
 from skdefocus.fusion._blend import blended
 from skdefocus.fusion._decision import decided
 from skdefocus.fusion._frames import Frame, Frames
 from skdefocus.fusion._result import FusionResult
-from skdefocus.fusion._settings import Settings
+from skdefocus.fusion._settings import FuserSettings
 from skdefocus.pipeline import pipeline_of_worker
 
 __all__ = ["FocusFuser"]
-
-#: Least standard deviation of the noise: not much below this, its square is 0.
-LEAST_NOISE = 1e-9
 
 
 class FocusFuser(ImageTransformer):
@@ -112,6 +103,8 @@ class FocusFuser(ImageTransformer):
     True
     """
 
+    _table = FuserSettings
+
     def __init__(
         self,
         radius: int = 1,
@@ -139,30 +132,6 @@ class FocusFuser(ImageTransformer):
         self.outliers = outliers
         self.n_jobs = n_jobs
 
-    def _check_params(self) -> None:
-        self._settings()
-
-    def _settings(self) -> Settings:
-        slab = None
-        if self.slab is not None:
-            if not isinstance(self.slab, Sequence) or len(self.slab) != 2:
-                raise ValueError(f"slab must be None or (start, stop), got {self.slab!r}")
-            start = check_int(self.slab[0], "slab[0]", 0)
-            slab = start, check_int(self.slab[1], "slab[1]", start + 1)
-        return Settings(
-            radius=check_int(self.radius, "radius", 0),
-            feather=check_real(self.feather, "feather", 0, MAX_SIGMA),
-            min_area=check_int(self.min_area, "min_area", 0),
-            noise=check_real(self.noise, "noise", LEAST_NOISE, MAX_NOISE),
-            sigma_weight=check_real(self.sigma_weight, "sigma_weight", 0, MAX_NOISE),
-            align=check_choice(self.align, "align", ("none", "translation", "affine")),
-            match_exposure=_check_match(self.match_exposure),
-            slab=slab,
-            reference=None if self.reference is None else check_int(self.reference, "reference", 0),
-            outliers=check_choice(self.outliers, "outliers", ("drop", "raise", "keep")),
-            mapper=pipeline_of_worker(self.n_jobs),
-        )
-
     def transform(self, X: Any) -> Any:
         """Fuse.
 
@@ -187,9 +156,11 @@ class FocusFuser(ImageTransformer):
             If a stack is an array of the shape of a single photograph, has fewer than two frames
             or they differ in size; if a frame is no photograph or a parameter out of range.
         """
-        settings = self._settings()
+        settings = FuserSettings.of(self)
         _check_stacks(X)
-        images = [result.image for result in self._results(X, settings)]
+        samples = [(stack, f"X[{i}]", None) for i, stack in enumerate(X)]
+        mapper = pipeline_of_worker(self.n_jobs)
+        images = each(self.n_jobs, _fused_image, samples, settings, mapper)
         return restack(images, isinstance(X, np.ndarray) and X.dtype != object)
 
     def fuse(
@@ -217,19 +188,8 @@ class FocusFuser(ImageTransformer):
             If there are fewer than two frames that belong to one stack, or they differ in size; if
             a frame is no photograph or a parameter out of range.
         """
-        return _fuse_named((frames, "frames", names), self._settings())
-
-    def _results(self, X: Sequence[Any], settings: Settings) -> list[FusionResult]:
-        samples = [(stack, f"X[{i}]", None) for i, stack in enumerate(X)]
-        return each(self.n_jobs, _fuse_named, samples, settings)
-
-
-def _check_match(value: Any) -> bool | str:
-    if isinstance(value, str) and value == "auto":
-        return value
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    raise ValueError(f"match_exposure must be 'auto', True or False, got {value!r}")
+        settings = FuserSettings.of(self)
+        return _fuse((frames, "frames", names), settings, pipeline_of_worker(self.n_jobs))
 
 
 def _check_stacks(X: Any) -> None:
@@ -248,7 +208,16 @@ def _check_stacks(X: Any) -> None:
             )
 
 
-def _fuse_named(sample: tuple[Any, str, Sequence[str] | None], settings: Settings) -> FusionResult:
+#: A stack, how messages call it, and the names of its frames.
+Sample = tuple[Any, str, Sequence[str] | None]
+
+
+def _fused_image(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> Any:
+    return _fuse(sample, settings, mapper).image
+
+
+def _fuse(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> FusionResult:
+    """Check the frames of a stack and fuse them."""
     stack, name, names = sample
     if not is_sequence(stack):
         raise TypeError(f"{name} must be a stack (a list of photographs), got {stack!r:.60}")
@@ -270,11 +239,7 @@ def _fuse_named(sample: tuple[Any, str, Sequence[str] | None], settings: Setting
     )  # fmt: skip
     for k, why in sorted(frames.left_out.items()):
         warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)
-    return _fuse(frames, settings)
-
-
-def _fuse(frames: Frames, settings: Settings) -> FusionResult:
-    index, confidence, depth = decided(frames, settings)
+    index, confidence, depth = decided(frames, settings, mapper)
     return FusionResult(
         blended(frames, index, settings), index, confidence, depth, frames.reached, frames.alpha,
         frames.left_out, frames.gains,
