@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-Float = NDArray[np.float32]
+from skdefocus._typing import Float32Array
+
+Float = Float32Array
 
 #: Bands that are compared, as σ of the two Gaussian blurs in pixels of the small picture. Detail
 #: that is finer differs by defocus, and what is coarser is alike in many scenes (bright above).

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
 from skdefocus.fusion._settings import FuserSettings
 
-Float = NDArray[np.float32]
+Float = Float32Array
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
 WIDE_SEAM = 3.0
 
 
-def spread(where: NDArray[np.bool_], sigma: float) -> Float:
+def spread(where: BoolArray, sigma: float) -> Float:
     """How much of what is around a pixel is True: boxes taken twice, about σ wide; 0 far away."""
     radius = round((np.sqrt(6 * sigma**2 + 1) - 1) / 2)
     return comparison.twice(where.astype(np.float32), max(radius, 1))

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.filters import box_mean
 from skdefocus.fusion._frames import View
 
-Float = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+Float = Float32Array
+Mask = BoolArray
 
 #: Radii in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
 #: another. Before them comes the first one once; σ of 0.8 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5

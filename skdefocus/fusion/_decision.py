@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
@@ -15,7 +15,7 @@ from skdefocus.fusion import _registration as registration
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._settings import FuserSettings
 
-Float = NDArray[np.float32]
+Float = Float32Array
 #: Shorter sides in pixels from which defocus maps are made at half the size.
 SMALL = 128
 #: Nats against a frame where it is clipped to white and others may show more.
@@ -31,9 +31,12 @@ def decided(
     index = _settled(frames, contest, evidence, settings)
     confidence = np.where(index == contest.index, evidence, np.float32(0))
     depth = guided_filter(
-        index.astype(np.float32), contest.gray, max(settings.radius, 1) * 4, labels.EPS,
+        index.astype(np.float32),
+        contest.gray,
+        max(settings.radius, 1) * 4,
+        labels.EPS,
         weights=confidence + np.float32(1e-3),
-    )  # fmt: skip
+    )
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
     return index, confidence, depth
 

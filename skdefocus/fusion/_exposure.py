@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from skdefocus._typing import Float32Array
 from skdefocus.fusion._thumbnails import WHITE, Thumbnail, block_sums
 
-Float = NDArray[np.float32]
+Float = Float32Array
 
 #: Encoded value from which matched values are carried over to white, smoothly.
 KNEE = 0.96

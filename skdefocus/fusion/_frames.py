@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from skdefocus._images import OTHER_MODES, check_photograph, scaled, to_gray
+from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus._validation import as_array
 from skdefocus.fusion import _registration as registration
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
 from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
 
-Float = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+Float = Float32Array
+Mask = BoolArray
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
 
@@ -57,7 +58,7 @@ class View(NamedTuple):
 class _Raw(NamedTuple):
     """A checked photograph and its alpha, None if it is opaque everywhere."""
 
-    pixels: NDArray[Any]
+    pixels: AnyArray
     alpha: Float | None
 
 
@@ -84,7 +85,7 @@ class Survey:
     """
 
     reference: int
-    matrices: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    matrices: dict[int, Float64Array] = field(default_factory=dict)
     gains: dict[int, Gain] = field(default_factory=dict)
     left_out: dict[int, str] = field(default_factory=dict)
 
@@ -116,9 +117,17 @@ class Frames:
     """
 
     def __init__(
-        self, stack: Sequence[Frame] | NDArray[Any], names: Sequence[str], *, numbers: range,
-        reference: int, align: str, match_exposure: bool | str, outliers: str, noise: float,
-    ) -> None:  # fmt: skip
+        self,
+        stack: Sequence[Frame] | AnyArray,
+        names: Sequence[str],
+        *,
+        numbers: range,
+        reference: int,
+        align: str,
+        match_exposure: bool | str,
+        outliers: str,
+        noise: float,
+    ) -> None:
         self._stack, self._names = stack, names
         self._align, self._noise, self._outliers = align, noise, outliers
         self._has_alpha = False
@@ -161,7 +170,7 @@ class Frames:
         self._has_alpha |= raw.alpha is not None
         return raw
 
-    def _aligned(self, number: int) -> NDArray[np.float64] | None:
+    def _aligned(self, number: int) -> Float64Array | None:
         """Matrix of a frame; None if it stays as it is."""
         matrix = self.survey.matrices[number]
         return None if np.array_equal(matrix, np.eye(3)) else matrix
@@ -302,17 +311,19 @@ class Frames:
             return _Look(small, None)
         return _Look(small, registration.pyramid(to_gray(_filled(raw, OPAQUE))))
 
-    def _step(
-        self, before: _Look, after: _Look, guess: NDArray[np.float64] | None
-    ) -> NDArray[np.float64]:
+    def _step(self, before: _Look, after: _Look, guess: Float64Array | None) -> Float64Array:
         if before.pyramid is None or after.pyramid is None:
             return np.eye(3)
         return registration.register(before.pyramid, after.pyramid, self._align, guess)
 
     def _fault(
-        self, first: Thumbnail, before: Thumbnail, seen: Thumbnail, gain: Gain | None,
+        self,
+        first: Thumbnail,
+        before: Thumbnail,
+        seen: Thumbnail,
+        gain: Gain | None,
         numbers: tuple[int, int],
-    ) -> str:  # fmt: skip
+    ) -> str:
         """Say why a frame does not belong; nothing if it does."""
         if not seen.tells:
             return ""
@@ -349,7 +360,7 @@ def _checked(image: Any, name: str) -> _Raw:
     return _Raw(check_photograph(image, name), alpha)
 
 
-def _filled(raw: _Raw, least: float) -> NDArray[Any]:
+def _filled(raw: _Raw, least: float) -> AnyArray:
     """Give a frame whose transparent pixels are those of the nearest others.
 
     Parameters

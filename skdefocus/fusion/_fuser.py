@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from skdefocus._estimators import ImageTransformer, each, restack
 from skdefocus._images import looks_like_one
+from skdefocus._typing import AnyArray
 from skdefocus._validation import is_sequence
 from skdefocus.fusion._blend import blended
 from skdefocus.fusion._decision import decided
@@ -164,7 +164,7 @@ class FocusFuser(ImageTransformer):
         return restack(images, isinstance(X, np.ndarray) and X.dtype != object)
 
     def fuse(
-        self, frames: Sequence[Frame] | NDArray[Any], *, names: Sequence[str] | None = None
+        self, frames: Sequence[Frame] | AnyArray, *, names: Sequence[str] | None = None
     ) -> FusionResult:
         """Fuse a single stack and tell where every pixel comes from.
 
@@ -234,13 +234,25 @@ def _fuse(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> FusionRe
     if not start <= reference < stop:
         raise ValueError(f"reference must be from {start} to {stop - 1}, got {reference}")
     frames = Frames(
-        stack, names, numbers=range(start, stop), reference=reference, align=settings.align,
-        match_exposure=settings.match_exposure, outliers=settings.outliers, noise=settings.noise,
-    )  # fmt: skip
+        stack,
+        names,
+        numbers=range(start, stop),
+        reference=reference,
+        align=settings.align,
+        match_exposure=settings.match_exposure,
+        outliers=settings.outliers,
+        noise=settings.noise,
+    )
     for k, why in sorted(frames.left_out.items()):
         warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)
     index, confidence, depth = decided(frames, settings, mapper)
     return FusionResult(
-        blended(frames, index, settings), index, confidence, depth, frames.reached, frames.alpha,
-        frames.left_out, frames.gains,
-    )  # fmt: skip
+        blended(frames, index, settings),
+        index,
+        confidence,
+        depth,
+        frames.reached,
+        frames.alpha,
+        frames.left_out,
+        frames.gains,
+    )

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from skdefocus._typing import BoolArray, Float32Array, IndexArray
 from skdefocus.filters import GuidedFilter
 
-Float = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Index = NDArray[np.intp]
+Float = Float32Array
+Mask = BoolArray
+Index = IndexArray
 
 #: Regularization of the guided filters in squared intensity.
 EPS = 1e-2

@@ -6,12 +6,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
-Float = NDArray[np.float32]
-Matrix = NDArray[np.float64]
+from skdefocus._typing import BoolArray, Float32Array, Float64Array
+
+Float = Float32Array
+Matrix = Float64Array
 
 #: Coarsest level of the pyramid: its shorter side in pixels.
 COARSEST = 64
@@ -37,7 +38,7 @@ class Points(NamedTuple):
     slopes: Matrix
 
 
-def inside(matrix: Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
+def inside(matrix: Matrix, size: tuple[int, int]) -> BoolArray:
     """Where `warp` finds pixels of the frame, shape (H, W)."""
     rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
     y = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
@@ -60,9 +61,13 @@ def warp(image: Float, matrix: Matrix, order: int = 3) -> Float:
     out = np.empty_like(planes)
     for c in range(planes.shape[2]):
         ndimage.affine_transform(
-            planes[..., c], matrix[:2, :2], matrix[:2, 2],
-            output=out[..., c], order=order, mode="nearest",
-        )  # fmt: skip
+            planes[..., c],
+            matrix[:2, :2],
+            matrix[:2, 2],
+            output=out[..., c],
+            order=order,
+            mode="nearest",
+        )
     return np.clip(out, image.min(), image.max(), out=out).reshape(image.shape)
 
 
@@ -141,7 +146,7 @@ def _points(image: Float) -> Points:
     return Points(rows.astype(float), columns.astype(float), values, slopes)
 
 
-def _seen(points: Points, moving: Float, matrix: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
+def _seen(points: Points, moving: Float, matrix: Matrix) -> tuple[Matrix, BoolArray]:
     """Values of the frame at the points, and which of them it reaches."""
     at = [m[0] * points.rows + m[1] * points.columns + m[2] for m in matrix[:2]]
     use = np.ones(len(points.rows), bool)

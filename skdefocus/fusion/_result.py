@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float = NDArray[np.float32]
+from skdefocus._typing import BoolArray, Float32Array, IndexArray
+
+Float = Float32Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,10 +40,10 @@ class FusionResult:
     """
 
     image: Float
-    index: NDArray[np.intp]
+    index: IndexArray
     confidence: Float
     depth: Float
-    reached: NDArray[np.bool_]
+    reached: BoolArray
     alpha: Float = field(default_factory=lambda: np.ones((1, 1), np.float32))
     left_out: Mapping[int, str] = field(default_factory=dict)
     gains: Mapping[int, tuple[float, ...]] = field(default_factory=dict)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-Float = NDArray[np.float32]
-Matrix = NDArray[np.float64]
+from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
+
+Float = Float32Array
+Matrix = Float64Array
 
 #: Shorter side of the small pictures, pixels (up to twice that).
 SMALL_SIDE = 96
@@ -74,7 +74,7 @@ def block_size(size: tuple[int, int]) -> int:
     return max(1, min(size) // SMALL_SIDE)
 
 
-def block_sums(plane: NDArray[Any], block: int) -> Float:
+def block_sums(plane: AnyArray, block: int) -> Float:
     """Sums over blocks; rows and columns that fill no block are left out."""
     h, w = plane.shape[0] // block, plane.shape[1] // block
     part = plane[: h * block, : w * block]
@@ -84,18 +84,18 @@ def block_sums(plane: NDArray[Any], block: int) -> Float:
     return np.add.reduceat(rows, np.arange(0, w * block, block), axis=1)
 
 
-def lit(image: NDArray[Any]) -> NDArray[np.bool_]:
+def lit(image: AnyArray) -> BoolArray:
     """Where a photograph's light may be beyond white in some channel, shape (H, W)."""
     bright = image >= _limit(image, WHITE)
     return np.asarray(bright if image.ndim == 2 else bright.any(axis=2))
 
 
-def _limit(image: NDArray[Any], value: float) -> float:
+def _limit(image: AnyArray, value: float) -> float:
     """Express a value in [0, 1] in the units of a checked photograph."""
     return value * float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else value
 
 
-def thumbnail(image: NDArray[Any], opaque: NDArray[np.bool_] | None = None) -> Thumbnail:
+def thumbnail(image: AnyArray, opaque: BoolArray | None = None) -> Thumbnail:
     """Reduce a checked photograph to a shorter side of some `SMALL_SIDE` pixels.
 
     Parameters
