@@ -19,9 +19,10 @@ Method = Callable[[np.ndarray], Map]
 
 
 def raw(image: np.ndarray) -> Map:
-    """σ of the cells, interpolated: no refinement."""
+    """Mean levels of the cells, interpolated, as σ: no refinement."""
     grid = levels_of(image)
-    return enlarge(grid.sigma, grid.step, whole(grid.image.shape))
+    level = enlarge(grid.level, grid.step, whole(grid.image.shape))
+    return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
 
 
 def one(estimator: object) -> Method:
@@ -70,7 +71,7 @@ def methods() -> dict[str, Method]:
     return found
 
 
-def levels_of(image: np.ndarray, step: int = 8) -> sd.LevelGrid:
+def levels_of(image: np.ndarray, step: int = 4) -> sd.LevelGrid:
     return sd.BlurLevelClassifier().transform(sd.PatchExtractor(step=step).transform([image]))[0]
 
 
@@ -120,14 +121,15 @@ def ablations() -> dict[str, Method]:
     """The default with one part changed."""
     return {
         "default": changed(),
-        "step 4": changed(patches__step=4),
+        "step 8": changed(patches__step=8),
         "step 16": changed(patches__step=16),
-        "patches alone": changed(levels__inference="patches"),
+        "no octaves": changed(levels__octaves=0),
+        "no surroundings": changed(refine__context=0.0),
         "most probable level": most_probable,
         "no confidence": unweighted,
         "box instead of guided": box,
-        "fill only": changed(refine__n_iter=0),
+        "surroundings only": changed(refine__n_iter=0),
         "two iterations": changed(refine__n_iter=2),
         "plain aggregation": changed(refine__alpha=0.0),
-        "grey guide": changed(refine__guide="grey"),
+        "gray guide": changed(refine__guide="gray"),
     }

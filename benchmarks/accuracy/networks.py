@@ -85,7 +85,9 @@ def lytro_auc(model: Path) -> list[float]:
     classifier, found = sd.BlurLevelClassifier(model), []
     for case in lytro_cases():
         grid = classifier.transform(sd.PatchExtractor().transform([case.image]))[0]
-        level, sure = (enlarge(x, grid.step, whole(case.image.shape)) for x in mean_and_evidence(grid.proba))
+        level, sure = (
+            enlarge(x, grid.step, whole(case.image.shape)) for x in mean_and_evidence(grid.proba)
+        )
         half = sure >= np.median(sure)
         masks = [case.mask, np.where(half, case.mask, np.nan)]
         # Where the surer half is all in focus, or all out of it, there is nothing to rank.

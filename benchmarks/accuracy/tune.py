@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 from sklearn.model_selection import GridSearchCV
 
 import skdefocus as sd
-from benchmarks.accuracy.__main__ import Case, cuhk_cases, lytro_cases, scene_cases
+from benchmarks.accuracy.cases import Case, lytro_cases, more_cuhk_cases, scene_cases
 
 GRID = [
     {"radius": [6, 8, 16, 24], "eps": [1e-4, 3e-4, 1e-3]},
@@ -23,7 +23,8 @@ GRID = [
     {"fill_radius": [32, 96, 128]},
     {"alpha": [0.0, 2.0]},
     {"n_iter": [0, 2]},
-    {"guide": ["grey"]},
+    {"guide": ["gray"]},
+    {"context": [0.0, 0.15, 0.5, 1.0]},
 ]
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     made += scene_cases("choose", args.scenes // 2, "middle")
     sets = {
         "AUC 1-10": list(lytro_cases(slice(0, 10))),
-        "CUHK": list(cuhk_cases())[::2],
+        "CUHK": list(more_cuhk_cases("choose")),
         "others": list(lytro_cases(kind="stand")),
         "AUC 11-20": list(lytro_cases(slice(10, 20))),
     }

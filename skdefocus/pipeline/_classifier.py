@@ -20,7 +20,7 @@ from skdefocus._validation import as_array, check_choice, check_int, check_seque
 from skdefocus.pipeline._dense import Answer, alone
 from skdefocus.pipeline._inference import Head, Settings, infer, level_grid
 from skdefocus.pipeline._octaves import softmax
-from skdefocus.pipeline._records import LevelGrid, PatchGrid
+from skdefocus.pipeline._records import LevelGrid, PatchGrid, sigma_at
 
 #: Halvings beyond which nothing is left of the largest photographs.
 MAX_OCTAVES = 6
@@ -280,7 +280,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_sigma(self, X: Any) -> NDArray[np.float32]:
-        """Expectation of σ over the levels.
+        """Estimate σ: that of the mean level.
 
         Parameters
         ----------
@@ -296,7 +296,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         TypeError, ValueError
             See :meth:`predict_proba`.
         """
-        return self.predict_proba(X) @ self.sigmas_.astype(np.float32)
+        levels = np.arange(len(self.sigmas_), dtype=np.float32)
+        return sigma_at(self.predict_proba(X) @ levels, self.sigmas_)
 
     def _settings(self) -> Settings:
         names = self.providers

@@ -75,6 +75,11 @@ class PatchGrid:
         )
 
 
+def sigma_at(level: NDArray[np.floating], sigmas: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Interpolate σ in pixels at fractional levels."""
+    return np.interp(level, np.arange(len(sigmas)), sigmas).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class LevelGrid:
     """What the classifier says of every cell of an image.
@@ -118,33 +123,49 @@ class LevelGrid:
         return self.proba.shape[0], self.proba.shape[1]
 
     @property
+    def level(self) -> NDArray[np.float32]:
+        """Mean level of every cell, fractional, shape (rows, columns).
+
+        Levels are evenly spaced in what can be told apart; to rank cells by blur this is the best.
+        """
+        return self.proba @ np.arange(len(self.sigmas), dtype=np.float32)
+
+    @property
+    def level_std(self) -> NDArray[np.float32]:
+        """Standard deviation of the level of every cell, shape (rows, columns)."""
+        grid = np.arange(len(self.sigmas), dtype=np.float32)
+        variance = self.proba @ grid**2 - self.level**2
+        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+
+    @property
     def sigma(self) -> NDArray[np.float32]:
-        """Expectation of σ over the levels, in pixels, shape (rows, columns)."""
-        return self.proba @ self.sigmas.astype(np.float32)
+        """σ of the mean level of every cell, in pixels, shape (rows, columns).
+
+        Not the mean of σ, to which a small probability of a large blur adds a lot.
+        """
+        return sigma_at(self.level, self.sigmas)
 
     @property
     def sigma_std(self) -> NDArray[np.float32]:
-        """How far off `sigma` may be: standard deviation of σ over the levels, in pixels.
+        """How far off `sigma` may be, in pixels, shape (rows, columns).
 
-        Of shape (rows, columns). To tell good cells from bad ones `confidence` is better.
+        Half the difference in σ from one standard deviation of the level below the mean to one
+        above. To tell good cells from bad ones `confidence` is better.
         """
-        sigmas = self.sigmas.astype(np.float32)
-        variance = self.proba @ sigmas**2 - self.sigma**2
-        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+        level, spread = self.level, self.level_std
+        high, low = sigma_at(level + spread, self.sigmas), sigma_at(level - spread, self.sigmas)
+        return np.asarray((high - low) / 2)
 
     @property
     def confidence(self) -> NDArray[np.float32]:
         """How much the cell says of its blur, in [0, 1], shape (rows, columns).
 
-        1 − s / s₀ with s the standard deviation of the *level* (the levels are evenly spaced in
-        what can be told apart) and s₀ that of a uniform distribution: 0 where every level is as
-        likely as any other, as in a flat place, 1 where a single one is left.
+        1 − s / s₀ with s the standard deviation of the level and s₀ that of a uniform
+        distribution: 0 where every level is as likely as any other, as in a flat place, 1 where a
+        single one is left.
         """
         n = len(self.sigmas)
-        level = np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2)
-        mean = self.proba @ level
-        variance = np.maximum(self.proba @ level**2 - mean**2, 0)
-        return np.clip(1 - np.sqrt(variance * (12 / (n**2 - 1))), 0, 1).astype(np.float32)
+        return np.clip(1 - self.level_std * np.float32((12 / (n**2 - 1)) ** 0.5), 0, 1)
 
     def __repr__(self) -> str:
         rows, columns = self.shape

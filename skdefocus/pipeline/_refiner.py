@@ -17,7 +17,7 @@ from skdefocus._typing import Float32Array
 from skdefocus._validation import MAX_ALPHA, check_choice, check_int, check_real
 from skdefocus.filters import weighted_guided_filter
 from skdefocus.pipeline._filling import filled, mean_and_evidence
-from skdefocus.pipeline._records import LevelGrid
+from skdefocus.pipeline._records import LevelGrid, sigma_at
 
 #: Least weight of a cell: less has no inverse in float32.
 LEAST = 1e-30
@@ -196,7 +196,6 @@ def refine(grid: LevelGrid, settings: Settings) -> Float32Array:
     weights = evidence + np.float32(max(s.prior, LEAST))
     if s.context:
         level = filled(grid, weights, s.eps, s.fill_radius, s.context)
-    levels = np.arange(len(grid.sigmas), dtype=np.float32)
     out = np.empty(grid.image.shape[:2], np.float32)
     for inner, outer in tiles(out.shape, lcm(grid.step, s.subsample), s.reach):
         dense = enlarge(level, grid.step, outer)
@@ -211,5 +210,5 @@ def refine(grid: LevelGrid, settings: Settings) -> Float32Array:
         kept = tuple(
             slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
         )
-        out[inner] = np.interp(dense[kept], levels, grid.sigmas)
+        out[inner] = sigma_at(dense[kept], grid.sigmas)
     return out
