@@ -28,7 +28,7 @@ plt.show()
 
 # %%
 # The pipeline's first two steps tell more: the probability of each level of blur in every cell of
-# 4 × 4 pixels. Their expectation is a coarse map, their spread is a confidence. A cell that shows
+# 4 × 4 pixels. Their mean level is a coarse map, their spread is a confidence. A cell that shows
 # hardly anything has little; the refinement gives it what its surroundings say.
 
 levels = sd.make_defocus_pipeline()[:-1].transform([flower])[0]

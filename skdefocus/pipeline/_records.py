@@ -127,7 +127,8 @@ class LevelGrid:
 
         Levels are evenly spaced in what can be told apart; to rank cells by blur this is the best.
         """
-        return np.asarray(self.proba @ np.arange(len(self.sigmas), dtype=np.float32))
+        levels = np.arange(len(self.sigmas), dtype=np.float32)
+        return np.asarray(self.proba @ levels, np.float32)
 
     @property
     def level_std(self) -> Float32Array:

@@ -101,9 +101,8 @@ def test_records_carry_the_image_and_the_step(shipped):
     out = shipped.transform(grids)[0]
     assert out.image is grids[0].image
     assert (out.step, out.shape) == (16, (4, 5))
-    level = out.proba @ np.arange(len(out.sigmas))
-    expected = np.interp(level, np.arange(len(out.sigmas)), out.sigmas)
-    assert_allclose(out.sigma, expected, rtol=1e-4)
+    levels = np.arange(len(out.sigmas))
+    assert_allclose(out.sigma, np.interp(out.proba @ levels, levels, out.sigmas), rtol=1e-4)
     assert_array_equal(out.sigmas[: len(shipped.sigmas_)], shipped.sigmas_)
     assert 0 <= out.confidence.min() <= out.confidence.max() <= 1
 
