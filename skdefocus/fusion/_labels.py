@@ -17,9 +17,9 @@ Index = IndexArray
 #: Regularization of the guided filters in squared intensity.
 EPS = 1e-2
 #: Say of the surroundings against a pixel's own evidence, which is at most 1.
-PRIOR = 0.1
+PRIOR = 0.03
 #: Radii of the wide windows, widest first, in those of the narrow ones.
-WIDER = (128, 16)
+WIDER = (128, 16, 4)
 #: Pixels between the wide windows that are fitted.
 SUBSAMPLE = 4
 
