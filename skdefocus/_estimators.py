@@ -1,7 +1,7 @@
-"""What all estimators share: tables of parameters; samples in, samples out, in order, in parallel.
+"""Base of all estimators: tables of parameters, and parallel work on samples in order.
 
 A class declares its parameters in one table, a frozen dataclass. Its annotations say what a value
-may be, and an instance exists only if every value passed::
+may be, and an instance exists only if every value has passed::
 
     @dataclass(frozen=True)
     class BlurSettings(Settings):
@@ -41,15 +41,15 @@ Check = Callable[[Any, str], Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of the tables of parameters: checked when made, as plain values, and frozen.
+    """Base of the tables of parameters: frozen plain values, checked when the table is made.
 
     Every field is annotated as ``Annotated[type, check]``; a check is a function of the module or
-    made by one of those below, for a lambda would not see the module's names. What holds between
-    parameters goes into ``__post_init__``, after ``super().__post_init__()``.
+    made by one of those below, because a lambda would not see the module's names. Checks that
+    involve several parameters go into ``__post_init__``, after ``super().__post_init__()``.
     """
 
     def __post_init__(self) -> None:
-        table: Any = type(self)  # mypy takes a class whose instances have a hash for one without
+        table: Any = type(self)  # mypy does not see that a class can be hashed
         for name, check in _checks(table):
             object.__setattr__(self, name, check(getattr(self, name), name))
 
@@ -83,12 +83,12 @@ def real(low: float, high: float = np.inf, *, above: bool = False) -> Check:
 
 
 def choice(*choices: str) -> Check:
-    """Check for one of some words."""
+    """Check for one of several words."""
     return partial(check_choice, choices=choices)
 
 
 def optional(check: Check) -> Check:
-    """Check that lets None pass."""
+    """Check that also accepts None."""
     return lambda value, name: None if value is None else check(value, name)
 
 
@@ -100,7 +100,7 @@ def flag(value: Any, name: str) -> bool:
 
 
 def _jobs(value: Any, name: str) -> int:
-    """Check for what joblib takes as a number of workers."""
+    """Check for a number of workers that joblib accepts."""
     value = check_int(value, name, -(2**31), 2**31)
     if value == 0:
         raise ValueError(f"{name} must be None or an integer other than 0, got 0")
@@ -112,11 +112,11 @@ JOBS = optional(_jobs)
 
 
 class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Base of the transformers whose samples are images or records and that learn nothing.
+    """Base of the transformers of images or records that learn nothing.
 
-    Subclasses name the table of their parameters in ``_table`` and, where an image is work, have
-    an ``n_jobs`` parameter and call :func:`each`. One that makes rows of numbers is declared with
-    ``class Name(ImageTransformer, tabular=True)`` and names its columns in
+    Subclasses name the table of their parameters in ``_table``. Those whose work on an image takes
+    long have an ``n_jobs`` parameter and call :func:`map_samples`. One that makes rows of numbers
+    is declared with ``class Name(ImageTransformer, tabular=True)`` and names its columns in
     ``get_feature_names_out``; only then does ``set_output`` make data frames.
     """
 
@@ -130,7 +130,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         super().__init_subclass__(**options)
 
     def _check_params(self) -> None:
-        """Raise on a wrong parameter."""
+        """Raise an error if a parameter is wrong."""
         self._table.of(self)
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -139,7 +139,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : sequence of samples
-            Not looked at.
+            Ignored.
         y : ignored
             Present for scikit-learn.
 
@@ -151,7 +151,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name what a sample becomes.
+        """Name the columns of the output.
 
         Parameters
         ----------
@@ -161,19 +161,19 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (1,), object
-            The class's name in lower case and 0: a sample becomes one object. It lets a pipeline
-            that begins with images and ends with columns name these.
+            The class's name in lower case and 0, because a sample becomes one object. With it, a
+            pipeline that begins with images and ends with columns can name its columns.
         """
         return np.array([f"{type(self).__name__.lower()}0"], dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose the container of what ``transform`` returns, where that is a table.
+        """Choose the container that ``transform`` returns tables in.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"} or None, default=None
-            Images and records are no table and stay as they are, so that a pipeline with such a
-            stage can be configured; None changes nothing.
+            Images and records are not tables and stay as they are, so that a pipeline with such a
+            stage can be configured. None changes nothing.
 
         Returns
         -------
@@ -205,7 +205,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 @cache
 def documentation() -> str:
-    """Address that the package's metadata give for its documentation, or nothing."""
+    """Return the address of the documentation in the package's metadata, or an empty string."""
     try:
         urls = metadata.metadata("skdefocus").get_all("Project-URL") or []
     except metadata.PackageNotFoundError:
@@ -214,13 +214,13 @@ def documentation() -> str:
     return f"{named['Documentation'].rstrip('/')}/" if "Documentation" in named else ""
 
 
-def each(
+def map_samples(
     n_jobs: int | None, function: Callable[..., Any], samples: Iterable[Any], *args: Any
 ) -> list[Any]:
-    """Call ``function(sample, *args)`` for every sample, in order.
+    """Call ``function(sample, *args)`` for every sample and return the results in order.
 
-    Names no backend, so that ``joblib.parallel_config`` decides where it runs. A single sample
-    stays here: workers would be started for nothing.
+    No backend is named, so that ``joblib.parallel_config`` decides where the calls run. A single
+    sample is worked on in this process: starting workers for it would gain nothing.
     """
     samples = list(samples)
     if len(samples) == 1:
@@ -228,11 +228,11 @@ def each(
     return list(Parallel(n_jobs=n_jobs)(delayed(function)(s, *args) for s in samples))
 
 
-def threads_each(n_jobs: int | None) -> int:
-    """Threads that each of `n_jobs` workers may use without crowding the cores."""
+def threads_per_worker(n_jobs: int | None) -> int:
+    """Return how many threads a worker may use so that `n_jobs` of them do not crowd the cores."""
     return max(1, int(cpu_count()) // int(effective_n_jobs(n_jobs)))
 
 
 def restack(results: list[Any], stacked: bool) -> Any:
-    """One array if the samples came as one, a list otherwise."""
+    """Return one array if the samples came as one, or a list otherwise."""
     return np.stack(results) if stacked else results

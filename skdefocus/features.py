@@ -1,4 +1,4 @@
-"""One row of numbers per photograph: the amount of blur, its place, and its certainty."""
+"""One row of numbers per photograph: how strong its blur is, where, and how certain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from skdefocus._estimators import JOBS, ImageTransformer, Settings, each, real
+from skdefocus._estimators import JOBS, ImageTransformer, Settings, map_samples, real
 from skdefocus._images import check_images, check_photograph, check_sigma_map
 from skdefocus._typing import AnyArray, Float64Array, FloatArray
 from skdefocus._validation import check_real, check_sequence
@@ -22,7 +22,7 @@ __all__ = ["DefocusFeatures"]
 
 #: Confidence from which a cell counts as sure.
 SURE = 0.5
-#: Statistics of the confidence, if there is one.
+#: Statistics of the confidence, for estimators that have one.
 CONFIDENCE = ("confidence_mean", "confidence_median", "share_sure")
 #: Statistics of the map after its mean, spread and quantiles.
 STATISTICS = (
@@ -72,8 +72,8 @@ class FeatureSettings(RowSettings):
 class DefocusFeatures(ImageTransformer, tabular=True):
     """Describe the defocus of each photograph by one row of numbers.
 
-    Photographs of any size become rows of one length, for any of scikit-learn's estimators: to
-    sort photographs, to find those out of focus, or beside other features in a
+    Photographs of any size become rows of the same length, for any estimator of scikit-learn: to
+    sort photographs, to find those out of focus, or to join the rows with other features in a
     :class:`~sklearn.pipeline.FeatureUnion`.
 
     Parameters
@@ -145,7 +145,7 @@ class DefocusFeatures(ImageTransformer, tabular=True):
         self.quantiles = quantiles
         self.n_jobs = n_jobs
 
-    def _tells_confidence(self) -> bool:
+    def _has_confidence(self) -> bool:
         if self.estimator is None:
             return True
         return isinstance(self.estimator, Pipeline) and isinstance(
@@ -153,7 +153,7 @@ class DefocusFeatures(ImageTransformer, tabular=True):
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Names of the columns.
+        """Name the columns.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class DefocusFeatures(ImageTransformer, tabular=True):
         """
         quantiles = (f"sigma_q{100 * q:02.4g}" for q in self.quantiles)
         names = ["sigma_mean", "sigma_std", *quantiles, *STATISTICS]
-        if self._tells_confidence():
+        if self._has_confidence():
             names += CONFIDENCE
         return np.array(names, dtype=object)
 
@@ -195,11 +195,11 @@ class DefocusFeatures(ImageTransformer, tabular=True):
         settings = RowSettings.of(self)
         if self.estimator == "passthrough":
             maps = [check_sigma_map(x, f"X[{i}]") for i, x in enumerate(samples)]
-            return np.array(each(self.n_jobs, describe_map, maps, settings))
+            return np.array(map_samples(self.n_jobs, describe_map, maps, settings))
         images = [check_photograph(x, f"X[{i}]") for i, x in enumerate(samples)]
         mapper = mapper_of(self.estimator, self.n_jobs)
-        describe = describe_with_confidence if self._tells_confidence() else describe_photograph
-        return np.array(each(self.n_jobs, describe, images, mapper, settings))
+        describe = describe_with_confidence if self._has_confidence() else describe_photograph
+        return np.array(map_samples(self.n_jobs, describe, images, mapper, settings))
 
 
 def describe_photograph(image: AnyArray, mapper: Any, settings: RowSettings) -> list[float]:
@@ -230,7 +230,7 @@ def describe_map(sigma: FloatArray, settings: RowSettings) -> list[float]:
         _slope(s.mean(axis=1)),
         _slope(s.mean(axis=0)),
         _mean_gradient(s),
-        *_sharpest_place(s),
+        *_sharpest_point(s),
     )
     return [float(value) for value in values]
 
@@ -244,7 +244,7 @@ def _center_and_border(s: Float64Array) -> tuple[float, float]:
     return center, center if middle.all() else s[~middle].mean()
 
 
-def _sharpest_place(s: Float64Array) -> tuple[float, float]:
+def _sharpest_point(s: Float64Array) -> tuple[float, float]:
     """Return the row and the column, from 0 to 1, of the center of what is sharpest."""
     weight = (s**2 + 0.25) ** -2
     weight /= weight.sum()
@@ -261,7 +261,7 @@ def _slope(values: Float64Array) -> float:
 
 
 def _mean_gradient(s: Float64Array) -> float:
-    """Return the mean length of the gradient; along an axis of one pixel there is none."""
+    """Return the mean length of the gradient; it is 0 along an axis of one pixel."""
     parts = [np.gradient(s, axis=axis) for axis in (0, 1) if s.shape[axis] > 1]
     squared = sum(p**2 for p in parts) if parts else np.zeros_like(s)
     return float(np.sqrt(squared).mean())

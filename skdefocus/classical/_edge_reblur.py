@@ -13,11 +13,11 @@ from skdefocus._estimators import (
     JOBS,
     ImageTransformer,
     Settings,
-    each,
     integer,
+    map_samples,
     real,
     restack,
-    threads_each,
+    threads_per_worker,
 )
 from skdefocus._grids import cell_means, enlarge, full_area
 from skdefocus._images import check_image, check_images, to_gray
@@ -336,7 +336,9 @@ class EdgeReblurEstimator(SigmaScoreMixin, ImageTransformer):
         settings = ReblurSettings.of(self)
         images, stacked = check_images(X)
         named = [(image, f"X[{i}]") for i, image in enumerate(images)]
-        maps = each(self.n_jobs, edge_reblur, named, settings, threads_each(self.n_jobs))
+        maps = map_samples(
+            self.n_jobs, edge_reblur, named, settings, threads_per_worker(self.n_jobs)
+        )
         return restack(maps, stacked)
 
 

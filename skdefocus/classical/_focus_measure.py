@@ -15,9 +15,9 @@ from skdefocus._estimators import (
     JOBS,
     ImageTransformer,
     Settings,
-    each,
     flag,
     integer,
+    map_samples,
     real,
     restack,
 )
@@ -249,7 +249,7 @@ def calibrate(
 def measures(images: list[Any], settings: FocusMeasureSettings) -> list[Float32Array]:
     """Compute the uncalibrated maps of a batch."""
     named = [(image, f"X[{i}]") for i, image in enumerate(images)]
-    return each(settings.n_jobs, focus_measure, named, settings)
+    return map_samples(settings.n_jobs, focus_measure, named, settings)
 
 
 def focus_measure(named: tuple[Any, str], settings: FocusMeasureSettings) -> Float32Array:

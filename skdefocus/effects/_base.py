@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdefocus._estimators import ImageTransformer, each, restack
+from skdefocus._estimators import ImageTransformer, map_samples, restack
 from skdefocus._images import check_images, check_photograph, check_sigma_map, scaled
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.pipeline import MAP, check_mapper, defocus_map, map_of, mapper_of
@@ -56,7 +56,7 @@ class MapEffect(ImageTransformer):
         samples, stacked = check_images(X)
         images = [check_effect_image(x, f"X[{i}]") for i, x in enumerate(samples)]
         maps_of = mapper_of(self.estimator, self.n_jobs)
-        return restack(each(self.n_jobs, _map_and_apply, images, maps_of, self._effect()), stacked)
+        return restack(map_samples(self.n_jobs, _map_and_apply, images, maps_of, self._effect()), stacked)
 
 
 def _map_and_apply(image: AnyArray, maps_of: Any, effect: Effect) -> AnyArray:

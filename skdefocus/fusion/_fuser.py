@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skdefocus._estimators import ImageTransformer, each, restack
+from skdefocus._estimators import ImageTransformer, restack
+from skdefocus._estimators import map_samples as each
 from skdefocus._images import looks_like_one
 from skdefocus._typing import AnyArray
 from skdefocus._validation import is_sequence

@@ -8,7 +8,7 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
-from skdefocus._estimators import threads_each
+from skdefocus._estimators import threads_per_worker
 from skdefocus._images import check_photograph
 from skdefocus._typing import Float32Array
 from skdefocus.pipeline._classifier import BlurLevelClassifier
@@ -75,7 +75,7 @@ def pipeline_of_worker(n_jobs: int | None, **parameters: Any) -> Pipeline:
     jobs = int(effective_n_jobs(n_jobs))
     # The refinement shares the cores among its `n_jobs`, however few photographs it gets.
     return make_defocus_pipeline(**parameters).set_params(
-        levels__n_threads=threads_each(jobs), refine__n_jobs=jobs
+        levels__n_threads=threads_per_worker(jobs), refine__n_jobs=jobs
     )
 
 

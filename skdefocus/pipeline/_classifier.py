@@ -23,10 +23,10 @@ from skdefocus._estimators import (
     ImageTransformer,
     Settings,
     choice,
-    each,
     integer,
+    map_samples,
     optional,
-    threads_each,
+    threads_per_worker,
 )
 from skdefocus._images import check_image
 from skdefocus._typing import Float32Array, Float64Array, IndexArray
@@ -354,7 +354,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
         cached = check_memory(settings.memory).cache(infer, ignore=["grid", "facts", "inference"])
-        return each(
+        return map_samples(
             self.n_jobs,
             level_grid,
             X,
@@ -434,7 +434,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             settings.octaves,
             getattr(self, "head_", None),
             settings.batch_size,
-            settings.n_threads or threads_each(settings.n_jobs),
+            settings.n_threads or threads_per_worker(settings.n_jobs),
             settings.providers,
         )
 

@@ -14,11 +14,11 @@ from skdefocus._estimators import (
     JOBS,
     ImageTransformer,
     Settings,
-    each,
     integer,
+    map_samples,
     real,
     restack,
-    threads_each,
+    threads_per_worker,
 )
 from skdefocus._grids import enlarge, tiles
 from skdefocus._images import scaled, to_gray
@@ -186,7 +186,7 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
         settings = RefineSettings.of(self)
         if not isinstance(X, Sequence) or not X or not all(isinstance(g, LevelGrid) for g in X):
             raise TypeError("X must be a list of LevelGrid as made by BlurLevelClassifier")
-        maps = each(self.n_jobs, refine, X, settings, threads_each(self.n_jobs))
+        maps = map_samples(self.n_jobs, refine, X, settings, threads_per_worker(self.n_jobs))
         alike = len({m.shape for m in maps}) == 1
         return restack(maps, alike and all(grid.stacked for grid in X))
 

@@ -102,7 +102,7 @@ def test_the_same_for_any_number_of_threads(monkeypatch):
     monkeypatch.setattr("skdefocus.filters._workers.SMALL", 0)
     for threads in (1, 2):
         for filters in (1, 2):
-            monkeypatch.setattr(refining, "threads_each", lambda _, n=filters: n)
+            monkeypatch.setattr(refining, "threads_per_worker", lambda _, n=filters: n)
             pipeline = sd.make_defocus_pipeline().set_params(levels__n_threads=threads)
             maps[threads, filters] = pipeline.transform([flower()])[0]
     for sigma in maps.values():
