@@ -23,7 +23,7 @@ TODO: dict[str, set[str]] = {
     "parameters": {"fusion"},
     "documented": {"cli", "fusion", "io", "network", "pipeline", "training"},
     "opening": {"cli", "effects", "fusion", "io", "network", "pipeline", "training"},
-    "aliases": {"cli", "effects", "fusion", "io"},
+    "aliases": {"cli", "effects", "io"},
     "names": {"cli", "effects", "fusion", "io", "training"},
     "spelling": {"io"},
     "arrays": set(),

@@ -56,7 +56,9 @@ class MapEffect(ImageTransformer):
         samples, stacked = check_images(X)
         images = [check_effect_image(x, f"X[{i}]") for i, x in enumerate(samples)]
         maps_of = mapper_of(self.estimator, self.n_jobs)
-        return restack(map_samples(self.n_jobs, _map_and_apply, images, maps_of, self._effect()), stacked)
+        return restack(
+            map_samples(self.n_jobs, _map_and_apply, images, maps_of, self._effect()), stacked
+        )
 
 
 def _map_and_apply(image: AnyArray, maps_of: Any, effect: Effect) -> AnyArray:

@@ -68,14 +68,15 @@ def joined(
     Returns
     -------
     ndarray of shape (rows, columns, n), float32
-        Over the n levels of :func:`extended`.
+        Over the n levels of :func:`extended`. Those that only a smaller size could tell, for which
+        the image is too small, have none.
     """
     if octaves == 0:
         return answer(image)
     sizes = [image]
     for _ in range(octaves_of(image.shape, octaves)):
         sizes.append(cell_means(sizes[-1], 2))
-    prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves)
+    prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves, len(sizes) - 1)
     total: Float32Array | None = None
     for k in reversed(range(len(sizes))):
         evidence = answer(sizes[k])
@@ -101,32 +102,35 @@ def softmax(logits: Float32Array) -> Float32Array:
 
 @lru_cache(maxsize=32)
 def _tables(
-    sigmas: tuple[float, ...], prior: tuple[float, ...], octaves: int
+    sigmas: tuple[float, ...], prior: tuple[float, ...], octaves: int, halvings: int
 ) -> tuple[Float32Array, Float32Array, list[Float32Array]]:
-    """What the pooling of the answers needs.
+    """Compute the tables for pooling the answers of a photograph that is halved `halvings` times.
 
     Returns
     -------
     prior : ndarray of shape (extended levels,)
-        Logarithm of how common the levels are; those beyond the network's last one share what that
-        has.
+        Logarithm of how common the levels are. Those from the network's last one to the largest
+        that can be told share what that has; the others have none.
     usual : ndarray of shape (levels,)
         The answer of a network that sees nothing.
     seen : list of ndarray of shape (levels, extended levels)
         Where each of the extended levels lies among those of a size.
     """
     n, wide = len(sigmas), np.asarray(extended(sigmas, octaves))
-    common = np.empty(len(wide))
+    common = np.zeros(len(wide))
     common[:n] = prior
-    common[n - 1 :] = prior[-1] / (len(wide) - n + 1)
+    told = wide[n - 1 :] <= sigmas[-1] * 2**halvings * (1 + 1e-9)
+    common[n - 1 :] = prior[-1] * told / told.sum()
     usual = np.asarray(prior) + MISTAKEN / n
     grid = np.arange(n)
     seen = [
         np.maximum(1 - np.abs(np.interp(wide / 2**k, sigmas, grid) - grid[:, None]), 0)
         for k in range(octaves + 1)
     ]
+    with np.errstate(divide="ignore"):
+        log_common = np.log(common)
     return (
-        np.log(common).astype(np.float32),
+        log_common.astype(np.float32),
         usual.astype(np.float32),
         [s.astype(np.float32) for s in seen],
     )
