@@ -20,9 +20,11 @@ from skdefocus.network import ModelFacts
 #: A photograph is reduced as long as its shorter side stays this long, in pixels.
 SHORTEST = 96
 #: What the answers for the photograph itself and for the reduced ones count.
-WEIGHTS = (0.8, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7)
+WEIGHTS = (1.0, 0.5, 0.5, 0.7, 0.7, 0.7, 0.7)
 #: Share of every answer that is taken for a mistake: no size can rule a level out by itself.
 MISTAKEN = 0.005
+#: How common a level beyond the network's last one is, relative to the level before it.
+RARER = 0.9
 #: Levels per octave beyond the network's last one, at least and at most.
 DENSITY = (1, 16)
 
@@ -120,7 +122,8 @@ def _tables(
     common = np.zeros(len(wide))
     common[:n] = prior
     told = wide[n - 1 :] <= sigmas[-1] * 2**halvings * (1 + 1e-9)
-    common[n - 1 :] = prior[-1] * told / told.sum()
+    share = told * RARER ** np.arange(len(told))
+    common[n - 1 :] = prior[-1] * share / share.sum()
     usual = np.asarray(prior) + MISTAKEN / n
     grid = np.arange(n)
     seen = [

@@ -98,12 +98,12 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
         :func:`skdefocus.filters.weighted_guided_filter`.
     n_iter : int, default=1
         Iterations of the refinement, ≥ 0; 0 only interpolates the filled grid.
-    prior : float, default=0.01
+    prior : float, default=0.5
         Weight in the averages of a cell that cannot tell, > 0, in inverse squared levels (that of
         a cell that is sure is about 3).
-    fill_radius : int, default=64
+    fill_radius : int, default=128
         Smallest radius of the filling in pixels, ≥ 1.
-    context : float, default=0.3
+    context : float, default=0.2
         Power of how common the levels are in a cell's surroundings, from 0 to 1: 0 leaves every
         cell its own mean level, 1 is Bayes' rule as if the surroundings were independent of what
         the cell shows. The network has seen some of them already, hence less than 1.
@@ -146,9 +146,9 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
         *,
         alpha: float = 1.0,
         n_iter: int = 1,
-        prior: float = 0.01,
-        fill_radius: int = 64,
-        context: float = 0.3,
+        prior: float = 0.5,
+        fill_radius: int = 128,
+        context: float = 0.2,
         guide: str = "color",
         subsample: int = 2,
         n_jobs: int | None = None,
