@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from skdefocus._typing import AnyArray
 from skdefocus.cli._arguments import (
     UsageError,
     add_existing,
     add_limit,
     command,
     complain,
+    number,
     path_argument,
 )
 from skdefocus.cli._outputs import (
@@ -25,6 +31,13 @@ from skdefocus.cli._outputs import (
     write_preview,
 )
 
+if TYPE_CHECKING:
+    from skdefocus.fusion import FusionResult
+    from skdefocus.io import Photograph
+
+#: How often a frame is read.
+READS = 6
+
 
 def add_fuse(commands: Any) -> None:
     parser = command(
@@ -32,8 +45,9 @@ def add_fuse(commands: Any) -> None:
         "fuse",
         _run_fuse,
         "Fuse photographs of one scene, focused at different depths.",
-        "The result has the depth, alpha, color profile, EXIF and all else of the first frame. "
-        "Frames are read one at a time, each five times.",
+        "The result has the depth, color profile, EXIF and all else of the reference frame. Frames "
+        "are read one at a time, each six times. One that does not belong to the stack is left out "
+        "and named.",
     )
     parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
     add_output(parser, "the file itself: PNG, JPEG or TIFF (in a folder it is FIRST_fused)")
@@ -45,7 +59,19 @@ def add_fuse(commands: Any) -> None:
         help="bring the frames to coincide; affine undoes focus breathing too (default: none)",
     )
     parser.add_argument(
-        "--match-exposure", action="store_true", help="scale the frames to the first one's mean"
+        "--match-exposure", action=argparse.BooleanOptionalAction, default="auto",
+        help="scale the frames to the reference's exposure (default: where it differs visibly)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reference", metavar="FRAME",
+        help="the frame that others are aligned with and matched to (default: the first)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--min-area", type=number(int, 0), default=16, metavar="N",
+        help="smallest region, in pixels, that is taken from a frame of its own (default: 16)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep-all", action="store_true", help="fuse frames that do not seem to belong, too"
     )
     parser.add_argument(
         "--crop",
@@ -77,7 +103,6 @@ def _run_fuse(args: argparse.Namespace) -> int:
         left_out,
         read_image,
         read_metadata,
-        read_photograph,
         write_map,
         write_photograph,
     )
@@ -95,29 +120,123 @@ def _run_fuse(args: argparse.Namespace) -> int:
         check_file(path, suffixes)
     if lost := left_out(out, read_metadata(args.frames[0], limit)):
         complain(f"{args.frames[0]!r}: {lost}")
-    fuser = FocusFuser(align=args.align, match_exposure=args.match_exposure)
     try:
-        first = read_photograph(args.frames[0], limit)
-        shape = first.pixels.shape
-        count = len(args.frames)
-        with progress_bar(5 * count + (count if args.align != "none" else 0)) as bar:
-            read = partial(_read, args.frames[0], shape, limit, bar.update)
-            result = fuser.fuse([partial(read, name) for name in args.frames])
+        stack = _Stack(args.frames, args.reference or args.frames[0], limit)
+        fuser = FocusFuser(
+            align=args.align, match_exposure=args.match_exposure, min_area=args.min_area,
+            reference=stack.reference, outliers="keep" if args.keep_all else "drop",
+        )  # fmt: skip
+        with progress_bar(READS * len(args.frames)) as bar, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".* is left out: ", category=UserWarning)
+            frames = [partial(stack.read, name, bar.update) for name in args.frames]
+            result = fuser.fuse(frames, names=[repr(name) for name in args.frames])
+        _tell(result, args.frames)
         kept = result.inner if args.crop else (slice(None), slice(None))
         if not result.image[kept].size:
             raise ValueError("the aligned frames have nothing in common; is it one scene?")
-        write_photograph(out, result.image[kept], first.cut(kept), args.overwrite)
+        like = stack.first.with_alpha(result.alpha).cut(kept)
+        write_photograph(out, result.image[kept], like, args.overwrite)
         if args.depth is not None:
             write_map(args.depth, result.depth[kept], overwrite=args.overwrite)
         if args.preview is not None:
             last = read_image(args.frames[-1], max_pixels=limit)
-            pictures = [picture[kept] for picture in (first.pixels, last, result.image)]
+            pictures = [picture[kept] for picture in (stack.first.pixels, last, result.image)]
             write_preview(args.preview, pictures, args.overwrite)
     except Exception as error:
         complain(say(error))
         return 1
     print("\n".join(f"wrote {str(path)!r}" for path in outputs))
     return 0
+
+
+def _tell(result: FusionResult, names: list[str]) -> None:
+    """Say in a line each what was done to the frames beside fusing them."""
+    for k, why in sorted(result.left_out.items()):
+        complain(f"{names[k]!r} is left out: {why}")
+    if result.gains:
+        gains = [gain for factors in result.gains.values() for gain in factors]
+        count = f"{len(result.gains)} of {len(names)} frames"
+        complain(
+            f"exposure of {count} matched, by factors from {min(gains):.3f} to {max(gains):.3f} "
+            "(--no-match-exposure leaves them alone)"
+        )
+
+
+class _Stack:
+    """The files of a stack, read so that all are turned alike and of one shape.
+
+    Parameters
+    ----------
+    names : list of str
+    reference : str
+        One of them.
+    limit : int
+        Most pixels of a photograph.
+
+    Attributes
+    ----------
+    reference : int
+        Position of the reference.
+    first : Photograph
+        The reference.
+    """
+
+    def __init__(self, names: list[str], reference: str, limit: int) -> None:
+        from skdefocus.io import read_orientation, read_photograph
+
+        if reference not in names:
+            raise ValueError(f"--reference must be one of the frames, got {reference!r}")
+        self._limit, self._name = limit, reference
+        self.reference = names.index(reference)
+        told = {name: read_orientation(name, limit) for name in names}
+        counts = Counter(told.values())
+        # The orientation of most frames; of those that are as many, the reference's.
+        most = max(counts.values())
+        self._orientation = next(
+            o for o in (told[reference], *counts) if counts[o] == most
+        )  # fmt: skip
+        self._turned: dict[str, int] = {}
+        like = next(name for name in names if told[name] == self._orientation)
+        self._like = read_photograph(like, limit).pixels if len(counts) > 1 else None
+        self.first = self._upright(reference)
+        self._shape = self.first.pixels.shape
+
+    def read(self, name: str, tick: Callable[[], Any]) -> AnyArray:
+        """Read a frame that is to be of the reference's shape, and tell the progress bar."""
+        frame = self._upright(name)
+        if frame.pixels.shape != self._shape:
+            raise ValueError(
+                f"{name!r} is {_description(frame.pixels.shape)} and {self._name!r} "
+                f"{_description(self._shape)}; the frames of a stack have one size and color"
+            )
+        tick()
+        if frame.alpha is None:
+            return frame.pixels
+        return np.dstack([frame.pixels, frame.alpha])
+
+    def _upright(self, name: str) -> Photograph:
+        """Read a frame; if it is turned otherwise than most, as it agrees better with them."""
+        from skdefocus.io import read_photograph
+
+        frame = read_photograph(name, self._limit)
+        if self._like is None or frame.orientation == self._orientation:
+            return frame
+        if name not in self._turned:
+            self._turned[name] = self._better(name, frame, self._like)
+        return frame.turned(self._turned[name])
+
+    def _better(self, name: str, frame: Photograph, like: AnyArray) -> int:
+        from skdefocus.fusion import agreement_of_photographs
+
+        other = frame.turned(self._orientation)
+        own, common = (agreement_of_photographs(like, f.pixels) for f in (frame, other))
+        if common <= own:
+            return frame.orientation
+        complain(
+            f"{name!r}: its EXIF orientation, {frame.orientation}, is ignored; as the others have "
+            f"it, {self._orientation}, it shows what they show"
+        )
+        return self._orientation
 
 
 def _output(args: argparse.Namespace) -> Path:
@@ -134,22 +253,6 @@ def _output(args: argparse.Namespace) -> Path:
     except OSError as error:
         raise UsageError(say(error)) from None
     return Path(args.out.path / f"{Path(first).stem}_fused{output_suffix(first)}")
-
-
-def _read(
-    first: str, shape: tuple[int, ...], limit: int, tick: Callable[[], Any], path: str
-) -> Any:
-    """Read a frame that is to be of the first one's shape, and tell the progress bar."""
-    from skdefocus.io import read_image
-
-    pixels = read_image(path, max_pixels=limit)
-    if pixels.shape != shape:
-        raise ValueError(
-            f"{path!r} is {_description(pixels.shape)} and {first!r} {_description(shape)}; the "
-            "frames of a stack have one size and color"
-        )
-    tick()
-    return pixels
 
 
 def _description(shape: tuple[int, ...]) -> str:

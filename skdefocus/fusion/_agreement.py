@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
-from skdefocus._typing import Float32Array
+from skdefocus._typing import AnyArray, Float32Array
+from skdefocus.fusion._thumbnails import thumbnail
 
 Float = Float32Array
 
@@ -17,6 +18,14 @@ BANDS = ((1.0, 4.0), (2.0, 8.0), (4.0, 16.0))
 LEAST_AGREEMENT = 0.5
 #: Standard deviation of a band below which it shows nothing.
 NOTHING = 1e-3
+
+
+def agreement_of_photographs(one: AnyArray, other: AnyArray) -> float:
+    """Correlation of two checked photographs in the band in which they agree best; -1 for none."""
+    if one.shape != other.shape:
+        return -1.0
+    found = agreement(*(thumbnail(image).gray for image in (one, other)))
+    return -1.0 if found is None else found
 
 
 def agreement(one: Float, other: Float) -> float | None:

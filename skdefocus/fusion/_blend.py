@@ -72,8 +72,8 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float:
     composite = View(seams.image, lit if lit.any() else None, None, settings.noise)
     trials = comparison.Trials(composite.gray, composite.lit).hold()
     for k in used:
-        view = frames.view(k)
+        view, color = frames.both(k)
         weight = spread(index == k, settings.feather)
         weight *= np.exp(comparison.score(view, composite, trials))
-        whole.add(frames.color(k), within(weight, view.valid, 0))
+        whole.add(color, within(weight, view.valid, 0))
     return whole.image

@@ -181,7 +181,18 @@ class Frames:
 
     def view(self, number: int) -> View:
         """Give a frame as it is compared."""
+        return self._view(number, self._read(number))
+
+    def color(self, number: int) -> Float:
+        """Give a frame's values, shape (H, W) or (H, W, 3)."""
+        return self._color(number, self._read(number))
+
+    def both(self, number: int) -> tuple[View, Float]:
+        """Give a frame as it is compared, and its values."""
         raw = self._read(number)
+        return self._view(number, raw), self._color(number, raw)
+
+    def _view(self, number: int, raw: _Raw) -> View:
         pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
         bright: Mask | None = lit(pixels)
@@ -193,9 +204,7 @@ class Frames:
         brighter = gain is not None and bool(gain.min() < 1)
         return View(self._warped(gray, number), bright, self._valid(number, raw), noise, brighter)
 
-    def color(self, number: int) -> Float:
-        """Give a frame's values, shape (H, W) or (H, W, 3)."""
-        raw = self._read(number)
+    def _color(self, number: int, raw: _Raw) -> Float:
         image = scaled(_filled(raw, 0))
         gain = self._gains.get(number)
         return self._warped(image if gain is None else matched(image, gain), number)
@@ -350,9 +359,10 @@ def _checked(image: Any, name: str) -> _Raw:
     """Check one frame and take its alpha apart."""
     if getattr(image, "mode", None) not in OTHER_MODES:
         image = as_array(image, name)
-    if getattr(image, "ndim", 0) != 3 or image.shape[2] != 4:
+    if getattr(image, "ndim", 0) != 3 or image.shape[2] not in (2, 4):
         return _Raw(check_photograph(image, name), None)
-    alpha = scaled(check_photograph(image[..., 3], f"alpha of {name}"))
+    image, alpha = image[..., :-1], image[..., -1]
+    alpha = scaled(check_photograph(alpha, f"alpha of {name}"))
     if alpha.min() >= OPAQUE:
         return _Raw(check_photograph(image, name), None)
     if image.dtype.kind == "f":  # what is beneath transparent pixels may be anything

@@ -139,7 +139,8 @@ class FocusFuser(ImageTransformer):
         Parameters
         ----------
         X : sequence of stacks, or ndarray of shape (n, N, H, W) or (n, N, H, W, C)
-            Photographs are gray, RGB or RGBA; bool, uint8, uint16 (scaled by their range) or float
+            Photographs are gray or RGB, with or without alpha; bool, uint8, uint16 (scaled by
+            their range) or float
             in [0, 1]. Where a frame is less opaque than another it has no say.
 
         Returns

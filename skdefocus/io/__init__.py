@@ -15,6 +15,7 @@ from skdefocus.io._photograph import exif_tags as exif_tags
 from skdefocus.io._photograph import left_out as left_out
 from skdefocus.io._photograph import output_suffix as output_suffix
 from skdefocus.io._photograph import read_metadata as read_metadata
+from skdefocus.io._photograph import read_orientation as read_orientation
 from skdefocus.io._photograph import read_photograph as read_photograph
 from skdefocus.io._photograph import write_photograph as write_photograph
 from skdefocus.io._read import read_image

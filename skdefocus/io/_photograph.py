@@ -56,6 +56,29 @@ class Photograph:
     metadata: Metadata = field(default_factory=Metadata)
     orientation: int = 1
 
+    def turned(self, orientation: int) -> Photograph:
+        """Give it as it were if EXIF had told another orientation."""
+        if orientation == self.orientation:
+            return self
+        back = {6: 8, 8: 6}.get(self.orientation, self.orientation)
+        pixels, alpha = (
+            None if x is None else _read.upright(_read.upright(x, back), orientation)
+            for x in (self.pixels, self.alpha)
+        )
+        assert pixels is not None
+        return replace(
+            self, pixels=np.ascontiguousarray(pixels), alpha=alpha, orientation=orientation
+        )
+
+    def with_alpha(self, alpha: Float32Array) -> Photograph:
+        """Give it with another alpha in [0, 1], none if that is 1 all over."""
+        if alpha.min() >= 1:
+            return replace(self, alpha=None)
+        if self.pixels.dtype.kind == "u":
+            most = np.iinfo(self.pixels.dtype).max
+            return replace(self, alpha=np.rint(alpha * most).astype(self.pixels.dtype))
+        return replace(self, alpha=alpha)
+
     def cut(self, kept: tuple[slice, slice]) -> Photograph:
         """Cut off what a result does not have; metadata are brought in line when it is written."""
         alpha = None if self.alpha is None else self.alpha[kept]
@@ -79,6 +102,11 @@ def read_photograph(path: StrPath, max_pixels: int) -> Photograph:
     metadata = read_metadata(path, max_pixels)
     turned = orientation if orientation > 1 else metadata.turned
     return Photograph(pixels, alpha, metadata, turned)
+
+
+def read_orientation(path: StrPath, max_pixels: int = MAX_PIXELS) -> int:
+    """Orientation that a file's EXIF tells, from 1 to 8; 1 where it tells none."""
+    return _exif.orientation_of(_exif.tags_of(read_metadata(path, max_pixels).exif))
 
 
 def read_metadata(path: StrPath, max_pixels: int = MAX_PIXELS) -> Metadata:

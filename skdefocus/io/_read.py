@@ -175,7 +175,7 @@ def _decode(path: StrPath, file: IO[bytes], max_pixels: int, mapped: bool) -> tu
     if found is None:
         return _read_with_pillow(file, max_pixels)
     pixels, orientation = found
-    return _upright(pixels, orientation), orientation
+    return upright(pixels, orientation), orientation
 
 
 def _reason(error: Exception) -> str:
@@ -236,9 +236,9 @@ def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[AnyArray, int]:
     if image.format == "PNG":
         check_png(file)
     if image.format == "TIFF":
-        return _upright(pixels, _orientation(image)), told
+        return upright(pixels, _orientation(image)), told
     told = _orientation(image)  # a PNG may tell it behind its pixels
-    return _upright(pixels, told), told
+    return upright(pixels, told), told
 
 
 def _orientation(image: Image.Image) -> int:
@@ -311,7 +311,7 @@ def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> AnyArra
     return None
 
 
-def _upright(pixels: AnyArray, orientation: Any) -> AnyArray:
+def upright(pixels: AnyArray, orientation: Any) -> AnyArray:
     """Undo the turns and flips 1 to 8 of EXIF; anything else counts as upright."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
