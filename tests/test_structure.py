@@ -21,8 +21,8 @@ MAX_LINES, MAX_PARAMETERS, MAX_UNDOCUMENTED, MAX_FORMAT_SKIPS = 40, 7, 7, 5
 TODO: dict[str, set[str]] = {
     "length": {"cli", "io"},
     "parameters": {"fusion"},
-    "documented": {"cli", "fusion", "io", "network", "pipeline", "training"},
-    "opening": {"cli", "fusion", "io", "network", "pipeline", "training"},
+    "documented": {"cli", "fusion", "io", "training"},
+    "opening": {"cli", "fusion", "io", "training"},
     "aliases": {"fusion", "io"},
     "names": {"cli", "fusion", "io", "training"},
     "spelling": {"io"},

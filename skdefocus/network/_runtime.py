@@ -265,7 +265,7 @@ def _session(
         check_file(data)
     except ValueError as error:
         raise ValueError(
-            f"model must be a self-contained ONNX file, {path!r} is not: {error}"
+            f"model must be an ONNX file and self-contained, {path!r} is not: {error}"
         ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads

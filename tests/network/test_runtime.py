@@ -176,7 +176,7 @@ def test_missing_folder_and_pipe(tmp_path):
         with pytest.raises(ValueError, match="model must be"):
             sd.BlurLevelClassifier(path).fit([])
     os.mkfifo(tmp_path / "pipe.onnx")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="not a regular file"):
         sd.BlurLevelClassifier(tmp_path / "pipe.onnx").fit([])
     with pytest.raises(ValueError, match="model must be"):
         sd.BlurLevelClassifier("a\0b").fit([])
