@@ -25,8 +25,8 @@ from skdefocus.cli._arguments import (
 from skdefocus.cli._outputs import add_output, as_floats, check_file, write_preview
 from skdefocus.cli._photos import MapSource, check_same_size, map_source, run_batch
 
-#: An effect: photograph and map give a photograph.
-Effect = Callable[[AnyArray, Float32Array], Float32Array]
+#: Function that makes a photograph in floats from a photograph and its map.
+FloatEffect = Callable[[AnyArray, Float32Array], Float32Array]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class EffectCommand:
     text: str
     ending: str
     add_options: Callable[[argparse.ArgumentParser], None]
-    effect: Callable[[argparse.Namespace], Effect]
+    effect: Callable[[argparse.Namespace], FloatEffect]
     masks_blur: bool
 
 
@@ -72,7 +72,7 @@ def _magnify_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _magnify(args: argparse.Namespace) -> Effect:
+def _magnify(args: argparse.Namespace) -> FloatEffect:
     from skdefocus.effects import magnify
 
     aperture = args.aperture or ("polygon" if args.blades else "disc")
@@ -91,7 +91,7 @@ def _sharpen_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _sharpen(args: argparse.Namespace) -> Effect:
+def _sharpen(args: argparse.Namespace) -> FloatEffect:
     from skdefocus.effects import sharpen
 
     return partial(sharpen, amount=args.amount)
@@ -176,7 +176,7 @@ class EffectWork:
     out: Path
     file: Path | None
     entry: EffectCommand
-    effect: Effect
+    effect: FloatEffect
     maps: MapSource
     mask: Path | None
     preview: Path | None

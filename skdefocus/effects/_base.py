@@ -1,4 +1,4 @@
-"""What the effects share: checked photographs and maps, dtypes, and the base of the estimators."""
+"""Base of the effects: checks of photographs and maps, dtypes, and the estimators' base class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skdefocus._images import check_images, check_photograph, check_sigma_map, s
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.pipeline import MAP, check_mapper, defocus_map, map_of, mapper_of
 
-#: Makes a photograph from a checked photograph and its checked map.
+#: Function that makes a photograph from a checked photograph and its checked map.
 Effect = Callable[[AnyArray, Float32Array], AnyArray]
 
 
@@ -55,18 +55,18 @@ class MapEffect(ImageTransformer):
         self._check_params()
         samples, stacked = check_images(X)
         images = [check_effect_image(x, f"X[{i}]") for i, x in enumerate(samples)]
-        maps_of = mapper_of(self.estimator, self.n_jobs)
-        return restack(
-            map_samples(self.n_jobs, _map_and_apply, images, maps_of, self._effect()), stacked
-        )
+        mapper = mapper_of(self.estimator, self.n_jobs)
+        results = map_samples(self.n_jobs, _map_and_apply, images, mapper, self._effect())
+        return restack(results, stacked)
 
 
-def _map_and_apply(image: AnyArray, maps_of: Any, effect: Effect) -> AnyArray:
-    return effect(image, check_sigma_map(map_of(image, maps_of), MAP, image.shape[:2]))
+def _map_and_apply(image: AnyArray, mapper: Any, effect: Effect) -> AnyArray:
+    """Map a checked photograph and apply an effect to it."""
+    return effect(image, check_sigma_map(map_of(image, mapper), MAP, image.shape[:2]))
 
 
 def check_effect_image(image: Any, name: str = "image") -> AnyArray:
-    """Check a photograph and keep its dtype; bool, which holds no shades, becomes float32."""
+    """Check a photograph and keep its dtype, except that bool becomes float32 to hold shades."""
     pixels = check_photograph(image, name)
     return scaled(pixels) if pixels.dtype == np.bool_ else pixels
 

@@ -15,20 +15,20 @@ from skdefocus.effects._base import to_dtype
 from skdefocus.effects._convolution import MirroredPlanes
 from skdefocus.synthesis import from_linear, to_linear
 
-#: Layers that a photograph is cut into, besides the one in focus.
+#: Number of layers that a photograph is cut into, besides the one in focus.
 LAYERS = 10
-#: σ in pixels of an additional blur that is not worth the work.
+#: σ in pixels below which an additional blur is not worth the work.
 LEAST = 0.05
 #: σ in pixels by which the cover of the subject is softened, because a pixel on its outline shows
 #: the background too. The best of 0, .4, .5, .6, .8 and 1.
 OUTLINE = 1.0
-#: Share of a kernel's weight below which what it sees says nothing.
+#: Share of a kernel's weight below which the pixels that it covers are ignored.
 UNSEEN = 1e-3
-#: A layer is reduced as long as its σ stays at least this many pixels. The edge of a disc of
+#: A layer is reduced as long as its σ remains at least this many pixels. The edge of a disc of
 #: light (radius 2σ) is then softer than at full size by a thirtieth of its width.
 REDUCED_SIGMA = 8.0
 
-#: Makes the point spread function of a given σ.
+#: Function that makes the point spread function of a given σ.
 MakePSF = Callable[[float], Float64Array]
 
 
@@ -71,12 +71,12 @@ class _Layer:
         return np.concatenate([light * own, own[None], behind[None]])
 
     def lay_over(self, planes: Float32Array, backdrop: Float32Array) -> Float32Array:
-        """Blur the layer's planes and lay them over what is behind.
+        """Blur the layer's planes and lay them over the backdrop.
 
-        `backdrop` and the result hold light and how much is covered, (channels + 1, H, W).
+        `backdrop` and the result hold light and coverage, (channels + 1, H, W).
         """
         planes = MirroredPlanes(planes, self.reach).convolved(self.kernel)
-        # Nearer layers hide what is behind them: only what is seen through a kernel counts.
+        # Nearer layers hide what is behind them: only the visible part of a kernel counts.
         weight = planes[-1]
         scale = np.where(weight > UNSEEN, 1 / np.maximum(weight, UNSEEN), 0).astype(np.float32)
         cover = np.clip(planes[-2] * scale, 0, 1)
@@ -132,14 +132,14 @@ def blur_background(pixels: AnyArray, extra: Float32Array, make_psf: MakePSF) ->
 
 
 def _lay_subject(light: Float32Array, cover: Float32Array, backdrop: Float32Array) -> Float32Array:
-    """Lay the photograph itself, as far as it is in focus, over what is behind."""
+    """Lay the parts of the photograph that are in focus over the backdrop."""
     cover = ndimage.gaussian_filter(cover, OUTLINE)
     return np.concatenate([light * cover, cover[None]]) + (1 - cover) * backdrop
 
 
 def _layers(largest: float, make_psf: MakePSF) -> list[_Layer]:
     """Return the layers for additional blurs up to a σ, the farthest first, without the subject."""
-    # Ever wider steps: half a pixel more is seen where there is little blur only.
+    # Steps grow: half a pixel more is visible only where there is little blur.
     knots = largest * np.linspace(0, 1, LAYERS + 1) ** 1.5
     around = [*map(float, knots), 2 * largest + 1]
     layers = []
@@ -154,15 +154,15 @@ def _layers(largest: float, make_psf: MakePSF) -> list[_Layer]:
 def _reduced_layers(
     pixels: AnyArray, extra: Float32Array, layers: list[_Layer]
 ) -> tuple[Float32Array, int]:
-    """Return the layers laid over each other, in linear light, and how much that is reduced."""
+    """Return the layers laid over each other, in linear light, and their factor of reduction."""
     planes_of_light = 1 if pixels.ndim == 2 else 3
     step = layers[0].step if layers else 64
     backdrop = np.zeros((planes_of_light + 1, *_cells(extra.shape, step)), np.float32)
     for layer in layers:
         size = _cells(extra.shape, layer.step)
         if step != layer.step:
-            whole = slice(0, size[0]), slice(0, size[1])
-            backdrop, step = _enlarge_planes(backdrop, step // layer.step, whole), layer.step
+            area = slice(0, size[0]), slice(0, size[1])
+            backdrop, step = _enlarge_planes(backdrop, step // layer.step, area), layer.step
         planes = _reduced_planes(pixels, extra, layer)
         for inner, outer in tiles(size, 1, layer.reach):
             part = planes[:, *outer]
@@ -194,7 +194,7 @@ def _enlarge_planes(planes: Float32Array, step: int, area: Area) -> Float32Array
 
 
 def _light(pixels: AnyArray) -> Float32Array:
-    """Return the light of a part of a photograph, (channels, H, W)."""
+    """Convert a part of a photograph to linear light, (channels, H, W)."""
     return np.moveaxis(np.atleast_3d(to_linear(scaled(pixels))), 2, 0)
 
 

@@ -113,7 +113,7 @@ def magnified(pixels: AnyArray, sigma: Float32Array, options: Magnification) -> 
 
 
 def additional_blur(sigma: Float32Array, options: Magnification) -> Float32Array:
-    """Return σ in pixels of the blur to be added; 0 for the subject."""
+    """Compute σ in pixels of the blur to be added; 0 for the subject."""
     extra = steepen_edges(sigma, options.edge_radius)
     factor = np.float32(np.sqrt(options.strength**2 - 1))
     for rows in row_bands(len(extra)):
@@ -125,7 +125,7 @@ def additional_blur(sigma: Float32Array, options: Magnification) -> Float32Array
 
 
 def check_largest(amount: float, strength: float, sigma: float) -> None:
-    """Check an additional blur, which the user knows only by what it is made of."""
+    """Check an additional blur, and name the two factors that the user knows."""
     if amount > MAX_SIGMA:
         raise ValueError(
             f"strength times sigma must be at most {MAX_SIGMA:g} pixels, "

@@ -1,4 +1,4 @@
-"""Slopes of estimated maps at outlines, and smooth steps."""
+"""Steeper slopes of estimated maps at outlines, and smooth steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skdefocus._typing import Float32Array
 
 #: Radius in pixels of the windows in which slopes at outlines are made steep by default.
 EDGE_RADIUS = 12
-#: Rows that are worked on at once where each pixel is worked on by itself.
+#: Number of rows that are processed at once where pixels are independent of each other.
 ROWS = 128
 
 
@@ -60,7 +60,7 @@ def _log_total_blur(sigma: Float32Array) -> Float32Array:
 
 
 def row_bands(height: int) -> Iterator[slice]:
-    """Yield the rows of an image, some at a time."""
+    """Yield the rows of an image in bands."""
     return (slice(start, start + ROWS) for start in range(0, height, ROWS))
 
 

@@ -13,7 +13,7 @@ from skdefocus.effects._layers import UNSEEN
 from skdefocus.effects._magnify import MAX_STRENGTH, check_largest
 from skdefocus.synthesis import blur
 
-#: Anchors of the weight in the paper's demonstration.
+#: Anchors of the weight in the demonstration of the paper.
 ANCHORS = (0.5, 1.75)
 
 
@@ -104,7 +104,7 @@ def check_strength(strength: float) -> float:
 
 
 def check_anchors(anchors: tuple[float, float]) -> tuple[float, float]:
-    """Check where the weight is nearly 1 and nearly 0."""
+    """Check the anchors, at which the weight is nearly 1 and nearly 0."""
     if len(check_sequence(anchors, "anchors")) != 2:
         raise ValueError(f"anchors must be two numbers, got {anchors!r}")
     low, high = (check_real(a, "anchors", 0) for a in anchors)

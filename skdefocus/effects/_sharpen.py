@@ -25,8 +25,8 @@ KNOT_DISTANCE = 0.4
 NEIGHBORHOOD = 1
 #: Largest amount, limit and noise; the time grows with the limit.
 LARGEST = 100.0
-#: A correction counts as far as its local energy (a Gaussian of that σ in pixels) exceeds that of
-#: filtered noise so many times.
+#: A correction counts as far as its local energy (averaged with a Gaussian of σ = LOCAL pixels)
+#: exceeds CAUTION times that of filtered noise.
 LOCAL, CAUTION = 3.0, 2.0
 #: Share of a photograph's variance that the spectrum of its detail is scaled to: most of the
 #: variance is in large shapes. The best of 1/10, 1/4, 1/2 and 1 over noise from 1 to 5 of 255.
@@ -143,7 +143,7 @@ def _change(
     noise: float,
     signal_to_noise: float,
 ) -> Float32Array:
-    """Return what is added to gray values; exactly 0 where σ is twice the limit or more."""
+    """Compute the change of the gray values; exactly 0 where σ is twice the limit or more."""
     own = steepen_edges(sigma, EDGE_RADIUS)
     share = np.clip(2 - np.maximum(sigma, own) / np.float32(options.limit), 0, 1)
     share *= np.float32(options.amount)
@@ -164,7 +164,7 @@ def _correction(
     noise: float,
     signal_to_noise: float,
 ) -> Float32Array:
-    """Return the difference to the photograph filtered by each pixel's own filter."""
+    """Compute how the photograph changes if each pixel gets the filter of its own σ."""
     knots = np.linspace(0, 2 * options.limit, max(2, round(2 * options.limit / KNOT_DISTANCE) + 1))
     planes = MirroredPlanes(gray, BORDER)
     frequency = _squared_frequency(planes.shape)

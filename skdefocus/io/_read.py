@@ -140,7 +140,7 @@ def open_regular(path: StrPath) -> Iterator[IO[bytes]]:
     if stat.S_ISDIR(mode):
         raise ReadError("it is a folder; name the files in it")
     if not stat.S_ISREG(mode):
-        raise ReadError("it is no regular file")
+        raise ReadError("it is not a regular file")
     with open(path, "rb") as file:
         yield file
 

@@ -1,4 +1,4 @@
-"""Blur-level networks in ONNX files: the only room that knows ONNX Runtime."""
+"""Blur-level networks in ONNX files: the only package that uses ONNX Runtime."""
 
 from skdefocus.network._model_head import with_head
 from skdefocus.network._runtime import (

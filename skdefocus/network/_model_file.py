@@ -1,7 +1,7 @@
-"""What an ONNX file asks for, read before ONNX Runtime sees it.
+"""Safety check of an ONNX file before ONNX Runtime loads it.
 
-ONNX Runtime opens other files that a model names, runs control flow without end and loads
-registered operators while it loads the model. So the file is read here first: an ONNX file is one
+While it loads a model, ONNX Runtime opens other files that the model names, runs control flow that
+may never end, and loads registered operators. So the file is read here first: an ONNX file is one
 protobuf message, and only its outline matters.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-#: The operators of the ONNX standard; everything else is somebody's own.
+#: Domains of the operators of the ONNX standard; all others are custom operators.
 STANDARD = ("", "ai.onnx")
-#: Oldest version of the operator set whose Clip, Pad and Resize mean what they mean today. The
-#: newest is ONNX Runtime's matter.
+#: Oldest version of the operator set in which Clip, Pad and Resize mean the same as today. ONNX
+#: Runtime itself checks that a version is not too new.
 MIN_OPSET = 11
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
@@ -37,8 +37,9 @@ def check_file(data: bytes) -> None:
     Raises
     ------
     ValueError
-        Says what it is that is not accepted: no ONNX at all, external data, operators outside the
-        ONNX standard, functions, control flow, or an unknown version of the operator set.
+        If the file is not ONNX, or has external data, operators outside the ONNX standard,
+        functions, control flow or a version of the operator set that is too old. The message
+        tells which of these.
     """
     graphs = 0
     opset = None
@@ -49,17 +50,18 @@ def check_file(data: bytes) -> None:
         elif field == MODEL_OPSET and isinstance(value, memoryview):
             domain, version = _opset(value)
             if domain not in STANDARD:
-                raise ValueError(f"it asks for the operators of {domain!r}, not of ONNX itself")
+                raise ValueError(f"it needs the operators of {domain!r}, which are not part of ONNX")
             opset = version
         elif field in (MODEL_TRAINING, MODEL_FUNCTION):
             raise ValueError("it holds functions or training code; export the plain network")
     if graphs != 1 or opset is None:
-        raise ValueError("it is no ONNX model")
+        raise ValueError("it is not an ONNX model")
     if opset < MIN_OPSET:
         raise ValueError(f"its opset is {opset}, expected {MIN_OPSET} or newer")
 
 
 def _opset(message: memoryview) -> tuple[str, int]:
+    """Read the domain and the version of an operator set."""
     domain, version = "", 0
     for field, value in _fields(message):
         if field == OPSET_DOMAIN and isinstance(value, memoryview):
@@ -70,6 +72,7 @@ def _opset(message: memoryview) -> tuple[str, int]:
 
 
 def _check_graph(message: memoryview) -> None:
+    """Check the nodes and tensors of a graph."""
     for field, value in _fields(message):
         if not isinstance(value, memoryview):
             continue
@@ -82,6 +85,7 @@ def _check_graph(message: memoryview) -> None:
 
 
 def _check_node(message: memoryview) -> None:
+    """Check that a node is a standard operator, and check its attributes."""
     operator, domain = "", ""
     for field, value in _fields(message):
         if not isinstance(value, memoryview):
@@ -93,10 +97,11 @@ def _check_node(message: memoryview) -> None:
         elif field == NODE_ATTRIBUTE:
             _check_attribute(value)
     if domain not in STANDARD:
-        raise ValueError(f"its operator {operator!r} is of {domain!r}, not of ONNX itself")
+        raise ValueError(f"its operator {operator!r} is of {domain!r}, which is not part of ONNX")
 
 
 def _check_attribute(message: memoryview) -> None:
+    """Check that an attribute has no control flow, and check its tensors."""
     for field, value in _fields(message):
         if not isinstance(value, memoryview):
             continue
@@ -109,36 +114,39 @@ def _check_attribute(message: memoryview) -> None:
 
 
 def _check_sparse(message: memoryview) -> None:
+    """Check the two tensors of a sparse one."""
     for field, value in _fields(message):
         if field in SPARSE_PARTS and isinstance(value, memoryview):
             _check_tensor(value)
 
 
 def _check_tensor(message: memoryview) -> None:
+    """Check that the values of a tensor are in this file."""
     for field, value in _fields(message):
         if field == TENSOR_EXTERNAL or (field == TENSOR_LOCATION and value != 0):
             raise ValueError("it keeps weights in other files (external data); save it as one file")
 
 
 def text(value: memoryview) -> str:
+    """Decode a string, whatever its bytes are."""
     return bytes(value).decode("utf-8", "backslashreplace")
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Numbers and values of a message's fields; ValueError where it is no such message."""
+    """Yield the numbers and values of a message's fields; ValueError if it is not a message."""
     for field, value, _ in spans(message):
         yield field, value
 
 
 def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryview]]:
-    """Numbers, values and all bytes of a message's fields; ValueError where it is no message."""
+    """Yield numbers, values and all bytes of a message's fields; ValueError if it is not one."""
     at, end = 0, len(message)
     while at < end:
         start = at
         tag, at = _varint(message, at)
         field, kind = tag >> 3, tag & 7
         if not 0 < field < 2**29:
-            raise ValueError("it is no ONNX model")
+            raise ValueError("it is not an ONNX model")
         if kind == VARINT:
             number, at = _varint(message, at)
             yield field, number, message[start:at]
@@ -148,14 +156,15 @@ def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryvi
         elif kind in (FIXED32, FIXED64):
             size = 4 if kind == FIXED32 else 8
         else:
-            raise ValueError("it is no ONNX model")
+            raise ValueError("it is not an ONNX model")
         if at + size > end:
-            raise ValueError("it is no ONNX model, or cut off")
+            raise ValueError("it is not an ONNX model, or cut off")
         yield field, message[at : at + size], message[start : at + size]
         at += size
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Read an integer of variable length; return it and the position after it."""
     value = shift = 0
     while at < len(message) and shift < 70:
         byte = message[at]
@@ -164,4 +173,4 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise ValueError("it is no ONNX model, or cut off")
+    raise ValueError("it is not an ONNX model, or cut off")

@@ -1,7 +1,7 @@
-"""Another last layer for a model file, written without the onnx package.
+"""Replacement of the last layer of a model file, without the onnx package.
 
-A model is one protobuf message, and all of it but a few fields is copied as it is. What only the
-old last layer needed is left out.
+A model is one protobuf message. Apart from a few fields it is copied as it is. Parts that only the
+old last layer needed are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from skdefocus._typing import Float32Array
 from skdefocus.network._model_file import BYTES, GRAPH_NODE, GRAPH_TENSOR, MODEL_GRAPH, spans, text
 
-# Field numbers in onnx.proto3, beside those of _model_file.
+# Field numbers in onnx.proto3, in addition to those of _model_file.
 MODEL_METADATA = 14
 ENTRY_KEY, ENTRY_VALUE = 1, 2
 GRAPH_INPUT, GRAPH_SHAPES = 11, 13
@@ -23,12 +23,12 @@ NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_TYPE = 1, 2, 3, 4
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
 FLOAT = 1
 
-#: Names of the new layer and of its values.
+#: Names of the new layer and of its tensors.
 LAYER, WEIGHTS, BIAS = "head", "head.weights", "head.bias"
 
 
 class Part(NamedTuple):
-    """A node, tensor or input of a graph: its bytes, what it needs and what it makes."""
+    """A node, tensor or input of a graph: its bytes, and the values it needs and makes."""
 
     raw: memoryview
     needs: frozenset[str]
@@ -38,7 +38,7 @@ class Part(NamedTuple):
 def with_head(
     model: bytes, weights: Float32Array, bias: Float32Array, facts: dict[str, str | None]
 ) -> bytes:
-    """Replace the layer that makes ``logits`` of ``features``.
+    """Replace the layer that turns ``features`` into ``logits``.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def with_head(
     bias : ndarray of shape (n_levels,)
         ``logits = weights @ features + bias`` in every cell.
     facts : dict of str to str or None
-        Entries for the metadata, in addition to those there or in place of them; None removes one.
+        Entries of the metadata to add or replace; None removes one.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def with_head(
     Raises
     ------
     ValueError
-        If ``features`` are made from ``logits``, so that there is no last layer to replace.
+        If ``features`` are computed from ``logits``, so that there is no last layer to replace.
     """
     kept = []
     metadata: dict[str, str | None] = {}
@@ -71,29 +71,30 @@ def with_head(
             kept.append(_field(MODEL_GRAPH, graph))
         else:
             kept.append(bytes(raw))
-    for key, said in (metadata | facts).items():
-        if said is not None:
-            pair = _field(ENTRY_KEY, key.encode()) + _field(ENTRY_VALUE, said.encode())
+    for key, entry_text in (metadata | facts).items():
+        if entry_text is not None:
+            pair = _field(ENTRY_KEY, key.encode()) + _field(ENTRY_VALUE, entry_text.encode())
             kept.append(_field(MODEL_METADATA, pair))
     return b"".join(kept)
 
 
 def _trimmed(graph: memoryview) -> bytes:
-    """A graph without what ``features`` do not need; its outputs stay declared."""
+    """Remove from a graph what ``features`` do not need; its outputs stay declared."""
     parts, others = [], []
     for field, value, raw in spans(graph):
         if field in (GRAPH_NODE, GRAPH_TENSOR, GRAPH_INPUT) and isinstance(value, memoryview):
             parts.append(_part(field, value, raw))
-        elif field != GRAPH_SHAPES:  # of values inside, which are inferred again
+        elif field != GRAPH_SHAPES:  # those of inner values, which are inferred again
             others.append(raw)
     needed = _needed(parts)
     if "logits" in needed:
-        raise ValueError("its features are made from its logits; it has no last layer to replace")
+        raise ValueError("its features depend on its logits; it has no last layer to replace")
     kept = [part.raw for part in parts if part.makes & needed]
     return b"".join(map(bytes, [*kept, *others]))
 
 
 def _part(field: int, message: memoryview, raw: memoryview) -> Part:
+    """Read which values a node, tensor or input needs and makes."""
     needs, makes = set(), set()
     names = {GRAPH_NODE: NODE_OUTPUT, GRAPH_TENSOR: TENSOR_NAME, GRAPH_INPUT: VALUE_NAME}
     for number, value, _ in spans(message):
@@ -107,7 +108,7 @@ def _part(field: int, message: memoryview, raw: memoryview) -> Part:
 
 
 def _needed(parts: Iterable[Part]) -> set[str]:
-    """Names of all values that ``features`` depend on, and themselves."""
+    """Return the names of ``features`` and of all values that they depend on."""
     makers = {name: part for part in parts if part.needs for name in part.makes}
     needed, waiting = {"image", "features"}, ["features"]
     while waiting:
@@ -119,7 +120,7 @@ def _needed(parts: Iterable[Part]) -> set[str]:
 
 
 def _layer(weights: Float32Array, bias: Float32Array) -> bytes:
-    """The new layer, a convolution of 1 × 1, and its two tensors."""
+    """Encode the new layer, a convolution of 1 × 1, and its two tensors."""
     parts = [(NODE_INPUT, "features"), (NODE_INPUT, WEIGHTS), (NODE_INPUT, BIAS)]
     parts += [(NODE_OUTPUT, "logits"), (NODE_NAME, LAYER), (NODE_TYPE, "Conv")]
     node = b"".join(_field(number, value.encode()) for number, value in parts)
@@ -128,6 +129,7 @@ def _layer(weights: Float32Array, bias: Float32Array) -> bytes:
 
 
 def _tensor(name: str, values: Float32Array) -> bytes:
+    """Encode a tensor of floats."""
     data = np.ascontiguousarray(values, "<f4").tobytes()
     dims = b"".join(map(_varint, values.shape))
     kind = _varint(TENSOR_TYPE << 3) + _varint(FLOAT)
@@ -140,10 +142,12 @@ def _tensor(name: str, values: Float32Array) -> bytes:
 
 
 def _field(number: int, value: bytes) -> bytes:
+    """Encode a field of bytes."""
     return _varint(number << 3 | BYTES) + _varint(len(value)) + value
 
 
 def _varint(value: int) -> bytes:
+    """Encode an integer in variable length."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""The one file that knows ONNX Runtime: it loads a blur-level network and runs it."""
+"""Loading and running of blur-level networks: the only file that uses ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 FORMAT = "skdefocus-blur-levels-2"
 SHIPPED = "blur_levels.onnx"
-#: What a blur-level network can sensibly be; larger numbers are mistakes or bad intent.
+#: Limits of a sensible blur-level network; larger numbers are mistakes or bad intent.
 MAX_BYTES = 200 * 2**20
 MAX_SIDE = 1024
 MAX_LEVELS = 1000
-#: Largest logit or feature; beyond it, what is computed of them overflows.
+#: Largest logit or feature; beyond it, computations with them overflow.
 MAX_ANSWER = 1e12
-#: What ONNX Runtime's errors say when memory runs out; they are of no class of their own.
+#: Words in ONNX Runtime's errors when memory runs out; they have no class of their own.
 NO_MEMORY = ("AllocateRaw", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What stands in a model file's metadata.
+    """Facts of a network, from its model file's metadata.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class ModelFacts:
     sigmas : tuple of float
         σ of the levels in pixels, ascending.
     prior : tuple of float
-        How common the levels were in training, summing to 1; equally if the file does not say.
+        How common the levels were in training, summing to 1; uniform if the file does not say.
     patch_size, stride, multiple, reach : int
         In pixels: side of a patch, side of the cells that have one answer each, what height and
         width of an image must be multiples of, and how far beyond its cell an answer can depend
@@ -64,7 +64,7 @@ class ModelFacts:
 
 
 def model_path(path: str | os.PathLike[str] | None) -> str:
-    """The given file, or the network that ships with the package."""
+    """Return the path of the given file, or of the network that ships with the package."""
     if path is None:
         return str(resources.files("skdefocus.network") / SHIPPED)
     if not isinstance(path, str | os.PathLike):
@@ -73,26 +73,27 @@ def model_path(path: str | os.PathLike[str] | None) -> str:
 
 
 def load_facts(path: str) -> ModelFacts:
-    """Read and check a model file; nothing of it runs before its outline is known to be harmless.
+    """Read and check a model file; nothing of it runs before its outline is found harmless.
 
     Raises
     ------
     ValueError
-        If the file is not there, too large, no ONNX model, needs other files or operators that are
-        not ONNX's own, or lacks the metadata, input or outputs of a blur-level network. The message
-        names the file.
+        If the file does not exist, is too large or not an ONNX model, needs other files or
+        operators that are not part of ONNX, or lacks the metadata, input or outputs of a blur-level
+        network. The message names the file.
     """
     try:
         found = os.stat(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"model must be a readable ONNX file, got {path!r}: {error}") from None
-    if not stat.S_ISREG(found.st_mode):  # opening a pipe could wait for ever
-        raise ValueError(f"model must be an ONNX file, {path!r} is no regular file")
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe could wait forever
+        raise ValueError(f"model must be an ONNX file, {path!r} is not a regular file")
     return _load_facts(path, found.st_mtime_ns, found.st_size)
 
 
 @lru_cache(maxsize=8)
 def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
+    """Read and check a model file of a given age and size."""
     digest = hashlib.sha256(_read(path)).hexdigest()
     session = _session(path, digest, 1, None, os.getpid())
     try:
@@ -103,26 +104,27 @@ def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
             )
         sigmas = _sigmas(metadata)
         prior = _prior(metadata, len(sigmas))
-        patch_size = _whole(metadata, "patch_size", 1, MAX_SIDE)
-        stride = _whole(metadata, "stride", 1, patch_size)
-        multiple = _whole(metadata, "multiple", stride, MAX_SIDE)
+        patch_size = _integer(metadata, "patch_size", 1, MAX_SIDE)
+        stride = _integer(metadata, "stride", 1, patch_size)
+        multiple = _integer(metadata, "multiple", stride, MAX_SIDE)
         if patch_size % stride or multiple % stride:
             raise ValueError(
                 f"metadata 'patch_size' and 'multiple' must be multiples of the stride {stride}, "
                 f"got {patch_size} and {multiple}"
             )
-        reach = _whole(metadata, "reach", 0, MAX_SIDE)
+        reach = _integer(metadata, "reach", 0, MAX_SIDE)
         _check_signature(session)
         _check_answer(session, len(sigmas), multiple, stride)
     except (MemoryError, ValueError) as error:
-        raise ValueError(f"model {path!r} is no blur-level network: {error}") from None
+        raise ValueError(f"model {path!r} is not a blur-level network: {error}") from None
     return ModelFacts(path, digest, sigmas, prior, patch_size, stride, multiple, reach, metadata)
 
 
 def _read(path: str) -> bytes:
+    """Read a model file of limited size."""
     try:
         with open(path, "rb") as file:
-            # So many bytes are reserved before they are read.
+            # Python reserves as many bytes as asked for, so do not ask for more than needed.
             data = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except OSError as error:
         raise ValueError(f"model must be a readable ONNX file, got {path!r}: {error}") from None
@@ -132,7 +134,7 @@ def _read(path: str) -> bytes:
 
 
 def checked_bytes(path: str, digest: str) -> bytes:
-    """Read a model file again that has been checked; ValueError if it is another by now."""
+    """Read a checked model file again; ValueError if it has changed since."""
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != digest:
         raise ValueError(f"model {path!r} has changed since it was checked")
@@ -140,6 +142,7 @@ def checked_bytes(path: str, digest: str) -> bytes:
 
 
 def _numbers(metadata: dict[str, str], key: str) -> list[float]:
+    """Read a list of numbers from the metadata."""
     text = metadata.get(key, "")
     try:
         values = json.loads(text, parse_int=float)  # no integers too large for a float
@@ -151,6 +154,7 @@ def _numbers(metadata: dict[str, str], key: str) -> list[float]:
 
 
 def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
+    """Read the σ of the levels from the metadata."""
     values = _numbers(metadata, "sigmas")
     if not (
         2 <= len(values) <= MAX_LEVELS
@@ -166,6 +170,7 @@ def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
 
 
 def _prior(metadata: dict[str, str], levels: int) -> tuple[float, ...]:
+    """Read how common the levels were in training, or return a uniform distribution."""
     if "prior" not in metadata:
         return (1 / levels,) * levels
     values = _numbers(metadata, "prior")
@@ -178,7 +183,8 @@ def _prior(metadata: dict[str, str], levels: int) -> tuple[float, ...]:
     return tuple(value / total for value in values)
 
 
-def _whole(metadata: dict[str, str], key: str, low: int, high: int) -> int:
+def _integer(metadata: dict[str, str], key: str, low: int, high: int) -> int:
+    """Read an integer in a range from the metadata."""
     text = metadata.get(key, "")
     try:
         value = int(text)
@@ -192,6 +198,7 @@ def _whole(metadata: dict[str, str], key: str, low: int, high: int) -> int:
 
 
 def _check_signature(session: InferenceSession) -> None:
+    """Check the names, types and shapes of the inputs and outputs."""
     inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
     if inputs != [("image", "tensor(float)", 4)]:
         raise ValueError(f"its inputs are {inputs}, expected one float 'image' (N, 1, H, W)")
@@ -206,7 +213,7 @@ def _check_signature(session: InferenceSession) -> None:
 
 
 def _check_answer(session: InferenceSession, levels: int, multiple: int, stride: int) -> None:
-    """A small image must give one answer per cell, or else the metadata are wrong."""
+    """Check on a small image that there is one answer per cell, as the metadata promise."""
     image = np.linspace(0, 1, 2 * multiple**2, dtype=np.float32).reshape(1, multiple, -1)
     for output, channels in (("logits", levels), ("features", None)):
         _answer(session, image, output, channels, stride)
@@ -219,10 +226,10 @@ def _answer(
     channels: int | None,
     stride: int,
 ) -> Float32Array:
-    """One output for (N, H, W) images; ValueError if it is not what the metadata promise."""
+    """Compute one output for (N, H, W) images; ValueError if it breaks the metadata's promises."""
     try:
         found: Any = session.run([output], {"image": np.ascontiguousarray(images)[:, None]})[0]
-    except Exception as error:  # ONNX Runtime raises classes of its own, by cause
+    except Exception as error:  # ONNX Runtime has its own classes of errors
         if any(sign in str(error) for sign in NO_MEMORY):
             raise MemoryError(f"the network needs more memory for {images.shape}") from None
         raise ValueError(f"it does not run on an image: {_first_line(error)}") from None
@@ -234,12 +241,13 @@ def _answer(
             f"give {output} of shape {shape}, expected "
             f"({len(images)}, {channels or 'features'}, {rows}, {columns})"
         )
-    if not np.abs(found).max() <= MAX_ANSWER:  # NaN fails it as well
+    if not np.abs(found).max() <= MAX_ANSWER:  # also False for NaN
         raise ValueError(f"its {output} hold NaN, infinity or numbers beyond {MAX_ANSWER:g}")
     return found
 
 
 def _first_line(error: Exception) -> str:
+    """Return the first line of an error, or its class."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -247,8 +255,9 @@ def _first_line(error: Exception) -> str:
 def _session(
     path: str, digest: str, n_threads: int, providers: tuple[str, ...] | None, _pid: int
 ) -> InferenceSession:
-    # Keyed by process: the threads of a session do not survive a fork. Made of the bytes that were
-    # checked, so that neither the file nor files beside it can be something else by now.
+    """Load a checked model file for a process."""
+    # The cache is keyed by process, because the threads of a session do not survive a fork. The
+    # session is made from the bytes that were checked, so that a changed file cannot slip in.
     import onnxruntime
 
     data = checked_bytes(path, digest)
@@ -256,12 +265,12 @@ def _session(
         check_file(data)
     except ValueError as error:
         raise ValueError(
-            f"model must be an ONNX file complete in itself, {path!r} is not: {error}"
+            f"model must be an ONNX file and self-contained, {path!r} is not: {error}"
         ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised as well
+    options.log_severity_level = 4  # failures are raised anyway
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(
@@ -284,15 +293,15 @@ def run(
     n_threads: int,
     providers: tuple[str, ...] | None = None,
 ) -> Float32Array:
-    """Run the network on (N, H, W) gray images; returns (N, H / stride, W / stride, channels).
+    """Run the network on gray images (N, H, W); return (N, H / stride, W / stride, channels).
 
     H and W must be multiples of the network's `multiple`.
 
     Raises
     ------
     ValueError
-        If the network fails, or its answers are not finite or not as many as its metadata promise;
-        the message names the file.
+        If the network fails, or its answers are not finite or not as many as its metadata promise.
+        The message names the file.
     MemoryError
         If there is not enough memory for `images`.
     """
@@ -301,5 +310,5 @@ def run(
     try:
         found = _answer(session, images, output, channels, facts.stride)
     except ValueError as error:
-        raise ValueError(f"model {facts.path!r} gives no answers to use: {error}") from None
+        raise ValueError(f"model {facts.path!r} gives unusable answers: {error}") from None
     return np.moveaxis(found, 1, -1)

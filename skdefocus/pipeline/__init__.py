@@ -1,4 +1,4 @@
-"""The whole road from photographs to maps, as one scikit-learn Pipeline."""
+"""The pipeline from photographs to maps: a scikit-learn Pipeline and its stages."""
 
 from skdefocus.pipeline._build import defocus_map, make_defocus_pipeline
 from skdefocus.pipeline._build import pipeline_of_worker as pipeline_of_worker

@@ -1,4 +1,4 @@
-"""The whole road from photographs to maps, as one scikit-learn Pipeline."""
+"""Construction of the pipeline from photographs to maps."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def make_defocus_pipeline(
         Distance of neighboring patches in pixels, see :class:`PatchExtractor`.
     memory : None, str or object with the joblib.Memory interface, default=None
         Cache of the network's answers, see :class:`BlurLevelClassifier`. (The Pipeline's own
-        ``memory`` caches fitting only, of which there is none here.)
+        ``memory`` caches only fitting, which is not needed here.)
     n_jobs : int or None, default=None
-        Images worked on at once in each stage.
+        Number of images that each stage works on at once.
     **refine
         Parameters of :class:`WeightedGuidedRefiner`.
 
     Returns
     -------
     sklearn.pipeline.Pipeline
-        Steps ``"patches"``, ``"levels"`` and ``"refine"``; an ordinary one, to be cloned,
-        searched over and taken apart. Nothing has to be fitted before ``transform``.
+        Steps ``"patches"``, ``"levels"`` and ``"refine"``. It can be cloned, searched over and
+        taken apart like any other. Nothing has to be fitted before ``transform``.
 
     Raises
     ------
     TypeError
-        If one of `refine` is no parameter of :class:`WeightedGuidedRefiner`. Values are checked by
-        ``fit`` and ``transform``.
+        If one of `refine` is not a parameter of :class:`WeightedGuidedRefiner`. Values are checked
+        by ``fit`` and ``transform``.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def make_defocus_pipeline(
 def pipeline_of_worker(n_jobs: int | None, **parameters: Any) -> Pipeline:
     """Build the pipeline for each of `n_jobs` workers, with its share of the cores.
 
-    To be called where the workers are started: only there it is known how many there are.
+    Call it where the workers are started: only there is their number known.
     """
     jobs = int(effective_n_jobs(n_jobs))
     # The refinement shares the cores among its `n_jobs`, however few photographs it gets.
@@ -95,13 +95,13 @@ def defocus_map(image: ArrayLike, *, step: int = 4, **refine: Any) -> Float32Arr
     Returns
     -------
     ndarray of shape (H, W), float32
-        σ of the equivalent Gaussian PSF in pixels of this image: 0 is in focus, 64 is the most
-        that is told, see `octaves` of :class:`BlurLevelClassifier`.
+        σ of the equivalent Gaussian PSF in pixels of this image: 0 is in focus, 64 is the largest
+        value, see `octaves` of :class:`BlurLevelClassifier`.
 
     Raises
     ------
     TypeError, ValueError
-        If `image` is no image or a parameter is wrong.
+        If `image` is not an image or a parameter is wrong.
 
     Notes
     -----

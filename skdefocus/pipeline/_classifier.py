@@ -1,4 +1,4 @@
-"""From patches to probabilities of blur levels, by a convolutional network."""
+"""Classification of patches into blur levels by a convolutional network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from skdefocus.pipeline._inference import Inference, infer, level_grid
 from skdefocus.pipeline._octaves import softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid, sigma_at
 
-#: Halvings beyond which nothing is left of the largest photographs.
+#: Number of halvings beyond which nothing is left of the largest photographs.
 MAX_OCTAVES = 6
 
 
@@ -71,35 +71,35 @@ class ClassifierSettings(Settings):
 class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[misc]
     """Classify patches into levels of Gaussian blur with a pre-trained network.
 
-    In a pipeline it transforms the records of :class:`PatchExtractor`; by itself it is a
-    classifier over arrays of patches, with the network's own levels. The network ships with the
+    In a pipeline it transforms the records of :class:`PatchExtractor`. By itself it is a classifier
+    of arrays of patches, with the network's own levels as classes. The network ships with the
     package, so nothing has to be fitted first.
 
     Parameters
     ----------
     model : path or None, default=None
-        ONNX file of another network, see *Notes*; None takes the shipped one.
+        ONNX file of another network, see *Notes*; None is the one that ships with the package.
     inference : {"dense", "patches"}, default="dense"
         ``"dense"`` runs the network once over the whole image, so that every cell also sees its
         surroundings. It needs a step that is a multiple of the network's stride (4).
-        ``"patches"`` shows it every patch alone, at the photograph's own size only: for
+        ``"patches"`` shows it every patch alone, at the photograph's own size only. It is meant for
         comparisons.
     octaves : int, default=3
-        How often the photograph is also shown at half the size before, from 0 to 6, as long as
-        its shorter side keeps 96 pixels. The network tells blur up to 8 px; with 3 octaves the
-        levels go on to 64 px, for a third more time.
+        How often the photograph is halved and shown to the network again, from 0 to 6, as long as
+        its shorter side keeps 96 pixels. The network measures blur up to 8 px; with 3 octaves the
+        levels go up to 64 px, in a third more time.
     batch_size : int, default=256
         Patches per call of the network in patch mode.
     memory : None, str or object with the joblib.Memory interface, default=None
         Cache of the network's answers by the image's content: a search over the parameters of
         later stages then runs the network once per image.
     n_threads : int or None, default=None
-        Threads of ONNX Runtime per image, which knows nothing of ``OMP_NUM_THREADS``; None
-        shares the cores evenly among `n_jobs`. Keep n_jobs × n_threads ≤ cores.
+        Threads of ONNX Runtime per image; it ignores ``OMP_NUM_THREADS``. None shares the cores
+        evenly among `n_jobs`. Keep n_jobs × n_threads ≤ cores.
     providers : sequence of str or None, default=None
         Execution providers of ONNX Runtime in order of preference; None is the CPU.
     n_jobs : int or None, default=None
-        Images worked on at once, see :class:`joblib.Parallel`.
+        Number of images that are worked on at once, see :class:`joblib.Parallel`.
 
     Attributes
     ----------
@@ -108,21 +108,21 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     sigmas_ : ndarray of shape (n_levels,), float64
         Their σ in pixels, read from the model file.
     head_ : tuple of ndarray (n_levels, n_features) and (n_levels,), or None
-        The last layer re-fitted by ``fit(X, y)``; None is the network's own. There is none before
+        The last layer as re-fitted by ``fit(X, y)``, or None for the network's own. Not set before
         `fit`.
     label_counts_ : ndarray of shape (n_levels,), int
-        Patches of each level that ``fit(X, y)`` has seen; only with such a layer.
+        Number of patches of each level that ``fit(X, y)`` has seen. Set only with such a layer.
 
     Notes
     -----
     What ``fit(X, y)`` has learned is part of this instance and of copies by pickle, joblib and
     skops. ``clone``, and with it searches and cross-validation, starts from the network's own layer
-    again, and so does ``fit`` without labels; both warn. :meth:`save` makes a model file of it,
-    which as `model` is a parameter and stays.
+    again, and so does ``fit`` without labels; both warn. :meth:`save` writes it to a model file,
+    which stays if it is passed as `model`, because that is a parameter.
 
     A model file takes ``image`` (N, 1, H, W) float32 and gives ``logits`` (N, L, h, w) and
     ``features`` (N, F, h, w), h and w being H and W divided by the stride, and its metadata state
-    ``format``, ``sigmas``, ``patch_size``, ``stride``, ``multiple``, ``reach`` and, if it likes,
+    ``format``, ``sigmas``, ``patch_size``, ``stride``, ``multiple``, ``reach`` and optionally
     ``prior``. It is checked before use.
 
     References
@@ -168,7 +168,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     @property
     def _facts(self) -> network.ModelFacts:
-        """Facts of the network; the levels are as common as among the labels, if there are any."""
+        """Facts of the network, with the prior of the labels if it was fitted to any."""
         facts = network.load_facts(network.model_path(self.model))
         if getattr(self, "head_", None) is None:
             return facts
@@ -188,15 +188,15 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Parameters
         ----------
         X : list of PatchGrid, or ndarray of shape (n, patch_size, patch_size)
-            Records are not looked at, nor is `y` beside them (in a pipeline it is the later
-            stages' truth).
+            Records are ignored, and so is `y` if `X` holds records (in a pipeline it is the truth
+            for later stages).
         y : ndarray of shape (n,) of int, or None
             Levels (elements of ``classes_``) of the patches in `X`. The features of the network
             stay as they are; :class:`sklearn.linear_model.LogisticRegression` learns from them,
-            which takes some hundred patches of your own camera. Levels that do not occur in `y`
+            which takes a few hundred patches from your own camera. Levels that do not occur in `y`
             keep a probability of (nearly) zero.
         sample_weight : array_like of shape (n,), optional
-            Weight of each patch, at least 0; not looked at without labels.
+            Weight of each patch, at least 0; ignored without labels.
 
         Returns
         -------
@@ -205,7 +205,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Raises
         ------
         TypeError
-            If the model is no path, a parameter is of the wrong type, or `y` is not of integers.
+            If the model is not a path, a parameter has the wrong type, or `y` holds no integers.
         ValueError
             If the model or a parameter is wrong, or `y` does not fit `X` or the levels.
 
@@ -216,9 +216,9 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
         Notes
         -----
-        Every call starts from the network as it is: without labeled patches, as in a pipeline's
-        ``fit``, a layer fitted before is gone. ``transform`` needs no ``fit``, so leave it out, or
-        :meth:`save` the layer and use the file as `model`.
+        Every call starts from the network itself: without labeled patches, as in a pipeline's
+        ``fit``, a layer that was fitted before is lost. ``transform`` needs no ``fit``, so leave it
+        out, or :meth:`save` the layer and use the file as `model`.
         """
         ClassifierSettings.of(self)
         facts = self._facts
@@ -236,7 +236,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return self
 
     def _warn_of_loss(self, call: str) -> None:
-        """Warn that what was learned does not survive a call."""
+        """Warn that a call drops the last layer that was learned."""
         if getattr(self, "head_", None) is not None:
             warnings.warn(
                 f"{call} drops the last layer that fit(X, y) has learned; to keep it, write it by "
@@ -260,16 +260,16 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             Ends in ``.onnx`` by convention. The folder must exist. As `model`, it gives what this
             instance gives, in clones, searches and other processes too.
         overwrite : bool, default=False
-            Whether a file that is there may be replaced.
+            Whether an existing file may be replaced.
         note : str, default=""
-            What the file should tell of the patches: camera, lens, who labeled them.
+            Description of the patches for the file: camera, lens, who labeled them.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If ``fit(X, y)`` has not learned a layer.
         FileExistsError
-            If there is such a file and `overwrite` is False.
+            If the file exists and `overwrite` is False.
         OSError
             If the file cannot be written.
         ValueError
@@ -301,14 +301,14 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                 "there is no re-fitted last layer to save; call fit(X, y) with labeled patches"
             )
         facts = self._facts
-        told = {
+        description = {
             "base": facts.digest,
             "patches": self.label_counts_.tolist(),
             "skdefocus": metadata.version("skdefocus"),
             "note": note,
         }
         changed = {
-            "head": json.dumps(told),
+            "head": json.dumps(description),
             "prior": json.dumps(facts.prior),
             "temperature": None,
             "held_out": None,
@@ -316,10 +316,10 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         model = network.checked_bytes(facts.path, facts.digest)
         with atomic_path(path, overwrite) as temporary:
             temporary.write_bytes(network.with_head(model, *head, facts=changed))
-            network.load_facts(str(temporary))  # refuses what could not be used
+            network.load_facts(str(temporary))  # raises if the file could not be used
 
     def transform(self, X: Sequence[PatchGrid]) -> list[LevelGrid]:
-        """Tell the blur level of every cell of every record.
+        """Compute the probabilities of the blur levels of every cell of every record.
 
         Parameters
         ----------
@@ -365,7 +365,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         )
 
     def predict_proba(self, X: Any) -> Float32Array:
-        """Probabilities of the levels.
+        """Compute the probabilities of the levels.
 
         Parameters
         ----------
@@ -380,7 +380,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Raises
         ------
         TypeError
-            If the patches are of another dtype.
+            If the patches have another dtype.
         ValueError
             If `X` has another shape or values outside of its dtype's range, or a parameter or the
             model is wrong.
@@ -389,7 +389,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return softmax(self._alone(patches, partial(self._inference().logits, self._facts)))
 
     def predict(self, X: Any) -> IndexArray:
-        """Most probable level.
+        """Return the most probable levels.
 
         Parameters
         ----------
@@ -408,7 +408,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_sigma(self, X: Any) -> Float32Array:
-        """Estimate σ: that of the mean level.
+        """Estimate σ, as that of the mean level.
 
         Parameters
         ----------
@@ -428,6 +428,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return sigma_at(self.predict_proba(X) @ levels, self.sigmas_)
 
     def _inference(self) -> Inference:
+        """Collect the checked parameters and the last layer for running the network."""
         settings = ClassifierSettings.of(self)
         return Inference(
             settings.inference,
@@ -439,15 +440,16 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         )
 
     def _check_patches(self, X: Any) -> Float32Array:
+        """Check an array of patches and scale it to [0, 1]."""
         size = self._facts.patch_size
         x = as_array(X, "X")
         if x.ndim != 3 or x.shape[1:] != (size, size) or not len(x):
             raise ValueError(f"X must have shape (n, {size}, {size}) with n >= 1, got {x.shape}")
-        # Patches side by side are one image to the check of dtype and range.
+        # As one image of patches below each other, dtype and range are checked at once.
         return check_image(x.reshape(-1, size), "X").reshape(x.shape)
 
     def _alone(self, patches: Float32Array, answer: Answer) -> Float32Array:
-        """Answers (n, channels) for patches by themselves, batch by batch."""
+        """Compute the answers (n, channels) for patches by themselves, batch by batch."""
         facts, size = self._facts, ClassifierSettings.of(self).batch_size
         starts = range(0, len(patches), size)
         return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])

@@ -1,4 +1,4 @@
-"""The network's answers for all cells of an image, from passes over tiles of it."""
+"""Answers of the network for all cells of an image, computed tile by tile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skdefocus.network import ModelFacts
 #: Side of the tiles in pixels, so that memory does not grow with the image.
 TILE = 1536
 
-#: Maps gray images (N, H, W) to values (N, rows, columns, levels) of their cells.
+#: Function from gray images (N, H, W) to values (N, rows, columns, levels) of their cells.
 Answer = Callable[[Float32Array], Float32Array]
 
 
@@ -22,7 +22,7 @@ def dense(image: AnyArray, facts: ModelFacts, answer: Answer) -> Float32Array:
     """Compute the answers (rows, columns, levels) for an image's cells.
 
     The cells have the network's stride; those cut off by the border see mirrored pixels. A tile is
-    read with all that its cells depend on, so that the answers are those of the whole image.
+    read with all pixels that its cells depend on, so the answers equal those of the whole image.
     """
     shape = tuple(-(-n // facts.stride) for n in image.shape[:2])
     out = np.empty((*shape, len(facts.sigmas)), np.float32)
@@ -34,10 +34,10 @@ def dense(image: AnyArray, facts: ModelFacts, answer: Answer) -> Float32Array:
 
 
 def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice]]:
-    """Tiles along one axis: their cells, the pixels to read, and which answers to keep."""
+    """Yield the tiles along one axis: their cells, the pixels to read, and the answers to keep."""
     unit, stride = facts.multiple, facts.stride
     units, cells = -(-length // unit), -(-length // stride)
-    # One at least: beyond the border a tile may go on no further than it reaches back.
+    # At least one: a tile may not extend beyond the border by more than it reaches back.
     halo = max(-(-facts.reach // unit), 1)
     count = -(-units * unit // TILE)
     for first, last in pairwise(units * i // count for i in range(count + 1)):
@@ -54,8 +54,8 @@ def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice
 def alone(patches: Float32Array, facts: ModelFacts, answer: Answer) -> Float32Array:
     """Compute the answers (n, levels) for patches (n, size, size) by themselves.
 
-    The network sees each with mirrored surroundings of at least its own size; what counts is the
-    mean over the cells around its middle.
+    The network sees each patch with mirrored surroundings of at least its own size. The answer is
+    the mean over the cells around its middle.
     """
     size, stride = facts.patch_size, facts.stride
     before = -(-size // stride) * stride

@@ -1,4 +1,4 @@
-"""Levels of cells that cannot tell, from those of their surroundings."""
+"""Filling: levels for cells without evidence, from their surroundings."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from skdefocus.filters import guided_filter
 from skdefocus.pipeline._octaves import twice
 from skdefocus.pipeline._records import LevelGrid
 
-#: Variance of a level that no cell falls below, in squared levels: what a cell says is never
-#: exact, and a few cells must not outvote all others.
+#: Least variance of a cell's level, in squared levels: no cell's answer is exact, and a few cells
+#: must not outvote all others.
 FLOOR = 0.3
 
-#: Probability of a level that is nowhere around, spread evenly over all levels.
+#: Probability of levels that do not occur nearby, spread evenly over all levels.
 RARE = 0.005
 
-#: How much smaller the windows of the surroundings get, and what the smaller ones count against
-#: the larger ones.
+#: Factor by which the windows of the surroundings shrink, and the share of the smaller ones in the
+#: mixture with the larger ones.
 SHRINK, NEAR = 4, 0.9
 
-#: The surroundings are averaged on a grid of so many pixels: they are smooth.
+#: Side in pixels of the cells on which the surroundings are averaged, because they are smooth.
 COARSE = 16
 
 
@@ -51,13 +51,13 @@ def filled(
     ----------
     grid : LevelGrid
     weights : ndarray of shape (rows, columns), float32
-        How much a cell counts as surroundings.
+        Weights of the cells as surroundings.
     eps : float
-        Of the guided filters that average them.
+        Regularization of the guided filters that average them.
     radius : int
-        Of their smallest windows, in pixels.
+        Radius of their smallest windows, in pixels.
     context : float
-        From 0, the cells by themselves, to 1.
+        Power of the surroundings, from 0 (the cells by themselves) to 1.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def filled(
 def _surroundings(
     proba: Float32Array, weights: Float32Array, guide: Float32Array, eps: float, smallest: int
 ) -> Float32Array:
-    """How common the levels are around every cell (rows, columns, n).
+    """Estimate how common the levels are around every cell (rows, columns, n).
 
     Guided averages of Bayes' products over windows from the whole image's size down to `smallest`,
     each mixed with those of the larger windows.
@@ -105,5 +105,5 @@ def _surroundings(
 
 
 def totals(proba: Float32Array) -> Float32Array:
-    """Sums over the last axis, which stays; as a product, several times as fast as NumPy's sum."""
+    """Sum over the last axis and keep it; a product is several times as fast as NumPy's sum."""
     return np.asarray((proba @ np.ones(proba.shape[-1], np.float32))[..., None])

@@ -1,4 +1,4 @@
-"""A last layer of one's own for the network, learned from labeled patches."""
+"""A new last layer for the network, learned from labeled patches."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fit_head(
     learner = LogisticRegression(C=0.1, max_iter=500)
     learner.fit(features / scale, labels, sample_weight=sample_weight)
     weights, bias = learner.coef_ / scale, learner.intercept_
-    if len(weights) == 1:  # one row then stands for both classes
+    if len(weights) == 1:  # with two classes there is only one row
         weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
     head = (
         np.zeros((n_levels, features.shape[1]), np.float32),
@@ -52,6 +52,6 @@ def fit_head(
 
 
 def prior_of(label_counts: IndexArray) -> tuple[float, ...]:
-    """How common the levels were among labeled patches; none is impossible."""
+    """Estimate how common the levels are from labeled patches; none is impossible."""
     common = label_counts + 1.0
     return tuple((common / common.sum()).tolist())

@@ -1,4 +1,4 @@
-"""The network's answers for the records of images: cached, dense or patch by patch."""
+"""Answers of the network for the records of images: cached, dense or patch by patch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from skdefocus.pipeline._head import Head
 from skdefocus.pipeline._octaves import extended, joined, softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid
 
-#: To be raised when the same network comes to answer an image otherwise: caches outlive versions.
+#: Version of the answers. Raise it when a change makes the same network answer differently: caches
+#: outlive versions of the package.
 ANSWERS = 2
 
-#: Rows of an image that are hashed at once.
+#: Number of rows of an image that are hashed at once.
 HASH_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Inference:
-    """How a classifier runs its network.
+    """Settings for running a classifier's network.
 
     Attributes
     ----------
@@ -82,7 +83,7 @@ def level_grid(
 
 
 def _digest(image: AnyArray) -> tuple[Any, ...]:
-    """What a cache knows an image by; joblib's own hash of the pixels is three times as slow."""
+    """Make the key of an image in a cache; joblib's own hash takes three times as long."""
     sha = hashlib.sha256()
     for start in range(0, len(image), HASH_ROWS):
         sha.update(np.ascontiguousarray(image[start : start + HASH_ROWS]).data)
@@ -92,7 +93,7 @@ def _digest(image: AnyArray) -> tuple[Any, ...]:
 def infer(
     grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key: Any
 ) -> Float32Array:
-    """Compute the probabilities (rows, columns, levels) of one image; a cache goes by `key`."""
+    """Compute the probabilities (rows, columns, levels) of one image; `key` is for the cache."""
     if inference.inference == "patches":
         own = _patches(grid, facts, inference)
         more = len(extended(facts.sigmas, inference.octaves)) - own.shape[-1]
@@ -103,7 +104,7 @@ def infer(
 
 
 def _patches(grid: PatchGrid, facts: network.ModelFacts, inference: Inference) -> Float32Array:
-    """Probabilities (rows, columns, levels) of the patches of a grid, each by itself."""
+    """Compute the probabilities (rows, columns, levels) of the patches of a grid by themselves."""
     patches, shape, size = grid.patches, grid.shape, inference.batch_size
     out = np.empty((*shape, len(facts.sigmas)), np.float32)
     flat = out.reshape(-1, len(facts.sigmas))
@@ -115,7 +116,7 @@ def _patches(grid: PatchGrid, facts: network.ModelFacts, inference: Inference) -
 
 
 def block_means(cells: Float32Array, side: int) -> Float32Array:
-    """Means of (rows, columns, n) over blocks of `side` by `side`; the last ones may be smaller."""
+    """Average (rows, columns, n) over blocks of `side` by `side`; the last may be smaller."""
     if side == 1:
         return cells
     sizes = block_sums(np.ones((*cells.shape[:2], 1), np.float32), side)

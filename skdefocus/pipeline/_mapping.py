@@ -1,4 +1,4 @@
-"""The mappers behind effects and features: the pipeline, or a transformer of the caller's."""
+"""Mappers for effects and features: the pipeline, or a transformer from the caller."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from skdefocus._typing import AnyArray
 from skdefocus._validation import check_sequence
 from skdefocus.pipeline._build import pipeline_of_worker
 
-#: How messages call what an effect's `estimator` makes.
+#: Name in messages of the map that an effect's `estimator` makes.
 MAP = "estimator's map"
 
 
@@ -23,12 +23,12 @@ def check_mapper(estimator: Any) -> None:
 
 
 def mapper_of(estimator: Any, n_jobs: int | None) -> Any:
-    """What makes the maps in each of `n_jobs` workers: the estimator, or the pipeline for None."""
+    """Return the mapper for each of `n_jobs` workers: the estimator, or the pipeline for None."""
     return pipeline_of_worker(n_jobs) if estimator is None else estimator
 
 
 def map_of(image: AnyArray, mapper: Any) -> Any:
-    """What a mapper makes of one photograph."""
+    """Make the map of one photograph."""
     maps = check_sequence(mapper.transform([image]), "what estimator makes")
     if len(maps) != 1:
         raise ValueError(f"estimator must make one map per photograph, got {len(maps)} of one")

@@ -1,8 +1,8 @@
 """Blur beyond the network's last level: answers for the photograph reduced by 2, 4, 8 and so on.
 
-Reduced by 2, a blur of σ is one of σ / 2. What looks the same to the network at one size, a surface
-blurred by 10 and by 20 pixels, it tells apart at another. So the answers are pooled as evidence:
-log-linearly, each as what it says beyond what was to be expected anyway (Genest and Zidek,
+Reduced by 2, a blur of σ becomes one of σ / 2. Surfaces blurred by 10 and by 20 pixels look the
+same to the network at one size and different at another. So the answers are pooled as evidence:
+log-linearly, each relative to the answer that was to be expected anyway (Genest and Zidek,
 "Combining probability distributions", Statistical Science 1(1), 1986).
 """
 
@@ -17,11 +17,11 @@ from skdefocus._grids import cell_means
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 
-#: A photograph is reduced as long as its shorter side stays this long, in pixels.
+#: A photograph is reduced as long as its shorter side keeps at least this many pixels.
 SHORTEST = 96
-#: What the answers for the photograph itself and for the reduced ones count.
+#: Weights of the answers for the photograph itself and for the reduced ones.
 WEIGHTS = (1.0, 0.5, 0.5, 0.7, 0.7, 0.7, 0.7)
-#: Share of every answer that is taken for a mistake: no size can rule a level out by itself.
+#: Share of every answer that is treated as a mistake, so that no size alone can rule a level out.
 MISTAKEN = 0.005
 #: How common a level beyond the network's last one is, relative to the level before it.
 RARER = 0.9
@@ -30,7 +30,7 @@ DENSITY = (1, 16)
 
 
 def octaves_of(shape: tuple[int, ...], most: int) -> int:
-    """Tell how often a photograph of that shape is halved."""
+    """Count how often a photograph of that shape is halved."""
     count = 0
     while count < most and min(shape[:2]) >> (count + 1) >= SHORTEST:
         count += 1
@@ -40,7 +40,7 @@ def octaves_of(shape: tuple[int, ...], most: int) -> int:
 def extended(sigmas: tuple[float, ...], octaves: int) -> tuple[float, ...]:
     """Continue the levels of a network, σ in pixels, up to its last one times 2 to the `octaves`.
 
-    The ratio of the last two levels is kept, but for rounding and within :data:`DENSITY`.
+    The ratio of the last two levels is kept, apart from rounding and the limits of :data:`DENSITY`.
     """
     low, high = DENSITY
     ratio = sigmas[-1] / max(sigmas[-2], sigmas[-1] / 2 ** (1 / low))
@@ -63,7 +63,7 @@ def joined(
     facts : ModelFacts
         Of the network.
     octaves : int
-        Halvings at most.
+        Largest number of halvings.
     answer : callable
         Gives the probabilities (rows, columns, levels) of an image's cells.
 
@@ -116,7 +116,7 @@ def _tables(
     usual : ndarray of shape (levels,)
         The answer of a network that sees nothing.
     seen : list of ndarray of shape (levels, extended levels)
-        Where each of the extended levels lies among those of a size.
+        Position of each of the extended levels among those of a size.
     """
     n, wide = len(sigmas), np.asarray(extended(sigmas, octaves))
     common = np.zeros(len(wide))

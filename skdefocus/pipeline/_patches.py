@@ -1,4 +1,4 @@
-"""From photographs to grids of patches."""
+"""Grids of patches over photographs."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class PatchExtractor(ImageTransformer):
 
     See Also
     --------
-    BlurLevelClassifier : what takes the records.
+    BlurLevelClassifier : The stage that takes the records.
 
     Notes
     -----
-    Borders are symmetric (``cba|abc|cba``) and go on for ever, so that an image may be smaller
-    than a patch. A patch is centered on its cell; where `patch_size` - `step` is odd, half a pixel
-    towards the end of the image. Memory is that of the image and its gray values, whatever the
+    Borders are symmetric (``cba|abc|cba``) and never end, so that an image may be smaller
+    than a patch. A patch is centered on its cell, or half a pixel toward the end of the image if
+    `patch_size` - `step` is odd. Memory is that of the image and its gray values, whatever the
     step.
 
     Examples
@@ -70,7 +70,7 @@ class PatchExtractor(ImageTransformer):
         self.step = step
 
     def transform(self, X: Any) -> list[PatchGrid]:
-        """Make the records.
+        """Make one record per image.
 
         Parameters
         ----------
@@ -85,8 +85,8 @@ class PatchExtractor(ImageTransformer):
         Raises
         ------
         TypeError
-            If `X` is no batch, an image has a dtype that is none of these, or a parameter is not
-            an integer; the message names the image or parameter.
+            If `X` is not a batch, an image has another dtype, or a parameter is not an
+            integer; the message names the image or parameter.
         ValueError
             If `X` is empty or a single image, an image has no pixels, another number of channels
             or values outside [0, 1], or a parameter is out of range.

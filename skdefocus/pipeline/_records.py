@@ -1,4 +1,4 @@
-"""What travels between the stages of a pipeline: one small frozen record per image.
+"""Records that travel between the stages of a pipeline: a small frozen one per image.
 
 Metadata routing does not reach ``transform`` and cannot carry a grid that is computed inside the
 pipeline, so the image and the grid travel with the sample itself.
@@ -14,7 +14,7 @@ import numpy as np
 from skdefocus._grids import mirrored_crop
 from skdefocus._typing import AnyArray, Float32Array, Float64Array, FloatArray
 
-#: By how much probabilities may be below 0 and their sum differ from 1.
+#: Tolerance by which probabilities may be below 0 and their sum may differ from 1.
 ROUNDING = 1e-3
 
 
@@ -53,7 +53,7 @@ class PatchGrid:
 
     @cached_property
     def padded(self) -> Float32Array:
-        """Gray values with symmetric borders, made when first asked for.
+        """Gray values with symmetric borders, computed at first use.
 
         Patch (i, j) begins at row ``i * step`` and column ``j * step``; shape (H', W').
         """
@@ -81,7 +81,7 @@ def sigma_at(level: FloatArray, sigmas: Float64Array) -> Float32Array:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LevelGrid:
-    """What the classifier says of every cell of an image.
+    """An image and the probabilities of the blur levels of its cells.
 
     Attributes
     ----------
@@ -104,11 +104,12 @@ class LevelGrid:
     stacked: bool = False
 
     def __post_init__(self) -> None:
+        """Check the probabilities."""
         proba, n = self.proba, len(self.sigmas)
         if proba.ndim != 3 or proba.shape[-1] != n or not proba.size:
             raise ValueError(f"proba must have shape (rows, columns, {n}), got {proba.shape}")
         sums = proba @ np.ones(n, np.float32)
-        # NaN fails it as well.
+        # The comparison is also False for NaN.
         if not (proba.min() >= -ROUNDING and np.abs(sums - 1).max() <= ROUNDING):
             raise ValueError(
                 "proba must hold probabilities, >= 0 and with a sum of 1 over the levels of each "
@@ -125,7 +126,7 @@ class LevelGrid:
     def level(self) -> Float32Array:
         """Mean level of every cell, fractional, shape (rows, columns).
 
-        Levels are evenly spaced in what can be told apart; to rank cells by blur this is the best.
+        Levels are evenly spaced in what can be told apart, so rank cells by this.
         """
         levels = np.arange(len(self.sigmas), dtype=np.float32)
         return np.asarray(self.proba @ levels, np.float32)
@@ -141,13 +142,13 @@ class LevelGrid:
     def sigma(self) -> Float32Array:
         """σ of the mean level of every cell, in pixels, shape (rows, columns).
 
-        Not the mean of σ, to which a small probability of a large blur adds a lot.
+        It is not the mean of σ, to which a small probability of a large blur adds a lot.
         """
         return sigma_at(self.level, self.sigmas)
 
     @property
     def sigma_std(self) -> Float32Array:
-        """How far off `sigma` may be, in pixels, shape (rows, columns).
+        """Uncertainty of `sigma` in pixels, shape (rows, columns).
 
         Half the difference in σ from one standard deviation of the level below the mean to one
         above. To tell good cells from bad ones `confidence` is better.
@@ -158,10 +159,10 @@ class LevelGrid:
 
     @property
     def confidence(self) -> Float32Array:
-        """How much the cell says of its blur, in [0, 1], shape (rows, columns).
+        """Confidence of every cell in its level, in [0, 1], shape (rows, columns).
 
         1 − s / s₀ with s the standard deviation of the level and s₀ that of a uniform
-        distribution: 0 where every level is as likely as any other, as in a flat place, 1 where a
+        distribution: 0 where all levels are equally likely, as on a flat surface, and 1 where a
         single one is left.
         """
         n = len(self.sigmas)

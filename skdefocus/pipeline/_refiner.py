@@ -1,4 +1,4 @@
-"""From a coarse grid of levels to a map whose edges are the photograph's edges."""
+"""Refinement of a coarse grid of levels to a map with the edges of the photograph."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from skdefocus.metrics import SigmaScoreMixin
 from skdefocus.pipeline._filling import filled, mean_and_evidence
 from skdefocus.pipeline._records import LevelGrid, sigma_at
 
-#: Least weight of a cell: less has no inverse in float32.
+#: Least weight of a cell: smaller ones have no inverse in float32.
 LEAST = 1e-30
 
 #: Values of the parameter `guide`; "grey" is the older spelling.
@@ -66,7 +66,7 @@ class RefineSettings(Settings):
 
     @property
     def reach(self) -> int:
-        """How far the refinement looks: `radius`, averaged over as much, between blocks."""
+        """Distance in pixels over which the refinement averages, with room for interpolation."""
         return (2 * self.radius + 4 * self.subsample) * self.n_iter
 
 
@@ -75,11 +75,11 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
 
     Works in two parts, both guided filters in which every cell counts by its evidence:
 
-    1. *Fill*, on the grid of cells: what a cell says by itself is multiplied by how common the
-       levels are around it to the power of `context` (Bayes' rule), by guided filters of the
-       probabilities with windows as large as the image down to `fill_radius`. A cell that can
-       tell keeps its level; one that cannot (flat walls, skies) leans towards its surroundings;
-       one that cannot decide between two levels leans towards the one that is found around it.
+    1. *Fill*, on the grid of cells: the probabilities of a cell are multiplied by how common the
+       levels are around it, to the power of `context` (Bayes' rule). Guided filters average the
+       surroundings in windows from the whole image down to `fill_radius`. A cell with a clear
+       answer keeps its level; one without (flat walls, skies) leans toward its surroundings; one
+       between two levels leans toward the one that occurs around it.
     2. *Refine*, on the pixels: `n_iter` iterations of the weighted guided filter, so that the
        map's edges move to the photograph's.
 
@@ -99,8 +99,8 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
     n_iter : int, default=1
         Iterations of the refinement, ≥ 0; 0 only interpolates the filled grid.
     prior : float, default=0.5
-        Weight in the averages of a cell that cannot tell, > 0, in inverse squared levels (that of
-        a cell that is sure is about 3).
+        Weight in the averages of a cell without evidence, > 0, in inverse squared levels (that of
+        a cell with a clear answer is about 3).
     fill_radius : int, default=128
         Smallest radius of the filling in pixels, ≥ 1.
     context : float, default=0.2
@@ -115,7 +115,7 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
         Fit the refinement's windows at every so many pixels and interpolate the fits, ≥ 1. 2 takes
         less than half the time of 1 and changes σ by a few thousandths of a pixel.
     n_jobs : int or None, default=None
-        Images worked on at once, see :class:`joblib.Parallel`.
+        Number of images that are worked on at once, see :class:`joblib.Parallel`.
 
     References
     ----------
@@ -165,12 +165,12 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
         self.n_jobs = n_jobs
 
     def transform(self, X: Sequence[LevelGrid]) -> Any:
-        """Refine.
+        """Refine the levels of cells to σ per pixel.
 
         Parameters
         ----------
         X : sequence of LevelGrid
-            As made by :class:`BlurLevelClassifier`.
+            From :class:`BlurLevelClassifier`.
 
         Returns
         -------

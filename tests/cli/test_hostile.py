@@ -75,7 +75,7 @@ def test_a_damaged_exif_block_is_no_reason_to_lose_a_photograph(tmp_path, capsys
 
 def test_lens_facts_of_a_pipe_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(OSError, match=r"pipe.jpg.*no regular file"):
+    with pytest.raises(OSError, match=r"pipe.jpg.*not a regular file"):
         optics.read_lens_facts(tmp_path / "pipe.jpg")
 
 

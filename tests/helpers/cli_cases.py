@@ -55,7 +55,7 @@ def bad_files(folder):
     return {
         "empty.png": "empty", "text.jpg": "no picture", "cut.jpg": "cut off",
         "corrupt.png": "damaged", "nan.tif": "NaN", "signed.tif": "int8", "raw.nef": "raw",
-        "folder.png": "folder", "pipe.png": "no regular file", "link.png": "No such file",
+        "folder.png": "folder", "pipe.png": "not a regular file", "link.png": "No such file",
         "circle.png": "symbolic links", "large.png": "max_pixels", "none.png": "No such file",
     }  # fmt: skip
 

@@ -173,7 +173,7 @@ def test_missing_folder_and_pipe(tmp_path):
     refused(tmp_path / "none.png", "No such file")
     refused(tmp_path, "it is a folder")
     os.mkfifo(tmp_path / "pipe.png")
-    refused(tmp_path / "pipe.png", "no regular file")
+    refused(tmp_path / "pipe.png", "not a regular file")
     (tmp_path / "broken.png").symlink_to(tmp_path / "none.png")
     refused(tmp_path / "broken.png", "No such file")
 

@@ -153,17 +153,17 @@ def test_a_model_with_its_weights_inside(tmp_path):
     ids=["empty", "text", "png", "zeros", "ones", "no graph"],
 )
 def test_no_onnx(tmp_path, data):
-    refused(tmp_path, data, "no ONNX model")
+    refused(tmp_path, data, "not an ONNX model")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_cut_off(tmp_path, share):
     data = model()
-    refused(tmp_path, data[: int(len(data) * share)], "no ONNX model|cut off|no blur-level")
+    refused(tmp_path, data[: int(len(data) * share)], "not an ONNX model|cut off|not a blur-level")
 
 
 def test_two_graphs(tmp_path):
-    refused(tmp_path, model(more=field(7, field(2, "second"))), "no ONNX model")
+    refused(tmp_path, model(more=field(7, field(2, "second"))), "not an ONNX model")
 
 
 def test_too_large(tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_missing_folder_and_pipe(tmp_path):
         with pytest.raises(ValueError, match="model must be"):
             sd.BlurLevelClassifier(path).fit([])
     os.mkfifo(tmp_path / "pipe.onnx")
-    with pytest.raises(ValueError, match="no regular file"):
+    with pytest.raises(ValueError, match="not a regular file"):
         sd.BlurLevelClassifier(tmp_path / "pipe.onnx").fit([])
     with pytest.raises(ValueError, match="model must be"):
         sd.BlurLevelClassifier("a\0b").fit([])
@@ -194,7 +194,7 @@ class Malice:
 
 def test_nothing_is_unpickled(tmp_path):
     trace = tmp_path / "trace"
-    refused(tmp_path, pickle.dumps(Malice(str(trace))), "no ONNX model")
+    refused(tmp_path, pickle.dumps(Malice(str(trace))), "not an ONNX model")
     assert not trace.exists()
 
 
@@ -240,7 +240,7 @@ def test_functions(tmp_path):
 @pytest.mark.parametrize(
     ("opset", "why"),
     [
-        (b"", "no ONNX model"),
+        (b"", "not an ONNX model"),
         (field(8, field(2, 7)), "opset is 7, expected 11 or newer"),
         (field(8, field(2, 10_000)), "ONNX Runtime can run"),
     ],
@@ -249,12 +249,12 @@ def test_opset(tmp_path, opset, why):
     refused(tmp_path, model(opset=opset), why)
 
 
-# --- models that are no blur-level network -----------------------------------------------------
+# --- models that are not blur-level networks ---------------------------------------------------
 
 
 @pytest.mark.parametrize("key", METADATA)
 def test_missing_metadata(tmp_path, key):
-    refused(tmp_path, model(metadata={key: None}), f"no blur-level network: metadata {key!r}")
+    refused(tmp_path, model(metadata={key: None}), f"not a blur-level network: metadata {key!r}")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_lengths_that_are_no_whole_cells(tmp_path, key, text):
 
 @pytest.mark.parametrize(("key", "text"), [("sigmas", "[0, 1]"), ("stride", "4"), ("stride", "16")])
 def test_metadata_that_do_not_fit_the_network(tmp_path, key, text):
-    refused(tmp_path, model(metadata={key: text}), "no blur-level network: images of shape")
+    refused(tmp_path, model(metadata={key: text}), "not a blur-level network: images of shape")
 
 
 ROOT = node("Identity", ["image"], "copy")
@@ -381,7 +381,7 @@ def test_on_the_command_line_it_is_one_line(tmp_path, capsys, monkeypatch, comma
     said = capsys.readouterr()
     assert said.out == ""
     assert len(said.err.splitlines()) == 1
-    assert "no ONNX model" in said.err
+    assert "not an ONNX model" in said.err
     assert not (tmp_path / "maps").exists()
 
 
