@@ -42,21 +42,16 @@ def steepen_edges(sigma: ArrayLike, radius: int) -> Float32Array:
     size = 2 * min(radius, max(out.shape)) + 1  # a larger window sees no more
     low, high = ndimage.minimum_filter(out, size), ndimage.maximum_filter(out, size)
     for rows in row_bands(len(out)):
-        part, least, most = out[rows], low[rows], high[rows]
-        base, rise = _log_total_blur(least), most - least
-        span = np.maximum(_log_total_blur(most) - base, np.float32(1e-6))
-        share = (_log_total_blur(part) - base) / span
-        # A little more goes to the subject: a rim of background is seen less than a lost outline.
-        decided = least + rise * smoothstep((share - 0.55) / 0.2)
+        part, least = out[rows], low[rows]
+        rise = high[rows] - least
+        share = (part - least) / np.maximum(rise, np.float32(1e-6))
+        # By σ and not by level, so that most of a slope goes to the subject: a rim of background,
+        # which is smooth, is seen less than a lost outline.
+        decided = least + rise * smoothstep((share - 0.45) / 0.2)
         # A large blur changes by pixels on a smooth surface: only what is much of it is an outline.
         weight = np.clip(rise / np.maximum(least / 2, 1) - 1, 0, 1)
         out[rows] = weight * decided + (1 - weight) * part
     return out
-
-
-def _log_total_blur(sigma: Float32Array) -> Float32Array:
-    """Return the logarithm of the total blur, in which estimated maps are interpolated."""
-    return np.asarray(np.log(np.hypot(sigma, np.float32(0.5))), np.float32)
 
 
 def row_bands(height: int) -> Iterator[slice]:

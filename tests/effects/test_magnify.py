@@ -211,6 +211,22 @@ def test_a_subject_survives_a_soft_map():
     assert harm(12) < 0.5 * harm(0)
 
 
+@pytest.mark.parametrize("in_levels", [False, True])
+def test_no_glow_around_the_subject_where_the_map_is_soft(in_levels):
+    """Smoothed in σ or in levels; the subject's rim went into a background of 20 px."""
+    seen, truth = large_scene(20), large_scene(40)
+    photo = np.clip(seen.photograph, 0, 1).astype(np.float32)
+    if in_levels:
+        level = ndimage.gaussian_filter(np.log(np.hypot(seen.sigma, 0.5)), 4)
+        soft = np.sqrt(np.maximum(np.exp(2 * level) - 0.25, 0))
+    else:
+        soft = ndimage.gaussian_filter(seen.sigma, 4)
+    found = magnify(photo, soft, 2)
+    exact = magnify(photo, seen.sigma, 2)
+    quality, best = (sd.metrics.psnr(x, truth.photograph) for x in (found, exact))
+    assert quality > best - 4
+
+
 def test_what_changes_nothing():
     photo = GRAVEL.astype(np.float32)
     assert_array_equal(magnify(photo, np.full((128, 128), 3.0), 1.0), photo)
