@@ -50,7 +50,9 @@ def check_file(data: bytes) -> None:
         elif field == MODEL_OPSET and isinstance(value, memoryview):
             domain, version = _opset(value)
             if domain not in STANDARD:
-                raise ValueError(f"it needs the operators of {domain!r}, which are not part of ONNX")
+                raise ValueError(
+                    f"it needs the operators of {domain!r}, which are not part of ONNX"
+                )
             opset = version
         elif field in (MODEL_TRAINING, MODEL_FUNCTION):
             raise ValueError("it holds functions or training code; export the plain network")
