@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from skdefocus._images import OTHER_MODES, check_photograph, scaled, to_gray
+from skdefocus._images import OTHER_MODES, check_photograph, refuse_path, scaled, to_gray
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus._validation import as_array
 from skdefocus.fusion import _registration as registration
@@ -357,6 +357,7 @@ class Frames:
 
 def _checked(image: Any, name: str) -> _Raw:
     """Check one frame and take its alpha apart."""
+    refuse_path(image, name, "read_image")
     if getattr(image, "mode", None) not in OTHER_MODES:
         image = as_array(image, name)
     if getattr(image, "ndim", 0) != 3 or image.shape[2] not in (2, 4):

@@ -28,7 +28,7 @@ def mapped(draw, **more):
     return more | {"image": draw(photographs(shape)), "sigma": draw(maps(shape[:2]))}
 
 
-@case("effects.magnify", effects.magnify, effect_of)
+@case("magnify", effects.magnify, effect_of)
 def magnified(draw):
     return mapped(
         draw, strength=pick(draw, 1, 2.0, 4), aperture=pick(draw, "disc", "polygon", "gaussian"),
@@ -61,7 +61,7 @@ def aperture(draw):
     }  # fmt: skip
 
 
-@case("effects.sharpen", effects.sharpen, effect_of)
+@case("sharpen", effects.sharpen, effect_of)
 def sharpened(draw):
     return mapped(
         draw, amount=pick(draw, 0, 1.0), method=pick(draw, "deconvolution", "unsharp"),
@@ -203,7 +203,7 @@ def stacks(draw):
     shape = draw(photograph_shapes)
     return {
         "stack": [draw(photographs(shape)) for _ in range(2)], "radius": pick(draw, 0, 2),
-        "feather": pick(draw, 0, 0.6), "min_area": pick(draw, 0, 0.01),
+        "feather": pick(draw, 0, 0.6), "min_area": pick(draw, 0, 4),
         "noise": pick(draw, 1e-3, 0.1), "align": "none", "match_exposure": draw(st.booleans()),
         "slab": pick(draw, None, (0, 2)),
     }  # fmt: skip

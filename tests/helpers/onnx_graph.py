@@ -46,7 +46,7 @@ def read_graph(data):
             nodes.append(_node(value))
         elif number == file.GRAPH_TENSOR:
             fields = list(file._fields(value))
-            name = next(file._text(v) for f, v in fields if f == TENSOR_NAME)
+            name = next(file.text(v) for f, v in fields if f == TENSOR_NAME)
             shapes[name] = tuple(n for f, v in fields if f == TENSOR_DIMS for n in integers(v))
     for node in nodes:
         if node.operator == "Conv":
@@ -58,14 +58,14 @@ def _node(message):
     node = Node()
     for number, value in file._fields(message):
         if number == NODE_INPUT:
-            node.inputs.append(file._text(value))
+            node.inputs.append(file.text(value))
         elif number == NODE_OUTPUT:
-            node.output = file._text(value)
+            node.output = file.text(value)
         elif number == file.NODE_OPERATOR:
-            node.operator = file._text(value)
+            node.operator = file.text(value)
         elif number == file.NODE_ATTRIBUTE:
             fields = list(file._fields(value))
-            name = next(file._text(v) for f, v in fields if f == ATTRIBUTE_NAME)
+            name = next(file.text(v) for f, v in fields if f == ATTRIBUTE_NAME)
             kinds = (ATTRIBUTE_INT, ATTRIBUTE_INTS)
             node.numbers[name] = [n for f, v in fields if f in kinds for n in integers(v)]
     return node
