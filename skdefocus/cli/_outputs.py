@@ -139,7 +139,7 @@ def as_floats(pixels: AnyArray) -> Float32Array:
 
 def write_preview(path: Path, pictures: list[AnyArray], overwrite: bool = False) -> None:
     """Write pictures side by side."""
-    from skdefocus.io import Photograph, beside, write_photograph
+    from skdefocus.io import Photograph, side_by_side, write_photograph
 
-    picture = beside([as_floats(pixels) for pixels in pictures])
+    picture = side_by_side([as_floats(pixels) for pixels in pictures])
     write_photograph(path, as_floats(picture), Photograph(picture), overwrite)
