@@ -94,7 +94,7 @@ def add_fuse(commands: Any) -> None:
 
 
 def _run_fuse(args: argparse.Namespace) -> int:
-    from skdefocus.cli._batch import say
+    from skdefocus.cli._batch import describe_error
     from skdefocus.fusion import FocusFuser
     from skdefocus.io import (
         FORMATS,
@@ -143,7 +143,7 @@ def _run_fuse(args: argparse.Namespace) -> int:
             pictures = [picture[kept] for picture in (stack.first.pixels, last, result.image)]
             write_preview(args.preview, pictures, args.overwrite)
     except Exception as error:
-        complain(say(error))
+        complain(describe_error(error))
         return 1
     print("\n".join(f"wrote {str(path)!r}" for path in outputs))
     return 0
@@ -241,7 +241,7 @@ class _Stack:
 
 def _output(args: argparse.Namespace) -> Path:
     """The file that the fused photograph goes to."""
-    from skdefocus.cli._batch import make_folder, say
+    from skdefocus.cli._batch import describe_error, make_folder
     from skdefocus.io import FORMATS, output_suffix
 
     file = args.out.file(FORMATS)
@@ -251,7 +251,7 @@ def _output(args: argparse.Namespace) -> Path:
     try:
         make_folder(args.out.path)
     except OSError as error:
-        raise UsageError(say(error)) from None
+        raise UsageError(describe_error(error)) from None
     return Path(args.out.path / f"{Path(first).stem}_fused{output_suffix(first)}")
 
 
