@@ -42,8 +42,8 @@ def add_depth(commands: Any) -> None:
         "For NAME.jpg it writes NAME_front.tif and NAME_behind.tif, float32 in meters: a "
         "photograph does not tell which of two distances something blurred has, nearer than what "
         "is in focus or beyond it. The largest distance is infinity. The model is a thin lens: "
-        "it does not hold for macro, and the photograph must not have been cropped or resized. Facts "
-        "that EXIF lacks must be given; given ones override EXIF.",
+        "it does not hold for macro, and the photograph must not have been cropped or resized. "
+        "Facts that EXIF lacks must be given; given ones override EXIF.",
     )
     add_photos(parser)
     add_output(parser, "with --side, of one photograph, a file: .tif or .npy")
