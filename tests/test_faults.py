@@ -140,7 +140,7 @@ def test_a_batch_that_is_told_to_end(tmp_path, sent, jobs, code, word):
     process = start([*command, "--jobs", str(jobs)])
     wait_for_outputs(process, out, 3)
     os.killpg(process.pid, sent)
-    assert end(process) == (code, [], [f"skdefocus: {word}; the files that are there are whole"])
+    assert end(process) == (code, [], [f"skdefocus: {word}; all files written so far are complete"])
     names = os.listdir(out)
     assert 3 <= len(names) < 120
     assert all(name.endswith(("_sigma.tif", "_sigma.png")) for name in names)

@@ -1,4 +1,4 @@
-"""What all commands are made with."""
+"""Arguments and messages that the commands share."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from typing import Any
 
 
 class UsageError(Exception):
-    """What the user has to change before anything can start: one line, exit code 2."""
+    """Error of usage, found before any work: a message of one line, exit code 2."""
 
 
 def complain(message: str) -> None:
-    """Say what is wrong, in one line."""
-    with suppress(OSError):  # where nobody can be told, the work still goes on
+    """Print an error in one line."""
+    with suppress(OSError):  # if it cannot be printed, the work still goes on
         print("skdefocus:", " ".join(message.splitlines()), file=sys.stderr)
 
 
 def command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], int], text: str, more: str
 ) -> argparse.ArgumentParser:
+    """Add a command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=f"{text} {more}", allow_abbrev=False
     )
@@ -32,16 +33,17 @@ def command(
 
 
 def path_argument(text: str) -> Path:
-    """A type for argparse: a path. Empty ones, as of an unset variable, would be this folder."""
+    """Parse a path; refuse an empty one, which would be the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
     return Path(text)
 
 
 def number(kind: type, low: float, extra: float = math.nan) -> Callable[[str], Any]:
-    """A type for argparse: at least `low`, or `extra`."""
+    """Make a parser of numbers of at least `low`, or equal to `extra`."""
 
     def parse(text: str) -> Any:
+        """Parse a number."""
         try:
             value = kind(text)
         except ValueError:
@@ -56,6 +58,7 @@ def number(kind: type, low: float, extra: float = math.nan) -> Callable[[str], A
 
 
 def add_photos(parser: argparse.ArgumentParser) -> None:
+    """Add the photographs."""
     parser.add_argument(
         "photos",
         nargs="+",
@@ -65,15 +68,17 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
 
 
 def add_existing(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    """Add ``--overwrite`` and ``--skip-existing``."""
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument(
         "--skip-existing",
         action="store_true",
-        help="leave files alone that are there and make those that are missing: resumes a run",
+        help="keep existing files and make the missing ones; resumes a run",
     )
 
 
 def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add ``--max-pixels``."""
     parser.add_argument(
         "--max-pixels",
         type=number(int, 1),
@@ -83,19 +88,21 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """Add ``--jobs`` and ``--quiet``."""
     parser.add_argument(
         "--jobs",
         "-j",
         type=number(int, 1, -1),
         default=1,
         metavar="N",
-        help="photographs worked on at once, each with its own process and memory; -1 is one per "
+        help="number of photographs to work on at once, each in its own process; -1 is one per "
         "core (default: 1, which uses all cores)",
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar, no summary")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``."""
     parser.add_argument(
         "--model",
         type=Path,
@@ -105,11 +112,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_given_map(parser: argparse.ArgumentParser) -> None:
+    """Add ``--map``."""
     parser.add_argument(
         "--map",
         dest="given",
         type=path_argument,
         metavar="FILE",
-        help="a map that is there already, perhaps corrected by hand: TIFF, NPY or 16-bit PNG as "
-        "`skdefocus map` writes them, or the folder they are in",
+        help="an existing map, perhaps corrected by hand: TIFF, NPY or 16-bit PNG as written by "
+        "`skdefocus map`, or a folder with such maps",
     )

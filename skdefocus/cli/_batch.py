@@ -1,4 +1,4 @@
-"""What the command line does with photographs, one at a time; knows nothing of arguments."""
+"""Work on many photographs, one at a time, independent of the command line's arguments."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ import joblib
 from skdefocus.cli._process import quiet_decoders
 from skdefocus.io import ReadError, move
 
-#: After these every further photograph would fail as well.
+#: Errors after which every further photograph would fail as well.
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class Work(Protocol):
-    """What is done with a photograph; travels to the workers."""
+    """Work on a photograph; it is sent to the workers."""
 
     @property
     def out(self) -> Path:
         """Folder of the outputs."""
 
     def targets(self, photo: str) -> dict[str, Path]:
-        """Outputs of a photograph, by kind."""
+        """Return the outputs of a photograph, by kind."""
 
     def warning(self, photo: str) -> str:
-        """What of a photograph its outputs will lack, in one line; told before the work."""
+        """Describe in one line what the outputs will lack; printed before the work."""
 
     def make(self, photo: str, files: dict[str, Path]) -> None:
-        """Write the outputs of some kinds to files that are not there yet."""
+        """Write outputs of some kinds to files that do not exist yet."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Work on many photographs, and what happens to files that are there.
+    """Work on many photographs, and the rule for existing files.
 
     Attributes
     ----------
     work : Work
     overwrite, skip_existing : bool
-        They are replaced, or left alone; an error if neither.
+        Whether existing files are replaced or kept; an error if neither.
     """
 
     work: Work
@@ -59,12 +59,12 @@ class Batch:
     skip_existing: bool = False
 
     def existing(self, photo: str) -> frozenset[str]:
-        """Kinds of output that are there."""
+        """Return the kinds of outputs that exist."""
         targets = self.work.targets(photo)
         return frozenset(kind for kind, target in targets.items() if os.path.lexists(target))
 
-    def missing(self, photo: str) -> dict[str, Path]:
-        """Outputs to be written; FileExistsError if one may not be replaced."""
+    def pending(self, photo: str) -> dict[str, Path]:
+        """Return the outputs to write; FileExistsError if one may not be replaced."""
         targets = self.work.targets(photo)
         existing = self.existing(photo)
         if self.skip_existing:
@@ -77,7 +77,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a photograph: written, failed, or nothing had to be done."""
+    """Result for a photograph: written, failed, or nothing had to be done."""
 
     photo: str
     written: bool = False
@@ -86,19 +86,19 @@ class Result:
 
 
 def make_folder(out: Path) -> None:
-    """Make a folder for outputs, if it is missing."""
+    """Make a folder for outputs unless it exists."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        text = "it is no folder; name another one to write to"
+        text = "it is not a folder; name another one to write to"
         raise NotADirectoryError(errno.ENOTDIR, text, str(out)) from None
 
 
 @contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """Make the folder `out`, and one in it for unfinished files that goes away at the end.
+    """Make the folder `out`, and in it one for unfinished files that is removed at the end.
 
-    It also takes along what a worker left that was killed.
+    So files that a killed worker left are removed as well.
     """
     make_folder(out)
     with tempfile.TemporaryDirectory(
@@ -108,7 +108,7 @@ def scratch_folder(out: Path) -> Iterator[Path]:
 
 
 def plan(photos: Sequence[str], work: Work) -> tuple[list[str], list[Result]]:
-    """Photographs to work on, each once, and failures: outputs that would hit something else."""
+    """Return the photographs to work on, each once, and failures: outputs that would collide."""
     tasks: list[str] = []
     failures: list[Result] = []
     owners: dict[str, str] = {}
@@ -133,13 +133,14 @@ def plan(photos: Sequence[str], work: Work) -> tuple[list[str], list[Result]]:
 def run(photos: Iterable[str], batch: Batch, scratch: Path, n_jobs: int) -> Iterator[Result]:
     """Work on photographs in parallel; results come in order, and memory does not grow.
 
-    When a process dies, the photographs that were handed out are done again, each alone, so that
-    it shows which of them it dies of; the others go on.
+    If a process dies, the photographs that were handed out are done again one by one, which shows
+    which of them kills it; the others go on.
     """
     todo = iter(photos)
     given: deque[tuple[str, frozenset[str]]] = deque()
 
     def hand_out() -> Iterator[str]:
+        """Yield photographs and note the outputs they had before."""
         for photo in todo:
             given.append((photo, batch.existing(photo)))
             yield photo
@@ -156,6 +157,7 @@ def run(photos: Iterable[str], batch: Batch, scratch: Path, n_jobs: int) -> Iter
 
 
 def _parallel(photos: Iterable[str], batch: Batch, scratch: Path, n_jobs: int) -> Iterator[Result]:
+    """Work on photographs with joblib; results come in order."""
     parallel = joblib.Parallel(
         n_jobs=n_jobs, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs"
     )
@@ -164,22 +166,22 @@ def _parallel(photos: Iterable[str], batch: Batch, scratch: Path, n_jobs: int) -
 
 
 def _alone(photo: str, before: frozenset[str], batch: Batch, scratch: Path, n_jobs: int) -> Result:
-    """Work on a photograph that a process has had in hand, which may have finished it or a part."""
+    """Work again on a photograph that a dead process may have finished, or partly finished."""
     refused = before and not batch.skip_existing
     again = batch if batch.overwrite or refused else replace(batch, skip_existing=True)
     try:
-        (result,) = _parallel([photo], again, scratch, n_jobs)  # to its end
+        (result,) = _parallel([photo], again, scratch, n_jobs)  # until it ends
     except BrokenExecutor:
-        text = "its process died; if of want of memory, use fewer --jobs or a smaller photograph"
+        text = "its process died; if memory ran out, use fewer --jobs or a smaller photograph"
         return Result(photo, failure=text)
     finished = not result.failure and before != batch.existing(photo)
     return replace(result, written=result.written or finished)
 
 
 def leave_ctrl_c_to_the_main_process() -> None:
-    """In a worker, ignore SIGINT, which a terminal sends to all: the main process ends the workers.
+    """Ignore SIGINT in a worker: a terminal sends it to all, but the main process ends the workers.
 
-    Else it may hit a worker between two photographs, which then prints a traceback.
+    Otherwise it could hit a worker between two photographs, which then prints a traceback.
     """
     in_worker = multiprocessing.current_process().name != "MainProcess"
     if in_worker and threading.current_thread() is threading.main_thread():
@@ -187,25 +189,27 @@ def leave_ctrl_c_to_the_main_process() -> None:
 
 
 def work_on(photo: str, batch: Batch, scratch: Path) -> Result:
-    """Make the outputs of one photograph; never raises, because the others are to go on."""
+    """Make the outputs of one photograph; never raise, so that the others go on."""
     leave_ctrl_c_to_the_main_process()
     try:
-        missing = batch.missing(photo)
-        if not missing:
+        targets = batch.pending(photo)
+        if not targets:
             return Result(photo)
         with quiet_decoders():
-            make_all(photo, missing, batch, scratch)
+            make_all(photo, targets, batch, scratch)
     except ReadError as error:
         return Result(photo, failure=str(error).removeprefix(f"cannot read {photo!r}: "))
     except Exception as error:
-        return Result(photo, failure=say(error), fatal=getattr(error, "errno", None) in FATAL)
+        return Result(
+            photo, failure=describe_error(error), fatal=getattr(error, "errno", None) in FATAL
+        )
     return Result(photo, written=True)
 
 
 def make_all(photo: str, targets: dict[str, Path], batch: Batch, scratch: Path) -> None:
-    """Make outputs; all of them are finished before the first gets its name."""
-    # Of a name of its own: what a killed worker left may be there. An output elsewhere is begun
-    # beside its place, as it could not be moved there from another disk.
+    """Make outputs; all are finished before the first gets its name."""
+    # Unique names, because a killed worker may have left files. An output elsewhere is begun in its
+    # own folder, because it could not be moved there from another disk.
     unfinished = {
         kind: (scratch if target.parent == batch.work.out else target.parent)
         / f".{secrets.token_hex(8)}{target.suffix}"
@@ -222,8 +226,8 @@ def make_all(photo: str, targets: dict[str, Path], batch: Batch, scratch: Path) 
             path.unlink(missing_ok=True)
 
 
-def say(error: Exception) -> str:
-    """One line for an error."""
+def describe_error(error: Exception) -> str:
+    """Describe an error in one line."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename!r}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):

@@ -22,27 +22,28 @@ from skdefocus.cli._outputs import add_output
 from skdefocus.cli._photos import MapSource, map_source, run_batch
 
 SIDES = ("front", "behind")
-#: Options for what a file does not tell: the name of the fact, and what the option says.
+#: Options for facts that are not in a file: the name of the fact, the unit and the help.
 FACTS = {
     "focus_distance": ("M", "distance in focus in meters, from the lens"),
     "focal_length": ("MM", "focal length in mm"),
     "f_number": ("N", "f-number"),
-    "pixel_pitch": ("UM", "distance of neighbouring pixels on the sensor in µm"),
+    "pixel_pitch": ("UM", "distance of neighboring pixels on the sensor in µm"),
 }
 TEXT = "Distance from the lens in meters, {side} of what is in focus"
 
 
 def add_depth(commands: Any) -> None:
+    """Add the command ``depth``."""
     parser = command(
         commands,
         "depth",
         _run_depth,
         "Distances from the lens, from blur and EXIF.",
         "For NAME.jpg it writes NAME_front.tif and NAME_behind.tif, float32 in meters: a "
-        "photograph does not tell which of two distances it is that something blurred has, nearer "
-        "than what is in focus or beyond it. Infinity is as far as it goes. The lens is taken for "
-        "thin, so that macro is out of reach, and the photograph must not have been cropped or "
-        "resized. What EXIF does not tell has to be given; what is given counts for more.",
+        "photograph does not tell which of two distances something blurred has, nearer than what "
+        "is in focus or beyond it. The largest distance is infinity. The model is a thin lens: "
+        "it does not hold for macro, and the photograph must not have been cropped or resized. "
+        "Facts that EXIF lacks must be given; given ones override EXIF.",
     )
     add_photos(parser)
     add_output(parser, "with --side, of one photograph, a file: .tif or .npy")
@@ -52,11 +53,14 @@ def add_depth(commands: Any) -> None:
             "--" + name.replace("_", "-"),
             type=number(float, 1e-6),
             metavar=unit,
-            help=f"{text} (default: that of EXIF)",
+            help=f"{text} (default: from EXIF)",
         )
-    parser.add_argument("--side", choices=SIDES, help="only that of the two (default: both)")
+    parser.add_argument("--side", choices=SIDES, help="write only one of the two (default: both)")
     parser.add_argument(
-        "--format", choices=("tiff", "npy"), default="tiff", help="of the files (default: tiff)"
+        "--format",
+        choices=("tiff", "npy"),
+        default="tiff",
+        help="format of the files (default: tiff)",
     )
     add_given_map(parser)
     add_model(parser)
@@ -65,6 +69,7 @@ def add_depth(commands: Any) -> None:
 
 
 def _run_depth(args: argparse.Namespace) -> int:
+    """Measure distances in photographs."""
     from skdefocus.io import MAPS, MAX_PIXELS
 
     file = args.out.file_of_one(MAPS, len(args.photos))
@@ -105,6 +110,7 @@ class DepthWork:
         return ""
 
     def make(self, photo: str, files: dict[str, Path]) -> None:
+        """Write the distances on the chosen sides."""
         import numpy as np
 
         from skdefocus.io import read_image, write_values
@@ -119,12 +125,13 @@ class DepthWork:
             write_values(path, values, TEXT.format(side=side))
 
     def _facts(self, photo: str) -> dict[str, float]:
+        """Collect the facts of the lens from the options and EXIF."""
         from skdefocus.optics import read_lens_facts
 
-        told = read_lens_facts(photo)._asdict()
-        known = {name: value for name, value in told.items() if value is not None} | self.given
-        missing = [name for name in FACTS if name not in known]
-        if missing:
-            options = " ".join(f"--{name.replace('_', '-')} {FACTS[name][0]}" for name in missing)
-            raise ValueError(f"its EXIF does not tell {', '.join(missing)}; give {options}")
+        exif = read_lens_facts(photo)._asdict()
+        known = {name: value for name, value in exif.items() if value is not None} | self.given
+        unknown = [name for name in FACTS if name not in known]
+        if unknown:
+            options = " ".join(f"--{name.replace('_', '-')} {FACTS[name][0]}" for name in unknown)
+            raise ValueError(f"its EXIF does not tell {', '.join(unknown)}; give {options}")
         return known

@@ -31,20 +31,20 @@ FloatEffect = Callable[[AnyArray, Float32Array], Float32Array]
 
 @dataclass(frozen=True)
 class EffectCommand:
-    """A command of this kind.
+    """A command that applies an effect.
 
     Attributes
     ----------
     text : str
-        What it does.
+        Description of the command.
     ending : str
-        Of the stem of its outputs' names.
+        Ending of the stem of its outputs' names.
     add_options : callable
         Adds its own options to a parser.
     effect : callable
-        Makes the effect of parsed arguments.
+        Makes the effect from parsed arguments.
     masks_blur : bool
-        Whether a mask first lessens the map's blur, so that what it protects does not spill.
+        Whether a mask first reduces the blur in the map, so that protected parts do not spill.
     """
 
     text: str
@@ -55,12 +55,13 @@ class EffectCommand:
 
 
 def _magnify_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``magnify``."""
     parser.add_argument(
         "--strength",
         type=number(float, 1),
         default=2.0,
         metavar="X",
-        help="what the blur is multiplied by (default: 2)",
+        help="factor of the blur (default: 2)",
     )
     parser.add_argument(
         "--aperture",
@@ -82,6 +83,7 @@ def _magnify(args: argparse.Namespace) -> FloatEffect:
 
 
 def _sharpen_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``sharpen``."""
     parser.add_argument(
         "--amount",
         type=number(float, 0),
@@ -112,6 +114,7 @@ COMMANDS = {
 
 
 def add_effects(commands: Any) -> None:
+    """Add the commands of effects."""
     for name, entry in COMMANDS.items():
         parser = command(
             commands,
@@ -119,12 +122,12 @@ def add_effects(commands: Any) -> None:
             partial(_run_effect, entry),
             entry.text,
             f"For NAME.jpg it writes NAME{entry.ending}.jpg, with the photograph's depth, alpha, "
-            "color profile, EXIF and all else that its file says; of other formats than PNG, JPEG "
-            "and TIFF a JPEG (HEIC, AVIF), a TIFF of 16 bits (raw) or a PNG. What the format "
-            "cannot hold is told. A bad file is reported and the rest go on.",
+            "color profile, EXIF and other metadata. From formats other than PNG, JPEG and TIFF it "
+            "makes a JPEG (HEIC, AVIF), a TIFF of 16 bits (raw) or a PNG. It reports metadata that "
+            "the format cannot hold. A bad file is reported and the rest go on.",
         )
         add_photos(parser)
-        add_output(parser, "of one photograph, the file itself: PNG, JPEG or TIFF")
+        add_output(parser, "for one photograph, a file: PNG, JPEG or TIFF")
         add_existing(parser)
         entry.add_options(parser)
         add_given_map(parser)
@@ -132,14 +135,14 @@ def add_effects(commands: Any) -> None:
             "--mask",
             type=path_argument,
             metavar="FILE",
-            help="a picture of the photograph's size: where it is black the photograph stays as it "
-            "is, where it is gray the effect is weaker",
+            help="a picture of the photograph's size: black keeps the photograph as it is, gray "
+            "weakens the effect",
         )
         parser.add_argument(
             "--preview",
             type=path_argument,
             metavar="FILE",
-            help="also write before and after side by side",
+            help="also write a picture of before and after, side by side",
         )
         add_model(parser)
         add_limit(parser)
@@ -147,6 +150,7 @@ def add_effects(commands: Any) -> None:
 
 
 def _run_effect(entry: EffectCommand, args: argparse.Namespace) -> int:
+    """Apply an effect to photographs."""
     from skdefocus.io import FORMATS, MAX_PIXELS
 
     file = args.out.file_of_one(FORMATS, len(args.photos))
@@ -155,7 +159,7 @@ def _run_effect(entry: EffectCommand, args: argparse.Namespace) -> int:
             raise UsageError("--preview is for a single photograph")
         check_file(args.preview, FORMATS)
     if args.mask is not None and not args.mask.is_file():
-        raise UsageError(f"--mask: {str(args.mask)!r} is no file")
+        raise UsageError(f"--mask: {str(args.mask)!r} is not a file")
     work = EffectWork(
         args.out.folder(file),
         file,
@@ -195,6 +199,7 @@ class EffectWork:
         return left_out(self.targets(photo)["photo"], read_metadata(photo, self.max_pixels))
 
     def make(self, photo: str, files: dict[str, Path]) -> None:
+        """Write the result and the preview."""
         from skdefocus.io import read_photograph, write_photograph
 
         like = read_photograph(photo, self.max_pixels)
@@ -205,8 +210,9 @@ class EffectWork:
             write_preview(files["preview"], [like.pixels, found])
 
     def _applied(self, photo: str, pixels: AnyArray) -> Float32Array:
+        """Apply the effect, as far as the mask allows."""
         sigma = self.maps.sigma(photo, pixels)
-        pixels = as_floats(pixels)  # of integers an effect makes integers, rounded
+        pixels = as_floats(pixels)  # from integers, an effect makes rounded integers
         if self.mask is None:
             return self.effect(pixels, sigma)
         from skdefocus._images import to_gray

@@ -35,11 +35,12 @@ if TYPE_CHECKING:
     from skdefocus.fusion import FusionResult
     from skdefocus.io import Photograph
 
-#: How often a frame is read.
+#: Number of times that a frame is read.
 READS = 6
 
 
 def add_fuse(commands: Any) -> None:
+    """Add the command ``fuse``."""
     parser = command(
         commands,
         "fuse",
@@ -52,6 +53,13 @@ def add_fuse(commands: Any) -> None:
     parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
     add_output(parser, "the file itself: PNG, JPEG or TIFF (in a folder it is FIRST_fused)")
     add_existing(parser)
+    _add_settings(parser)
+    _add_outputs(parser)
+    add_limit(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of the fusion."""
     parser.add_argument(
         "--align",
         choices=("none", "translation", "affine"),
@@ -59,20 +67,30 @@ def add_fuse(commands: Any) -> None:
         help="bring the frames to coincide; affine undoes focus breathing too (default: none)",
     )
     parser.add_argument(
-        "--match-exposure", action=argparse.BooleanOptionalAction, default="auto",
+        "--match-exposure",
+        action=argparse.BooleanOptionalAction,
+        default="auto",
         help="scale the frames to the reference's exposure (default: where it differs visibly)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--reference", metavar="FRAME",
+        "--reference",
+        metavar="FRAME",
         help="the frame that others are aligned with and matched to (default: the first)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--min-area", type=number(int, 0), default=16, metavar="N",
+        "--min-area",
+        type=number(int, 0),
+        default=16,
+        metavar="N",
         help="smallest region, in pixels, that is taken from a frame of its own (default: 16)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--keep-all", action="store_true", help="fuse frames that do not seem to belong, too"
     )
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the outputs."""
     parser.add_argument(
         "--crop",
         action="store_true",
@@ -90,22 +108,12 @@ def add_fuse(commands: Any) -> None:
         metavar="FILE",
         help="also write frames and result side by side",
     )
-    add_limit(parser)
 
 
 def _run_fuse(args: argparse.Namespace) -> int:
-    from skdefocus.cli._batch import say
-    from skdefocus.fusion import FocusFuser
-    from skdefocus.io import (
-        FORMATS,
-        MAPS,
-        MAX_PIXELS,
-        left_out,
-        read_image,
-        read_metadata,
-        write_map,
-        write_photograph,
-    )
+    """Fuse frames; check the outputs before any work."""
+    from skdefocus.cli._batch import describe_error
+    from skdefocus.io import FORMATS, MAPS, MAX_PIXELS, left_out, read_metadata
 
     if len(args.frames) < 2:
         raise UsageError("fuse needs two or more frames")
@@ -122,35 +130,54 @@ def _run_fuse(args: argparse.Namespace) -> int:
         complain(f"{args.frames[0]!r}: {lost}")
     try:
         stack = _Stack(args.frames, args.reference or args.frames[0], limit)
-        fuser = FocusFuser(
-            align=args.align, match_exposure=args.match_exposure, min_area=args.min_area,
-            reference=stack.reference, outliers="keep" if args.keep_all else "drop",
-        )  # fmt: skip
-        with progress_bar(READS * len(args.frames)) as bar, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".* is left out: ", category=UserWarning)
-            frames = [partial(stack.read, name, bar.update) for name in args.frames]
-            result = fuser.fuse(frames, names=[repr(name) for name in args.frames])
-        _tell(result, args.frames)
-        kept = result.inner if args.crop else (slice(None), slice(None))
-        if not result.image[kept].size:
-            raise ValueError("the aligned frames have nothing in common; is it one scene?")
-        like = stack.first.with_alpha(result.alpha).cut(kept)
-        write_photograph(out, result.image[kept], like, args.overwrite)
-        if args.depth is not None:
-            write_map(args.depth, result.depth[kept], overwrite=args.overwrite)
-        if args.preview is not None:
-            last = read_image(args.frames[-1], max_pixels=limit)
-            pictures = [picture[kept] for picture in (stack.first.pixels, last, result.image)]
-            write_preview(args.preview, pictures, args.overwrite)
+        _write(args, out, stack, _fused(args, stack), limit)
     except Exception as error:
-        complain(say(error))
+        complain(describe_error(error))
         return 1
     print("\n".join(f"wrote {str(path)!r}" for path in outputs))
     return 0
 
 
+def _fused(args: argparse.Namespace, stack: _Stack) -> FusionResult:
+    """Fuse the frames of a stack with a progress bar, and report the changes to them."""
+    from skdefocus.fusion import FocusFuser
+
+    fuser = FocusFuser(
+        align=args.align,
+        match_exposure=args.match_exposure,
+        min_area=args.min_area,
+        reference=stack.reference,
+        outliers="keep" if args.keep_all else "drop",
+    )
+    with progress_bar(READS * len(args.frames)) as bar, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* is left out: ", category=UserWarning)
+        frames = [partial(stack.read, name, bar.update) for name in args.frames]
+        result = fuser.fuse(frames, names=[repr(name) for name in args.frames])
+    _tell(result, args.frames)
+    return result
+
+
+def _write(
+    args: argparse.Namespace, out: Path, stack: _Stack, result: FusionResult, limit: int
+) -> None:
+    """Write the fused photograph and the other outputs."""
+    from skdefocus.io import read_image, write_map, write_photograph
+
+    kept = result.inner if args.crop else (slice(None), slice(None))
+    if not result.image[kept].size:
+        raise ValueError("the aligned frames have nothing in common; is it one scene?")
+    like = stack.first.with_alpha(result.alpha).cut(kept)
+    write_photograph(out, result.image[kept], like, args.overwrite)
+    if args.depth is not None:
+        write_map(args.depth, result.depth[kept], overwrite=args.overwrite)
+    if args.preview is not None:
+        last = read_image(args.frames[-1], max_pixels=limit)
+        pictures = [picture[kept] for picture in (stack.first.pixels, last, result.image)]
+        write_preview(args.preview, pictures, args.overwrite)
+
+
 def _tell(result: FusionResult, names: list[str]) -> None:
-    """Say in a line each what was done to the frames beside fusing them."""
+    """Report what was done to the frames besides fusing them."""
     for k, why in sorted(result.left_out.items()):
         complain(f"{names[k]!r} is left out: {why}")
     if result.gains:
@@ -163,7 +190,7 @@ def _tell(result: FusionResult, names: list[str]) -> None:
 
 
 class _Stack:
-    """The files of a stack, read so that all are turned alike and of one shape.
+    """The files of a stack, turned alike and with one shape.
 
     Parameters
     ----------
@@ -171,7 +198,7 @@ class _Stack:
     reference : str
         One of them.
     limit : int
-        Most pixels of a photograph.
+        Largest number of pixels of a photograph.
 
     Attributes
     ----------
@@ -192,9 +219,7 @@ class _Stack:
         counts = Counter(told.values())
         # The orientation of most frames; of those that are as many, the reference's.
         most = max(counts.values())
-        self._orientation = next(
-            o for o in (told[reference], *counts) if counts[o] == most
-        )  # fmt: skip
+        self._orientation = next(o for o in (told[reference], *counts) if counts[o] == most)
         self._turned: dict[str, int] = {}
         like = next(name for name in names if told[name] == self._orientation)
         self._like = read_photograph(like, limit).pixels if len(counts) > 1 else None
@@ -202,7 +227,7 @@ class _Stack:
         self._shape = self.first.pixels.shape
 
     def read(self, name: str, tick: Callable[[], Any]) -> AnyArray:
-        """Read a frame that is to be of the reference's shape, and tell the progress bar."""
+        """Read a frame, check that it has the reference's shape, and update the progress bar."""
         frame = self._upright(name)
         if frame.pixels.shape != self._shape:
             raise ValueError(
@@ -215,7 +240,7 @@ class _Stack:
         return np.dstack([frame.pixels, frame.alpha])
 
     def _upright(self, name: str) -> Photograph:
-        """Read a frame; if it is turned otherwise than most, as it agrees better with them."""
+        """Read a frame; if its orientation differs from most, turn it as it fits them better."""
         from skdefocus.io import read_photograph
 
         frame = read_photograph(name, self._limit)
@@ -226,6 +251,7 @@ class _Stack:
         return frame.turned(self._turned[name])
 
     def _better(self, name: str, frame: Photograph, like: AnyArray) -> int:
+        """Choose between a frame's own orientation and that of most frames."""
         from skdefocus.fusion import agreement_of_photographs
 
         other = frame.turned(self._orientation)
@@ -240,8 +266,8 @@ class _Stack:
 
 
 def _output(args: argparse.Namespace) -> Path:
-    """The file that the fused photograph goes to."""
-    from skdefocus.cli._batch import make_folder, say
+    """Return the path of the fused photograph, and make its folder."""
+    from skdefocus.cli._batch import describe_error, make_folder
     from skdefocus.io import FORMATS, output_suffix
 
     file = args.out.file(FORMATS)
@@ -251,7 +277,7 @@ def _output(args: argparse.Namespace) -> Path:
     try:
         make_folder(args.out.path)
     except OSError as error:
-        raise UsageError(say(error)) from None
+        raise UsageError(describe_error(error)) from None
     return Path(args.out.path / f"{Path(first).stem}_fused{output_suffix(first)}")
 
 

@@ -9,17 +9,19 @@ from skdefocus.cli._arguments import UsageError, add_model, command
 
 
 def add_info(commands: Any) -> None:
+    """Add the command ``info``."""
     parser = command(
         commands,
         "info",
         _run_info,
         "Print versions and the facts of the network.",
-        "Worth adding to a bug report.",
+        "Add it to a bug report.",
     )
     add_model(parser)
 
 
 def _run_info(args: argparse.Namespace) -> int:
+    """Print versions and facts."""
     import platform
     from importlib.metadata import version
 
@@ -39,7 +41,7 @@ def _run_info(args: argparse.Namespace) -> int:
         "levels": f"{len(facts.sigmas)}, σ {' '.join(f'{s:.3g}' for s in facts.sigmas)} pixels",
         **{f"  {key}": " ".join(text.split()) for key, text in sorted(facts.metadata.items())},
     }
-    del lines["  sigmas"]  # are the levels
+    del lines["  sigmas"]  # already in the levels
     width = max(map(len, lines)) + 2
     for key, value in lines.items():
         print(f"{key:{width}}{value}")

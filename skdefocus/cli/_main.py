@@ -1,6 +1,6 @@
-"""The command line. To add a command: a function that adds its parser, and one that runs it.
+"""The command line. A command needs a function that adds its parser, and one that runs it.
 
-Heavy modules are imported where they are used, so that help and wrong usage answer at once.
+Heavy modules are imported where they are used, so that help and errors of usage come at once.
 """
 
 from __future__ import annotations
@@ -55,26 +55,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except TerminatedError:
-        complain("terminated; the files that are there are whole")
+        complain("terminated; all files written so far are complete")
         return 143
     except UsageError as error:
         complain(str(error))
         return 2
     except KeyboardInterrupt:
-        complain("interrupted; the files that are there are whole")
+        complain("interrupted; all files written so far are complete")
         return 130
-    except BrokenPipeError:  # nobody reads on, as in `skdefocus info | head -1`
+    except BrokenPipeError:  # the reader has gone, as in `skdefocus info | head -1`
         forget_output()
         return 1
     except (MemoryError, OSError) as error:  # such as a standard output on a full disk
-        from skdefocus.cli._batch import say
+        from skdefocus.cli._batch import describe_error
 
-        complain(say(error))
+        complain(describe_error(error))
         forget_output()
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
     from skdefocus import __version__
 
     parser = _Parser(

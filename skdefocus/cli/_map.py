@@ -22,14 +22,15 @@ from skdefocus.cli._arguments import (
 from skdefocus.cli._outputs import Output, add_output
 from skdefocus.cli._photos import map_source, run_batch
 
-#: What `demo` writes to without --out; its own, so that it may replace what is there.
+#: Folder of `demo` without --out. It belongs to `demo`, which may replace the files in it.
 DEMO_FOLDER = Path("skdefocus-demo")
 DEMO_PHOTO = "flower.jpg"
-#: What a file may end in that --out names.
+#: Endings of a file that --out may name.
 FILES = (".tif", ".tiff", ".npy", ".png")
 
 
 def _need_matplotlib(without: str) -> None:
+    """Check that matplotlib is installed."""
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
@@ -39,20 +40,22 @@ def _need_matplotlib(without: str) -> None:
 
 
 def add_demo(commands: Any) -> None:
+    """Add the command ``demo``."""
     parser = command(
         commands,
         "demo",
         _run_demo,
         "Map a photograph that comes with scikit-learn.",
         "Writes flower_overview.png (photograph, map and confidence), flower_sigma.tif (σ in "
-        "pixels, float32) and flower_sigma.png (16 bits, its scale is in the file); in the default "
-        "folder it replaces those of the last time.",
+        "pixels, float32) and flower_sigma.png (16 bits, its scale is in the file). In the default "
+        "folder it replaces earlier ones.",
     )
     add_output(parser, default=Output(DEMO_FOLDER))
-    parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def _run_demo(args: argparse.Namespace) -> int:
+    """Map the photograph of the demo, and print its blur."""
     _need_matplotlib("skdefocus map --no-picture")
     import numpy as np
     from skimage.filters import threshold_otsu
@@ -65,14 +68,14 @@ def _run_demo(args: argparse.Namespace) -> int:
     batch = _batch.Batch(work, args.overwrite or args.out.path == DEMO_FOLDER)
     with ExitStack() as stack:
         try:
-            targets = batch.missing(DEMO_PHOTO)
+            targets = batch.pending(DEMO_PHOTO)
             scratch = stack.enter_context(_batch.scratch_folder(work.out))
         except OSError as error:
-            raise UsageError(_batch.say(error)) from None
+            raise UsageError(_batch.describe_error(error)) from None
         _batch.make_all(DEMO_PHOTO, targets, batch, scratch)
     print("\n".join(f"wrote {str(target)!r}" for target in reversed(targets.values())))
     sigma = read_map(targets["map"])
-    # By levels, which are even in the logarithm of the total blur.
+    # In levels, which are evenly spaced in the logarithm of the total blur.
     level = np.log(sigma + 0.5)
     in_focus = level <= threshold_otsu(level)
     for label, where in (("subject:   ", in_focus), ("background:", ~in_focus)):
@@ -82,6 +85,7 @@ def _run_demo(args: argparse.Namespace) -> int:
 
 
 def add_map(commands: Any) -> None:
+    """Add the command ``map``."""
     parser = command(
         commands,
         "map",
@@ -90,69 +94,80 @@ def add_map(commands: Any) -> None:
         "For NAME.jpg it writes NAME_sigma.tif (σ in pixels, float32), NAME_sigma.png (16 bits; "
         "the value divided by the text sigma_scale in the file is σ) and NAME_overview.png "
         "(photograph, map and confidence). A bad file is reported and the rest go on. Names that "
-        "begin with a dash go behind a double dash; very many names go through xargs.",
+        "begin with a dash go after a double dash. Pass very many names through xargs.",
     )
     add_photos(parser)
-    add_output(parser, "of one photograph, a file: .tif and .npy get the map, .png its picture")
+    add_output(parser, "for one photograph, a file: .tif or .npy for the map, .png for a picture")
     add_existing(parser)
     parser.add_argument(
         "--format",
         choices=("tiff", "npy"),
         default="tiff",
-        help="of the map in float32 (default: tiff)",
+        help="format of the map in float32 (default: tiff)",
     )
     parser.add_argument(
         "--no-picture",
         dest="picture",
         action="store_false",
-        help="no overview picture; matplotlib is then not needed",
+        help="write no overview picture; matplotlib is then not needed",
     )
     parser.add_argument(
         "--confidence",
         action="store_true",
-        help="also write NAME_confidence: where the network is sure, from 0 to 1, as float32",
+        help="also write NAME_confidence: how sure the network is, from 0 to 1, as float32",
     )
-    look = parser.add_mutually_exclusive_group()
-    look.add_argument(
+    _add_appearance(parser)
+    _add_refinement(parser)
+    add_model(parser)
+    add_limit(parser)
+    add_jobs(parser)
+
+
+def _add_appearance(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the appearance of NAME_sigma.png."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
         "--scale",
         type=number(float, 1e-9),
         metavar="X",
-        help="values of NAME_sigma.png for one pixel of σ, the same for all photographs (default: "
-        "each one's own, by which its largest σ, at least 1, is white)",
+        help="gray levels of NAME_sigma.png per pixel of σ, the same for all photographs (default: "
+        "one per photograph, which makes its largest σ, at least 1, white)",
     )
-    look.add_argument(
+    group.add_argument(
         "--color",
         action="store_true",
-        help="NAME_sigma.png in color with 8 bits, to be looked at; the σ of its brightest color "
-        "is in the file, as text sigma_max",
+        help="write NAME_sigma.png in color with 8 bits, for viewing; the σ of its brightest color "
+        "is in the file as the text sigma_max",
     )
+
+
+def _add_refinement(parser: argparse.ArgumentParser) -> None:
+    """Add the parameters of the pipeline."""
     parser.add_argument(
         "--step",
         type=number(int, 1),
         metavar="N",
-        help="side of the cells that are classified in pixels, a multiple of 4 up to 32: more is "
+        help="side in pixels of the cells that are classified, a multiple of 4 up to 32; larger is "
         "coarser (default: that of PatchExtractor)",
     )
     parser.add_argument(
         "--radius",
         type=number(int, 1),
         metavar="N",
-        help="radius of the refinement in pixels: from how far the map's edges move to the "
-        "photograph's (default: that of WeightedGuidedRefiner)",
+        help="radius of the refinement in pixels: how far the map's edges can move to those of the "
+        "photograph (default: that of WeightedGuidedRefiner)",
     )
     parser.add_argument(
         "--eps",
         type=number(float, 0),
         metavar="X",
-        help="regularisation of the refinement in squared intensity, above 0: less follows fainter "
-        "edges of the photograph (default: that of WeightedGuidedRefiner)",
+        help="regularization of the refinement in squared intensity, above 0; smaller "
+        "values follow fainter edges of the photograph (default: that of WeightedGuidedRefiner)",
     )
-    add_model(parser)
-    add_limit(parser)
-    add_jobs(parser)
 
 
 def _run_map(args: argparse.Namespace) -> int:
+    """Map photographs."""
     from skdefocus.io import MAX_PIXELS
 
     file = args.out.file_of_one(FILES, len(args.photos))
@@ -185,14 +200,14 @@ class MapWork:
     out : Path
         Folder of the outputs.
     file : Path or None
-        The only output, whose ending tells which one it is; None for all of them.
+        The only output, whose ending selects its kind; None writes all of them.
     pipeline : Pipeline
     suffix : str
-        ``".tif"`` or ``".npy"``, of the map in float32.
+        Ending of the map in float32: ``".tif"`` or ``".npy"``.
     picture, confidence : bool
-        Whether there are these outputs.
+        Whether these outputs are written.
     scale : float or None
-        Of the PNG; None stretches it.
+        Scale of the PNG; None uses its full range.
     color : bool
         Whether the PNG is colored.
     max_pixels : int or None
@@ -210,6 +225,7 @@ class MapWork:
     max_pixels: int | None = None
 
     def targets(self, photo: str) -> dict[str, Path]:
+        """Return the outputs, or the only one that was named."""
         if self.file is not None:
             return {"png" if self.file.suffix.lower() == ".png" else "map": self.file}
         stem = Path(photo).stem
@@ -229,6 +245,7 @@ class MapWork:
         return read_image(photo, max_pixels=self.max_pixels or MAX_PIXELS, mapped=True)
 
     def make(self, photo: str, files: dict[str, Path]) -> None:
+        """Write the outputs of a photograph."""
         from skdefocus.io import write_map, write_scaled_png, write_values
         from skdefocus.plotting import overview, write_colored
 
@@ -243,14 +260,14 @@ class MapWork:
             write_scaled_png(files["png"], sigma, scale=self.scale)
         if "confidence" in files:
             height, width = sigma.shape
-            every = grid.confidence.repeat(grid.step, 0).repeat(grid.step, 1)[:height, :width]
-            write_values(files["confidence"], every, "Confidence: 0 cannot tell, 1 is sure")
+            confidence = grid.confidence.repeat(grid.step, 0).repeat(grid.step, 1)[:height, :width]
+            write_values(files["confidence"], confidence, "Confidence: 0 cannot tell, 1 is sure")
         if "picture" in files:
             overview(grid.image, sigma, grid.confidence).savefig(files["picture"])
 
 
 class DemoWork(MapWork):
-    """The map of a photograph that comes with scikit-learn."""
+    """Work of ``demo``: the map of a photograph that comes with scikit-learn."""
 
     def read(self, photo: str) -> AnyArray:
         from sklearn.datasets import load_sample_image

@@ -1,4 +1,4 @@
-"""Where results go: a file or a folder, told apart in one way by all commands."""
+"""Outputs of the commands: files or folders, told apart in the same way by all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.cli._arguments import UsageError, path_argument
 
-#: Endings by which a name is meant as a file's, though none of these is written.
+#: Endings that mean a file, though no such file is written.
 OTHER_FILES = {
     ".avif",
     ".bmp",
@@ -34,30 +34,30 @@ OTHER_FILES = {
 
 @dataclass(frozen=True)
 class Output:
-    """What ``--out`` names.
+    """The file or folder that ``--out`` names.
 
     Attributes
     ----------
     path : Path
     slash : bool
-        Whether it ends as folders do.
+        Whether it ends with a slash, as only folders do.
     """
 
     path: Path
     slash: bool = False
 
     def file(self, suffixes: Collection[str]) -> Path | None:
-        """The file that is named, or None where it is a folder.
+        """Return the file that is named, or None for a folder.
 
-        A folder is what is one, or ends in a slash, or in no ending of a file. Anything else must
-        end in one of `suffixes`, or UsageError tells so.
+        A folder is an existing one, or a name with a slash at its end or without the ending of a
+        file. Other names must end in one of `suffixes`; UsageError if not.
         """
         suffix = self.path.suffix.lower()
         if self.slash or self.path.is_dir():
             return None
         if suffix in suffixes:
             if not self.path.parent.is_dir():
-                raise UsageError(f"{str(self.path.parent)!r} is no folder; make it first")
+                raise UsageError(f"{str(self.path.parent)!r} is not a folder; make it first")
             return self.path
         if suffix in OTHER_FILES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}:
             raise UsageError(
@@ -66,7 +66,7 @@ class Output:
         return None
 
     def file_of_one(self, suffixes: Collection[str], count: int) -> Path | None:
-        """As :meth:`file`, and UsageError if it is one for several photographs."""
+        """Like :meth:`file`, with UsageError if several photographs would go to a file."""
         path = self.file(suffixes)
         if path is not None and count > 1:
             raise UsageError(
@@ -75,19 +75,19 @@ class Output:
         return path
 
     def folder(self, file: Path | None) -> Path:
-        """Folder of all outputs."""
+        """Return the folder of all outputs."""
         return self.path if file is None else file.parent
 
 
 def output_argument(text: str) -> Output:
-    """A type for argparse."""
+    """Parse ``--out``."""
     return Output(path_argument(text), text.endswith(("/", os.sep)))
 
 
 def add_output(
     parser: argparse.ArgumentParser, files: str = "", default: Output | None = None
 ) -> None:
-    """Add ``--out``; `files` says which files it may name."""
+    """Add ``--out``; `files` describes the files that it may name."""
     text = f"folder to write to, made if missing{'; or ' if files else ''}{files}"
     parser.add_argument(
         "--out",
@@ -101,7 +101,8 @@ def add_output(
 
 
 def check_outputs(outputs: list[Path], inputs: list[str], overwrite: bool) -> None:
-    # By os.path, which answers even for links that lead in a circle and names that are too long.
+    """Check that outputs differ from inputs and each other, and may be written."""
+    # os.path also handles circular links and names that are too long.
     taken = dict.fromkeys(map(os.path.realpath, inputs), "an input")
     for path in outputs:
         real = os.path.realpath(path)
@@ -113,18 +114,19 @@ def check_outputs(outputs: list[Path], inputs: list[str], overwrite: bool) -> No
 
 
 def check_file(path: Path | None, suffixes: Iterable[str]) -> None:
-    """Say before any work what could not be written after it."""
+    """Raise UsageError before any work if a file could not be written after it."""
     if path is None:
         return
     if path.suffix.lower() not in suffixes:
         raise UsageError(f"{str(path)!r} must end in {', '.join(suffixes)}")
     if not path.parent.is_dir():
-        raise UsageError(f"{str(path.parent)!r} is no folder; make it first")
+        raise UsageError(f"{str(path.parent)!r} is not a folder; make it first")
     if path.is_dir():
         raise UsageError(f"{str(path)!r} is a folder; name a file in it")
 
 
 def progress_bar(total: int) -> Any:
+    """Make a progress bar that is shown only on a terminal."""
     from tqdm import tqdm
 
     return tqdm(total=total, leave=False, disable=not sys.stderr.isatty())
@@ -139,7 +141,7 @@ def as_floats(pixels: AnyArray) -> Float32Array:
 
 def write_preview(path: Path, pictures: list[AnyArray], overwrite: bool = False) -> None:
     """Write pictures side by side."""
-    from skdefocus.io import Photograph, beside, write_photograph
+    from skdefocus.io import Photograph, side_by_side, write_photograph
 
-    picture = beside([as_floats(pixels) for pixels in pictures])
+    picture = side_by_side([as_floats(pixels) for pixels in pictures])
     write_photograph(path, as_floats(picture), Photograph(picture), overwrite)

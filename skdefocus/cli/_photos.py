@@ -1,4 +1,4 @@
-"""What the commands share that work on many photographs, one after another."""
+"""Parts that the commands for many photographs share."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.cli._arguments import UsageError, complain
 from skdefocus.cli._outputs import check_outputs
 
-#: What `map` calls the map of a photograph.
+#: Endings of the names that `map` gives to maps.
 MAP_NAMES = ("_sigma.tif", "_sigma.npy", "_sigma.png")
 
 
 @dataclass(frozen=True)
 class MapSource:
-    """Where the map of a photograph comes from: the network, or a file.
+    """Source of the maps of photographs: the network, or files.
 
     Attributes
     ----------
     pipeline : Pipeline
     given : Path or None
-        A map, or a folder of maps that are called as `map` calls them.
+        A map, or a folder of maps with the names that `map` gives them.
     """
 
     pipeline: Any
@@ -46,6 +46,7 @@ class MapSource:
         return found
 
     def _file(self, photo: str) -> Path:
+        """Find the map of a photograph."""
         given = self.given
         assert given is not None
         if not given.is_dir():
@@ -68,13 +69,13 @@ def check_same_size(kind: str, path: Path, values: AnyArray, pixels: AnyArray) -
 
 
 def map_source(args: argparse.Namespace, **parameters: Any) -> MapSource:
-    """What makes the maps in each worker; wrong options show before any work."""
+    """Make the source of maps for each worker; check the options before any work."""
     given = getattr(args, "given", None)
     if given is not None:
         if not given.exists():
-            raise UsageError(f"--map: {str(given)!r} is not there")
+            raise UsageError(f"--map: {str(given)!r} does not exist")
         if len(args.photos) > 1 and not given.is_dir():
-            raise UsageError("--map: one map is for one photograph; name the folder they are in")
+            raise UsageError("--map: one map is for one photograph; name a folder with the maps")
     import joblib
     import numpy as np
 
@@ -93,15 +94,15 @@ def map_source(args: argparse.Namespace, **parameters: Any) -> MapSource:
 def run_batch(
     args: argparse.Namespace, work: Any, done: str, extra: Iterable[Path | None] = ()
 ) -> int:
-    """Work on all photographs, tell what went wrong, and sum up.
+    """Work on all photographs, report errors, and print a summary.
 
     Parameters
     ----------
     args : Namespace
     work : skdefocus.cli._batch.Work
-        With ``file``, the output that was named, or None.
+        It also has ``file``, the output that was named, or None.
     done : str
-        What was done to the photographs.
+        Words for the summary: what was done to the photographs.
     extra : iterable of Path or None
         Other outputs that were named.
 
@@ -121,11 +122,12 @@ def run_batch(
         try:
             scratch = stack.enter_context(_batch.scratch_folder(work.out))
         except OSError as error:
-            raise UsageError(_batch.say(error)) from None
+            raise UsageError(_batch.describe_error(error)) from None
         return _run_all(args, batch, scratch, done)
 
 
 def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> int:
+    """Work on all photographs with a progress bar; return the exit code."""
     import joblib
     from tqdm import tqdm
 
@@ -141,7 +143,7 @@ def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> 
         warnings.catch_warnings(),
         tqdm(total=len(tasks), unit="photo", leave=False, disable=silent) as bar,
     ):
-        # After a stop, joblib would say that work was left undone.
+        # After a stop, joblib would warn about unfinished work.
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
         try:
             jobs = joblib.effective_n_jobs(args.jobs)
@@ -157,8 +159,8 @@ def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> 
                 if result.fatal:
                     stopped = "nothing more can be written"
                     break
-        except Exception as error:  # no photograph's own, which are results
-            stopped = f"the workers failed ({_batch.say(error)})"
+        except Exception as error:  # errors of photographs are results, so this is another
+            stopped = f"the workers failed ({_batch.describe_error(error)})"
     if stopped:
         complain(f"stopped, {len(tasks) - finished} photographs not done: {stopped}")
     if not args.quiet:
@@ -167,7 +169,7 @@ def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> 
 
 
 def _warned(tasks: list[str], batch: Any) -> Any:
-    """Photographs, each after a line on what its outputs will lack."""
+    """Yield photographs, after a warning about what their outputs cannot hold."""
     from tqdm import tqdm
 
     for photo in tasks:
@@ -179,6 +181,7 @@ def _warned(tasks: list[str], batch: Any) -> Any:
 
 
 def _sum_up(written: str, skipped: int, failed: list[str]) -> None:
+    """Print a summary."""
     parts = [written]
     if skipped:
         parts.append(f"{skipped} there already")

@@ -1,4 +1,4 @@
-"""What a command has around it: signals, standard streams, what libraries print."""
+"""Surroundings of a command: signals, standard streams, and messages of libraries."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import NoReturn
 
 
 class TerminatedError(BaseException):
-    """A SIGTERM came, as from `kill`, `timeout` and the schedulers of clusters."""
+    """Error on SIGTERM, which `kill`, `timeout` and the schedulers of clusters send."""
 
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """Let a SIGTERM end this as Ctrl-C does: unfinished files and workers go away."""
+    """Handle SIGTERM like Ctrl-C, so that unfinished files and workers are removed."""
 
     def stop(*_: object) -> NoReturn:
         raise TerminatedError
 
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield  # only the main thread may set it, and what a caller set stays
+        yield  # only the main thread may set it; a caller's handler stays
         return
     signal.signal(signal.SIGTERM, stop)
     try:
@@ -37,7 +37,7 @@ def orderly_end() -> Iterator[None]:
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """Leave out what Pillow and tifffile say of damaged files: what matters is raised as well."""
+    """Suppress warnings of Pillow and tifffile about damaged files; real problems raise errors."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -47,8 +47,8 @@ def quiet_decoders() -> Iterator[None]:
 def prepare_streams() -> None:
     """Make the standard streams ready for anything.
 
-    Where one is closed, as by a shell's ``>&-``, the null device takes its place. Else the next
-    file opened would have that stream's number, and what is printed would end up in it.
+    A closed one, as by a shell's ``>&-``, is replaced by the null device. Otherwise the next file
+    to be opened would get its number, and printed text would end up in that file.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -61,7 +61,7 @@ def prepare_streams() -> None:
 
 
 def forget_output() -> None:
-    """What could not be printed is not tried again, and complained about, at exit."""
+    """Discard text that could not be printed, so that it causes no error at exit."""
     try:
         sys.stdout.flush()
     except OSError:

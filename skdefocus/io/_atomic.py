@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-StrPath = str | os.PathLike[str]
+from skdefocus._typing import StrPath
 
-#: What file systems answer that know no fsync.
+#: Errors of file systems that do not support fsync.
 CANNOT_FLUSH = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
 
 @contextmanager
 def atomic_path(path: StrPath, overwrite: bool = False) -> Iterator[Path]:
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
     Parameters
     ----------
     path : str or path
-        Where the file shall be. Its folder must exist.
+        Path of the file. Its folder must exist.
     overwrite : bool, default=False
-        Whether a file that is there may be replaced.
+        Whether an existing file may be replaced.
 
     Yields
     ------
@@ -36,8 +36,8 @@ def atomic_path(path: StrPath, overwrite: bool = False) -> Iterator[Path]:
     Raises
     ------
     FileExistsError
-        If `path` is there and `overwrite` is False; before the block, or after it if another
-        process was faster.
+        If `path` exists and `overwrite` is False; before the block, or after it if another process
+        was faster.
     OSError
         If the folder cannot be written to.
 
@@ -68,7 +68,7 @@ def atomic_path(path: StrPath, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _named(target: Path) -> Iterator[None]:
-    """Let errors name the file that was asked for, and not the temporary one."""
+    """Make errors name the target and not the temporary file."""
     try:
         yield
     except OSError as error:
@@ -76,11 +76,11 @@ def _named(target: Path) -> Iterator[None]:
 
 
 def move(temporary: Path, target: Path, overwrite: bool = False) -> None:
-    """Give a finished file its name, in one step; FileExistsError if it may not replace.
+    """Give a finished file its name in one step; FileExistsError if that is taken.
 
-    It is on the disk before it has its name. Else a power cut could leave an empty file of that
-    name, which a resumed batch takes for done; and some file systems say only now that they are
-    full.
+    The file is flushed to the disk before it gets its name. Otherwise a power cut could leave an
+    empty file of that name, which a resumed batch would take for done. Some file systems also
+    report only then that they are full.
     """
     with _named(target):
         _flush(temporary)
@@ -99,6 +99,7 @@ def move(temporary: Path, target: Path, overwrite: bool = False) -> None:
 
 
 def _flush(path: Path) -> None:
+    """Flush a file to the disk, where the file system can."""
     file = os.open(path, os.O_RDWR)
     try:
         os.fsync(file)
@@ -110,5 +111,6 @@ def _flush(path: Path) -> None:
 
 
 def _refuse_existing(target: Path) -> None:
+    """Raise FileExistsError if a file exists."""
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, "exists; set overwrite to replace it", str(target))

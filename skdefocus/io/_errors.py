@@ -1,13 +1,13 @@
-"""What readers raise, and the limit they keep to."""
+"""The error that readers raise, and the limit of pixels."""
 
 from __future__ import annotations
 
-#: Largest photograph that is read without asking for more, in pixels.
+#: Largest photograph in pixels that is read by default.
 MAX_PIXELS = 250_000_000
 
 
 class ReadError(ValueError):
-    """A file that cannot be read as a photograph; the message names it and says why."""
+    """Error of a file that cannot be read as a photograph; the message names it and says why."""
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

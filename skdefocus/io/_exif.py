@@ -1,4 +1,4 @@
-"""EXIF blocks: brought in line with pixels that were turned or cut, and read, however damaged."""
+"""EXIF blocks: reading of damaged ones too, and updates after pixels were turned or cut."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MAKER_NOTE = 0x927C
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 #: Tags of columns and of rows, in the first directory and in that of EXIF.
 SIZES = ((256, 257), (0xA002, 0xA003))
-#: Values along x and y that change places when a picture is turned by a quarter.
+#: Tags of values along x and y that are swapped when a picture is turned by a quarter.
 PAIRS = ((X_RESOLUTION, Y_RESOLUTION), (0xA20E, 0xA20F))
-#: Where the subject is: a point, a circle or a rectangle in pixels of the picture as stored.
+#: Tags of the subject's position: a point, circle or rectangle in pixels of the stored picture.
 SUBJECT_AREA, SUBJECT_LOCATION = 0x9214, 0xA214
 PREFIX = b"Exif\0\0"
 #: Dots per unit, by the value of a resolution's unit.
@@ -24,7 +24,7 @@ UNITS = {2: "inch", 3: "cm"}
 
 
 def tags_of(block: bytes | None) -> Directory:
-    """Tags of an EXIF block, none of a damaged one or of None."""
+    """Read the tags of an EXIF block; none of a damaged one or of None."""
     try:
         return _ifd.read_block(block or b"")
     except TagError:
@@ -32,20 +32,20 @@ def tags_of(block: bytes | None) -> Directory:
 
 
 def resolution_of(tags: Directory) -> tuple[float, float, str] | None:
-    """Dots per unit along x and y, and the unit, or None."""
+    """Return the dots per unit along x and y, and the unit, or None."""
     x, y = tags.number(X_RESOLUTION), tags.number(Y_RESOLUTION)
     unit = UNITS.get(int(tags.number(RESOLUTION_UNIT) or 2))
     return (x, y or x, unit) if x and unit else None
 
 
 def orientation_of(tags: Directory) -> int:
-    """How pixels have to be turned, from 1 to 8; 1, upright, where it is not told."""
+    """Return the orientation of the pixels from 1 to 8; 1, upright, if there is none."""
     found = int(tags.number(ORIENTATION) or 1)
     return found if found in range(1, 9) else 1
 
 
 def without_maker_note(block: bytes) -> bytes:
-    """Write an EXIF block anew without what its camera's maker added."""
+    """Remove the maker note from an EXIF block, which is written anew."""
     tags = tags_of(block)
     below = tags.children.get(_ifd.EXIF, Directory(tags.order))
     kept = {tag: value for tag, value in below.values.items() if tag != MAKER_NOTE}
@@ -56,15 +56,15 @@ def without_maker_note(block: bytes) -> bytes:
 def upright(
     block: bytes, orientation: int, before: tuple[int, int], size: tuple[int, int]
 ) -> bytes:
-    """Let an EXIF block say what is true of pixels that were turned upright and perhaps cut.
+    """Update an EXIF block for pixels that were turned upright and perhaps cut.
 
-    Values are changed where they are, so that all others stay where maker notes look for them.
+    Values are changed in place, so that all others stay where maker notes expect them.
 
     Parameters
     ----------
     block : bytes
     orientation : int
-        From 1 to 8, that of the pixels before they were turned.
+        Orientation of the pixels before they were turned, from 1 to 8.
     before, size : (int, int)
         Width and height of the pixels as stored, and of the result.
     """
@@ -73,10 +73,12 @@ def upright(
     out = bytearray(block)
 
     def put(value: Value | None, data: bytes) -> None:
+        """Replace a value by one of the same length."""
         if value is not None and len(data) == len(value.data):
             out[value.position : value.position + len(data)] = data
 
     def put_number(directory: Directory, tag: int, number: int) -> None:
+        """Replace an integer."""
         value = directory.values.get(tag)
         if value is not None and value.kind in (_ifd.SHORT, _ifd.LONG):
             put(value, _ifd.integer(tags.order, value.kind, number).data)
@@ -101,7 +103,7 @@ def upright(
 
 
 def _turned_area(numbers: list[int], orientation: int, size: tuple[int, int]) -> list[int]:
-    """Point, and what there is of diameter, width and height, after the turn to upright."""
+    """Turn a point upright, and the diameter or the width and height that follow it."""
     if len(numbers) < 2:
         return numbers
     (x, y), rest, (width, height) = numbers[:2], numbers[2:], size
@@ -116,7 +118,7 @@ def _turned_area(numbers: list[int], orientation: int, size: tuple[int, int]) ->
 
 
 def positive(value: Any) -> float | None:
-    """Value of a tag, if it is a finite number above 0."""
+    """Return the value of a tag if it is a finite number above 0."""
     try:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError):

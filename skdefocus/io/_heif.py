@@ -1,4 +1,4 @@
-"""HEIC and HEIF, as phones write them, by pillow-heif (extra ``heic``)."""
+"""HEIC and HEIF, the format of many phones, read by pillow-heif (extra ``heic``)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from skdefocus.io._exif import PREFIX, orientation_of, tags_of
 from skdefocus.io._metadata import Metadata
 
 BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-#: A picture in the container of HEIC may also be one of AV1, which Pillow reads.
+#: The container of HEIC may also hold an AV1 picture, which Pillow reads.
 AVIF = {b"avif", b"avis"}
 VIDEO = {b"isom", b"iso2", b"mp41", b"mp42", b"avc1", b"qt  ", b"M4V ", b"3gp4", b"3gp5"}
-#: Channels of its modes, which are those of Pillow, with ";16" behind those of more than 8 bits.
+#: Channels of pillow-heif's modes: Pillow's, followed by ";16" if they have more than 8 bits.
 CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-#: Numbers of H.273 for the primaries and the curve of sRGB, or of what is not told.
+#: Numbers in H.273 of the primaries and the curve of sRGB, or of unspecified ones.
 PLAIN_PRIMARIES, PLAIN_CURVES = (1, 2), (1, 2, 6, 13)
 
 
 def brands_of(head: bytes) -> set[bytes]:
-    """Brands of an ISO media file, by its first bytes."""
+    """Read the brands of an ISO media file from its first bytes."""
     if head[4:8] != b"ftyp":
         return set()
     size = min(int.from_bytes(head[:4], "big"), len(head))
@@ -30,13 +30,13 @@ def brands_of(head: bytes) -> set[bytes]:
 
 
 def is_heif(head: bytes) -> bool:
-    """Whether a file's first bytes are those of a HEIC or HEIF that is not AV1."""
+    """Recognize a HEIC or HEIF that is not AV1 by its first bytes."""
     brands = brands_of(head)
     return bool(brands & BRANDS) and not brands & AVIF
 
 
 def is_video(head: bytes) -> bool:
-    """Whether a file's first bytes are those of a film."""
+    """Recognize a video by its first bytes."""
     return bool(brands_of(head) & VIDEO) and not brands_of(head) & (BRANDS | AVIF)
 
 
@@ -51,7 +51,7 @@ def open_heif(file: IO[bytes]) -> Any:
 
 
 def heif_pixels(heif: Any) -> AnyArray:
-    """Gray or RGB, with or without alpha, already turned upright; 10 and 12 bits as 16."""
+    """Decode to gray or RGB, perhaps with alpha, turned upright; 10 and 12 bits become 16."""
     data = bytes(heif.data)  # its own array interface outlives the memory it points to
     width, height = heif.size
     name, _, deep = heif.mode.partition(";")
@@ -62,7 +62,7 @@ def heif_pixels(heif: Any) -> AnyArray:
 
 
 def read_heif(heif: Any) -> Metadata:
-    """Metadata of an opened file."""
+    """Read the metadata of an opened file."""
     info = heif.info
     exif = (info.get("exif") or b"").removeprefix(PREFIX)
     profile = info.get("icc_profile")

@@ -1,6 +1,6 @@
 """Tags of TIFF files and of EXIF blocks, which are TIFF files without a picture.
 
-Values are kept as the bytes they are, so that no type is guessed and nothing is rounded.
+Values are kept as raw bytes, so that no type is guessed and nothing is rounded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SHORT, LONG = 3, 4
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 #: Tags of a thumbnail's directory.
 THUMBNAIL_OFFSET, THUMBNAIL_LENGTH = 513, 514
-#: Larger values are pictures or damage, and larger directories are damage.
+#: Larger values are pictures or damage; larger directories are damage.
 MAX_VALUE = 2**26
 MAX_TAGS = 4096
 #: The second half of the magic number: TIFF, and the raw files of Olympus and Panasonic.
@@ -27,7 +27,7 @@ BIG_MAGIC = 43
 
 
 class TagError(ValueError):
-    """Tags that contradict themselves."""
+    """Error of damaged tags."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Directory:
     next_offset: int = 0
 
     def numbers(self, tag: int) -> tuple[float, ...]:
-        """Values of a tag as numbers; empty if it is missing, of another type or divided by 0."""
+        """Return a tag's values as numbers; none if it is missing, not numeric or divided by 0."""
         value = self.values.get(tag)
         if value is None:
             return ()
@@ -83,7 +83,7 @@ class Directory:
         return tuple(a / b for a, b in pairs) if all(b for _, b in pairs) else ()
 
     def number(self, tag: int) -> float | None:
-        """First number of a tag, or None."""
+        """Return the first number of a tag, or None."""
         return next(iter(self.numbers(tag)), None)
 
 
@@ -100,7 +100,7 @@ def read_directory(file: IO[bytes], skip: Set[int] = frozenset()) -> Directory:
     Raises
     ------
     TagError
-        If the first directory is damaged. Children and values that are damaged are left out.
+        If the first directory is damaged. Damaged children and values are left out.
     """
     order, big, offset = _head(file)
     return _directory(file, order, big, offset, skip, (EXIF, GPS))
@@ -112,6 +112,7 @@ def read_block(block: bytes) -> Directory:
 
 
 def _head(file: IO[bytes]) -> tuple[str, bool, int]:
+    """Read byte order, kind (BigTIFF or not) and offset of the first directory."""
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
@@ -133,6 +134,7 @@ def _directory(
     skip: Set[int],
     pointers: tuple[int, ...],
 ) -> Directory:
+    """Read a directory, and those that the tags in `pointers` point to."""
     count_code, entry_code, offset_code = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
     (count,) = _unpack(file, offset, order + count_code)
     if count > MAX_TAGS:
@@ -170,9 +172,9 @@ def _directory(
 def _value(
     file: IO[bytes], offset_format: str, entry: tuple[int, int, bytes], end: int
 ) -> Value | None:
-    """Value of a directory's entry, or None where it is damaged or of an unknown type."""
+    """Read the value of a directory's entry; None if it is damaged or of an unknown type."""
     kind, count, inline = entry
-    kind = LONG if kind == 13 else kind  # IFD, which is what a pointer may be as well
+    kind = LONG if kind == 13 else kind  # a pointer may also have the type IFD
     size = SIZES.get(kind, 0) * count
     if not 0 < size <= MAX_VALUE:
         return None
@@ -185,6 +187,7 @@ def _value(
 
 
 def _unpack(file: IO[bytes], position: int, form: str) -> tuple[Any, ...]:
+    """Read and unpack bytes at a position."""
     file.seek(position)
     data = file.read(struct.calcsize(form))
     if len(data) < struct.calcsize(form):
@@ -193,7 +196,7 @@ def _unpack(file: IO[bytes], position: int, form: str) -> tuple[Any, ...]:
 
 
 def pack_directory(tags: Directory, position: int) -> bytes:
-    """Write a directory that is to begin at a position of a file, and what it points to behind it.
+    """Encode a directory for a position of a file, followed by everything that it points to.
 
     Parameters
     ----------
@@ -201,11 +204,11 @@ def pack_directory(tags: Directory, position: int) -> bytes:
     position : int
         Even offset of the first byte in the file.
     """
-    every = sorted({*tags.values, *tags.children})
+    all_tags = sorted({*tags.values, *tags.children})
     behind = bytearray()
-    start = position + 2 + 12 * len(every) + 4
-    entries = bytearray(struct.pack(f"{tags.order}H", len(every)))
-    for tag in every:
+    start = position + 2 + 12 * len(all_tags) + 4
+    entries = bytearray(struct.pack(f"{tags.order}H", len(all_tags)))
+    for tag in all_tags:
         if tag in tags.children:
             kind, count = LONG, 1
             data = struct.pack(f"{tags.order}I", start + len(behind))
@@ -222,15 +225,15 @@ def pack_directory(tags: Directory, position: int) -> bytes:
 
 
 def pack_block(tags: Directory) -> bytes:
-    """Write an EXIF block."""
+    """Encode an EXIF block."""
     head = b"II*\0\x08\0\0\0" if tags.order == "<" else b"MM\0*\0\0\0\x08"
     return head + pack_directory(tags, len(head))
 
 
 def without_thumbnail(block: bytes) -> bytes:
-    """Take the second directory of an EXIF block and the thumbnail in it away.
+    """Remove the second directory of an EXIF block, with its thumbnail.
 
-    What else is in the block stays where it is: maker notes point to it.
+    Everything else in the block stays where it is, because maker notes point to it.
     """
     tags = read_block(block)
     out = bytearray(block)
@@ -250,5 +253,5 @@ def without_thumbnail(block: bytes) -> bytes:
 
 
 def integer(order: str, kind: int, number: int) -> Value:
-    """One integer as the value of a tag."""
+    """Encode an integer as the value of a tag."""
     return Value(kind, struct.pack(order + {SHORT: "H", LONG: "I"}[kind], number))

@@ -1,4 +1,4 @@
-"""JPEG: what stands in its segments, and files that are no worse than the one they came from."""
+"""JPEG: metadata in its segments, and encoding with no worse quality than the source."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from skdefocus.io._metadata import (
     stated_resolution,
 )
 
-#: Where there is no better one to keep to.
+#: Quality where the source has no better one.
 QUALITY = 95
 PROFILE_HEAD = b"ICC_PROFILE\0"
-#: Bytes of a profile in one segment, behind its number and the count.
+#: Bytes of a profile in one segment, after its number and the count.
 PROFILE_PART = 65_533 - len(PROFILE_HEAD) - 2
 APP1, APP2, APP13, COMMENT = 0xE1, 0xE2, 0xED, 0xFE
-#: Units of the JFIF head, and where it stands in what libjpeg writes: unit, then x and y.
+#: Units of the JFIF head, and its position in libjpeg's output: the unit, then x and y.
 UNITS = {0: "", 1: "inch", 2: "cm"}
 JFIF_UNIT, JFIF_END = 13, 20
 MAX_DENSITY = 65_535
 
 
 def read_jpeg(image: Any) -> Metadata:
-    """Metadata of a JPEG that Pillow has opened."""
+    """Read the metadata of a JPEG that Pillow has opened."""
     segments: list[tuple[str, bytes]] = list(image.applist)
     exif = b"".join(
         data[len(PREFIX) :] for name, data in segments if name == "APP1" and data[:6] == PREFIX
     )
     xmp = [data for name, data in segments if name == "APP1" and data.startswith(XMP_HEAD)]
     shop = [data for name, data in segments if name == "APP13" and data.startswith(PHOTOSHOP_HEAD)]
-    # Large resources go on in the next segment.
+    # Large resources continue in the next segment.
     iptc, resources = read_photoshop(b"".join(part[len(PHOTOSHOP_HEAD) :] for part in shop))
     comments = [data for name, data in segments if name == "COM"]
     density = image.info.get("jfif_density")
@@ -59,7 +59,7 @@ def read_jpeg(image: Any) -> Metadata:
 
 
 def encode_jpeg(pixels: UInt8Array, metadata: Metadata) -> bytes:
-    """Write gray or RGB of 8 bits with all that fits into segments."""
+    """Encode gray or RGB of 8 bits with all metadata that fit into segments."""
     buffer = io.BytesIO()
     color = pixels.ndim == 3
     Image.fromarray(pixels).save(
@@ -75,7 +75,7 @@ def encode_jpeg(pixels: UInt8Array, metadata: Metadata) -> bytes:
 
 
 def _finer_tables(tables: tuple[tuple[int, ...], ...]) -> list[list[int]]:
-    """For gray and for color, steps of `QUALITY`, or those of the source where they are smaller."""
+    """Return steps for gray and color: those of `QUALITY`, or of the source if smaller."""
     gray, color = (np.array(table) for table in _usual_tables())
     for k, table in enumerate(tables):
         if len(table) == 64 and min(table) > 0:
@@ -88,6 +88,7 @@ def _finer_tables(tables: tuple[tuple[int, ...], ...]) -> list[list[int]]:
 
 @cache
 def _usual_tables() -> tuple[tuple[int, ...], ...]:
+    """Return the quantization tables of `QUALITY`, for gray and color."""
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, format="JPEG", quality=QUALITY)
     with Image.open(buffer, formats=["JPEG"]) as image:
@@ -96,8 +97,9 @@ def _usual_tables() -> tuple[tuple[int, ...], ...]:
 
 
 def _density(metadata: Metadata) -> bytes:
+    """Encode the unit and the resolution of the JFIF head."""
     x, y, unit = stated_resolution(metadata) or (1.0, 1.0, "")
-    if unit == "m":  # JFIF knows no meters
+    if unit == "m":  # JFIF does not have meters
         x, y, unit = x * 0.0254, y * 0.0254, "inch"
     numbers = [min(max(round(value), 1), MAX_DENSITY) for value in (x, y)]
     code = next(key for key, name in UNITS.items() if name == unit)
@@ -105,6 +107,7 @@ def _density(metadata: Metadata) -> bytes:
 
 
 def _segments(metadata: Metadata) -> list[bytes]:
+    """Encode the segments for metadata."""
     found: list[tuple[int, bytes]] = []
     if metadata.exif:
         found.append((APP1, PREFIX + metadata.exif))

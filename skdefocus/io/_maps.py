@@ -1,4 +1,4 @@
-"""Maps of σ, out to files and in again."""
+"""Writing and reading of σ maps."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from skdefocus._images import check_map
-from skdefocus._typing import AnyArray, Float32Array
+from skdefocus._typing import AnyArray, Float32Array, StrPath
 from skdefocus._validation import check_int, check_real
 from skdefocus.io._atomic import atomic_path
 from skdefocus.io._errors import MAX_PIXELS, ReadError, check_size
 from skdefocus.io._read import ROWS, open_regular, open_with_pillow, readable
 from skdefocus.io._tiff import TIFF_MAGIC, tiff_pixels
 
-StrPath = str | os.PathLike[str]
-
-#: What the name of a map in float32 ends in.
+#: Endings of the names of maps in float32.
 MAPS = (".tif", ".tiff", ".npy")
-#: Of a PNG; more would only leave the range of floats.
+#: Largest scale of a PNG; larger ones would only overflow.
 MAX_SCALE = 1e9
 
 
 def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> None:
-    """Write a map as it is, in float32.
+    """Write a map in float32, without scaling.
 
     Parameters
     ----------
@@ -43,9 +41,9 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
     Raises
     ------
     ValueError, TypeError
-        If `path` ends in anything else or `sigma` is no map.
+        If `path` ends in anything else or `sigma` is not a map.
     OSError
-        If the file cannot be written; FileExistsError if it is there. Nothing is left behind.
+        If the file cannot be written; FileExistsError if it exists. Nothing is left behind.
 
     Examples
     --------
@@ -60,7 +58,7 @@ def write_map(path: StrPath, sigma: ArrayLike, *, overwrite: bool = False) -> No
 
 
 def write_values(path: StrPath, values: Float32Array, text: str, overwrite: bool = False) -> None:
-    """Write values of any unit as :func:`write_map` does, with a text in TIFF that tells it."""
+    """Write values of any unit like :func:`write_map`; `text` describes them in a TIFF."""
     suffix = Path(path).suffix.lower()
     if suffix not in MAPS:
         raise ValueError(f"path must end in {', '.join(MAPS)}, got {os.fspath(path)!r}")
@@ -71,7 +69,7 @@ def write_values(path: StrPath, values: Float32Array, text: str, overwrite: bool
         else:
             import tifffile
 
-            place: Any = tifffile.imwrite(
+            position: Any = tifffile.imwrite(
                 temporary,
                 shape=values.shape,
                 dtype=values.dtype,
@@ -81,8 +79,8 @@ def write_values(path: StrPath, values: Float32Array, text: str, overwrite: bool
                 software=None,
                 returnoffset=True,
             )
-            file.seek(place[0])
-        # By Python and not by NumPy, whose error does not tell that the disk is full.
+            file.seek(position[0])
+        # With Python and not NumPy, whose error does not tell that the disk is full.
         for start in range(0, len(values), ROWS):
             file.write(values[start : start + ROWS].data)
 
@@ -90,7 +88,7 @@ def write_values(path: StrPath, values: Float32Array, text: str, overwrite: bool
 def write_scaled_png(
     path: StrPath, sigma: ArrayLike, *, scale: float | None = 1000.0, overwrite: bool = False
 ) -> None:
-    """Write a map as 16-bit grey PNG that any viewer opens; value = round(σ · scale).
+    """Write a map as a 16-bit gray PNG that any viewer opens; value = round(σ · scale).
 
     Parameters
     ----------
@@ -98,16 +96,16 @@ def write_scaled_png(
     sigma : array_like of shape (H, W)
         σ in pixels, finite and ≥ 0.
     scale : float or None, default=1000
-        Gray levels per pixel of σ, at most 10⁹. Stands in the file, as text ``sigma_scale``. None
-        takes the one, of two digits, by which the largest σ becomes nearly white, though no more
-        than if that were one pixel, so that noise stays dark.
+        Gray levels per pixel of σ, at most 10⁹. It is stored in the file as the text
+        ``sigma_scale``. None chooses a scale of two digits that makes the largest σ nearly white.
+        If that is less than one pixel, one pixel counts instead, so that noise stays dark.
     overwrite : bool, default=False
         See :func:`atomic_path`.
 
     Raises
     ------
     ValueError, TypeError
-        If `sigma` is no map, or does not fit: σ · scale must be within 0 … 65535.
+        If `sigma` is not a map or is out of range: σ · scale must be within 0 … 65535.
     OSError
         See :func:`write_map`.
 
@@ -136,30 +134,30 @@ def write_scaled_png(
     text.add_text(
         "Description", f"Blur: standard deviation sigma in pixels = value / sigma_scale ({scale:g})"
     )
-    grey = np.empty(values.shape, np.uint16)
+    gray = np.empty(values.shape, np.uint16)
     for start in range(0, len(values), ROWS):
         part = values[start : start + ROWS] * np.float32(scale)
-        grey[start : start + ROWS] = np.rint(part, out=part)
+        gray[start : start + ROWS] = np.rint(part, out=part)
     with atomic_path(path, overwrite) as temporary:
-        Image.fromarray(grey).save(temporary, format="PNG", pnginfo=text)
+        Image.fromarray(gray).save(temporary, format="PNG", pnginfo=text)
 
 
 def _two_digits(number: float) -> float:
-    """A number rounded down to two significant digits."""
+    """Round a number down to two significant digits."""
     unit = 10.0 ** (np.floor(np.log10(number)) - 1)
     return float(np.floor(number / unit) * unit)
 
 
 def read_map(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> Float32Array:
-    """Read a map back that :func:`write_map` or :func:`write_scaled_png` has written.
+    """Read a map that :func:`write_map` or :func:`write_scaled_png` has written.
 
-    Another program may have changed it meanwhile, such as an image editor by hand.
+    It may have been changed by another program, such as an image editor.
 
     Parameters
     ----------
     path : str or path
-        TIFF or NPY with floats, or a PNG of 16 bits that still has the text ``sigma_scale``; what
-        it holds counts, not its name.
+        TIFF or NPY with floats, or a PNG of 16 bits that still has the text ``sigma_scale``. The
+        content decides, not the name.
     max_pixels : int, default=250_000_000
         See :func:`read_image`.
 
@@ -171,8 +169,8 @@ def read_map(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> Float32Array:
     Raises
     ------
     ReadError
-        If it is no such file, or holds values that are no σ: negative, NaN or infinite. It is a
-        ValueError, and its message names the file.
+        If it is not such a file, or a value is negative, NaN or infinite. It is a ValueError, and
+        its message names the file.
 
     Examples
     --------
@@ -190,14 +188,15 @@ def read_map(path: StrPath, *, max_pixels: int = MAX_PIXELS) -> Float32Array:
             values = values[..., 0]
         if values.ndim != 2 or values.dtype.kind != "f" or 0 in values.shape:
             raise ReadError(
-                f"a map has one float a pixel, and it has {values.dtype} of shape {values.shape}"
+                f"a map has one float per pixel, not {values.dtype} of shape {values.shape}"
             )
         if not (np.isfinite(values).all() and values.min() >= 0):
-            raise ReadError("a map holds no negative values, NaN or infinity")
+            raise ReadError("a map must hold no negative values, NaN or infinity")
         return np.ascontiguousarray(values, np.float32)
 
 
 def _stored_values(file: IO[bytes], max_pixels: int) -> AnyArray:
+    """Read the values of a map in any of its formats."""
     head = file.read(8)
     file.seek(0)
     if head.startswith(b"\x93NUMPY"):
@@ -216,11 +215,12 @@ def _stored_values(file: IO[bytes], max_pixels: int) -> AnyArray:
                 "sigma_scale"
             )
         if not image.mode.startswith("I"):
-            raise ReadError("its 16 bits have become 8; save it with 16, or as a float TIFF")
+            raise ReadError("its 16 bits have become 8; save it with 16 bits, or as a float TIFF")
         return np.asarray(image, np.float32) / np.float32(scale)
 
 
 def _stored_array(file: IO[bytes], max_pixels: int) -> AnyArray:
+    """Read an NPY file with two dimensions."""
     version = np.lib.format.read_magic(file)
     read_head = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -228,7 +228,7 @@ def _stored_array(file: IO[bytes], max_pixels: int) -> AnyArray:
     }
     shape, _, kind = read_head[version](file)
     if len(shape) != 2 or kind.hasobject:
-        raise ReadError(f"a map has one float a pixel, and it has {kind} of shape {shape}")
+        raise ReadError(f"a map has one float per pixel, not {kind} of shape {shape}")
     check_size(shape[1], shape[0], max_pixels)
     file.seek(0)
     found: AnyArray = np.lib.format.read_array(file, allow_pickle=False)

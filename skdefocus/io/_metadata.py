@@ -1,4 +1,4 @@
-"""What a photograph's file says beside its pixels, and which of it other formats can hold."""
+"""Metadata of photographs, and the parts of them that other formats can hold."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from skdefocus.io import _exif, _ifd
 from skdefocus.io._ifd import Value
 
 Chunk = tuple[bytes, bytes]
-#: Dots per unit along x and y, and the unit: "inch", "cm", "m", or "" for a mere ratio.
+#: Dots per unit along x and y, and the unit: "inch", "cm", "m", or "" if only the ratio is known.
 Resolution = tuple[float, float, str]
 
-#: Bytes that a segment of a JPEG holds, less what tells its kind.
+#: Bytes that a segment of a JPEG holds, without those that name its kind.
 SEGMENT = 65_533
 EXIF_ROOM = SEGMENT - len(_exif.PREFIX)
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 #: A profile may take 255 segments of a JPEG.
 PROFILE_ROOM = 255 * (SEGMENT - 14)
-#: Photoshop's resources: IPTC, and those that stay true beside it: resolution, copyright flag,
+#: Photoshop's resources: IPTC, and those that stay valid with it: resolution, copyright flag,
 #: address, and the digest of IPTC.
 IPTC, RESOLUTION_INFO = 1028, 1005
 RESOURCES = (RESOLUTION_INFO, 1034, 1035, 1061)
-#: EXIF's tags for texts that PNG has under other names.
+#: EXIF tags for texts that have other names in PNG.
 TEXTS = {
     b"Description": 270,
     b"Make": 271,
@@ -33,44 +33,44 @@ TEXTS = {
     b"Artist": 315,
     b"Copyright": 33432,
 }
-#: Of PNG's gAMA chunk: the reciprocal of 2.2, which is how sRGB is approximated.
+#: Values of PNG's gAMA chunk that approximate sRGB: the reciprocal of 2.2.
 SRGB_GAMMA = range(45_400, 45_520)
 PER_METER = {"inch": 1 / 0.0254, "cm": 100.0, "m": 1.0}
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says beside its pixels, as it was stored.
+    """Metadata of a file, as stored.
 
     Attributes
     ----------
     exif : bytes or None
-        A block that begins as a TIFF does; also what a TIFF says in its own tags.
+        A block that begins like a TIFF; also the tags of a TIFF itself.
     xmp : bytes or None
     iptc : bytes or None
     resources : tuple of (int, bytes)
-        Photoshop's, those of `RESOURCES`.
+        Photoshop's resources, those in `RESOURCES`.
     profile : bytes or None
         ICC profile.
     comment : bytes or None
-        Of a JPEG.
+        Comment of a JPEG.
     resolution : (float, float, str) or None
-        As the format's own head tells it; EXIF may tell another one.
+        Resolution in the format's own head; that in EXIF may differ.
     color : tuple of (bytes, bytes)
-        Chunks of a PNG that say what its values mean: gamma, chromaticities.
+        Chunks of a PNG that define the meaning of its values: gamma, chromaticities.
     texts : tuple of (bytes, bytes)
         Keys and texts of a PNG in UTF-8.
     bits : int
         8, 16, or 32 for floats.
     alpha, gray : bool
     tables : tuple of tuple of int
-        A JPEG's quantization.
+        Quantization of a JPEG.
     progressive, compressed : bool
-        Of a JPEG, of a TIFF.
+        Whether a JPEG is progressive, and whether a TIFF is compressed.
     turned : int
-        EXIF's orientation, where decoding has turned the pixels already.
+        EXIF's orientation, if decoding has already turned the pixels.
     problems : tuple of str
-        What could not be read, or has no place in any output.
+        Parts that could not be read, or that no output can hold.
     """
 
     exif: bytes | None = None
@@ -93,7 +93,7 @@ class Metadata:
 
 
 def stated_resolution(metadata: Metadata) -> Resolution | None:
-    """Resolution with a unit, of the format's head or else of EXIF."""
+    """Return the resolution with a unit, from the format's head or else from EXIF."""
     own = metadata.resolution
     return own if own and own[2] else _exif.resolution_of(_exif.tags_of(metadata.exif)) or own
 
@@ -110,7 +110,7 @@ def fitted(metadata: Metadata, kind: str) -> tuple[Metadata, list[str]]:
     -------
     Metadata
     list of str
-        Names of what was left out; with that of a JPEG's depth, which is rounded.
+        Names of the parts that were left out, including the lower bits for a JPEG.
     """
     if kind == "PNG":
         return metadata, ["floats (they become 16 bits)"] if metadata.bits > 16 else []
@@ -130,7 +130,7 @@ def fitted(metadata: Metadata, kind: str) -> tuple[Metadata, list[str]]:
 
 
 def _within_segments(metadata: Metadata) -> tuple[Metadata, list[str]]:
-    """Leave out what is larger than a segment of a JPEG."""
+    """Leave out parts that are larger than a segment of a JPEG."""
     lost = []
     if metadata.exif and len(metadata.exif) > EXIF_ROOM:
         size = len(metadata.exif)
@@ -154,7 +154,7 @@ def _within_segments(metadata: Metadata) -> tuple[Metadata, list[str]]:
 
 
 def _means_srgb(metadata: Metadata) -> bool:
-    """Whether color chunks say no more than a profile does, or that which all take for granted."""
+    """Tell whether color chunks add nothing to the profile, or to sRGB if there is none."""
     chunks = dict(metadata.color)
     if metadata.profile or b"sRGB" in chunks:
         return True
@@ -163,7 +163,7 @@ def _means_srgb(metadata: Metadata) -> bool:
 
 
 def _without_texts(metadata: Metadata, kind: str) -> tuple[Metadata, list[str]]:
-    """Move texts of a PNG, or a comment, to where another format has them; name the rest."""
+    """Move texts of a PNG, or a comment, to their places in another format; name the rest."""
     tags = _exif.tags_of(metadata.exif)
     added: dict[int, Value] = {}
     lost = []
@@ -189,7 +189,7 @@ def _without_texts(metadata: Metadata, kind: str) -> tuple[Metadata, list[str]]:
 
 
 def without_foreign_profile(metadata: Metadata) -> Metadata:
-    """Leave out a profile of another color space than the pixels have, and say so."""
+    """Leave out a profile of another color space than that of the pixels, and report it."""
     profile = metadata.profile
     space = (profile or b"")[16:20]
     if profile is None or space == b"RGB " or (space == b"GRAY" and metadata.gray):
@@ -201,13 +201,13 @@ def without_foreign_profile(metadata: Metadata) -> Metadata:
 def upright(
     metadata: Metadata, orientation: int, before: tuple[int, int], size: tuple[int, int]
 ) -> Metadata:
-    """Let metadata say what is true of pixels that were turned upright and perhaps cut.
+    """Update metadata for pixels that were turned upright and perhaps cut.
 
     Parameters
     ----------
     metadata : Metadata
     orientation : int
-        From 1 to 8, that of the pixels before they were turned.
+        Orientation of the pixels before they were turned, from 1 to 8.
     before, size : (int, int)
         Width and height of the pixels as stored, and of the result.
     """
@@ -228,7 +228,7 @@ def upright(
 
 
 def _xmp_upright(xmp: bytes, size: tuple[int, int]) -> bytes:
-    """Change the numbers of an XMP packet in its text, so that all else stays as it was written."""
+    """Change the numbers in the text of an XMP packet, so that everything else stays as it was."""
     facts = {b"tiff:Orientation": 1}
     for names, number in zip(
         (
@@ -247,7 +247,7 @@ def _xmp_upright(xmp: bytes, size: tuple[int, int]) -> bytes:
 
 
 def photoshop(metadata: Metadata) -> bytes | None:
-    """Photoshop's resources with IPTC among them, as JPEG and PNG hold them."""
+    """Encode Photoshop's resources, including IPTC, for JPEG and PNG."""
     parts = dict(metadata.resources)
     if metadata.iptc:
         parts[IPTC] = metadata.iptc
@@ -265,7 +265,7 @@ def photoshop(metadata: Metadata) -> bytes | None:
 
 
 def read_photoshop(data: bytes) -> tuple[bytes | None, tuple[tuple[int, bytes], ...]]:
-    """IPTC and the other resources that are kept, out of what Photoshop writes."""
+    """Read IPTC and the other resources to keep from Photoshop's data."""
     found: dict[int, bytes] = {}
     at = len(PHOTOSHOP_HEAD) if data.startswith(PHOTOSHOP_HEAD) else 0
     while data[at : at + 4] == b"8BIM" and at + 12 <= len(data):

@@ -1,4 +1,4 @@
-"""Photographs in and out with all that comes along: depth, alpha, profile, EXIF and the rest."""
+"""Reading and writing of photographs with their depth, alpha, profile, EXIF and other metadata."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from skdefocus._typing import AnyArray, Float32Array, UInt8Array
+from skdefocus._typing import AnyArray, Float32Array, StrPath, UInt8Array
 from skdefocus.io import _exif, _heif, _ifd, _jpeg, _metadata, _png, _raw, _read, _tiff
 from skdefocus.io._atomic import atomic_path
 from skdefocus.io._errors import MAX_PIXELS, ReadError
 from skdefocus.io._metadata import Metadata
 
-#: What a photograph can be written as.
+#: Formats that a photograph can be written in.
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
-#: What other formats are written as: what phones write as JPEG, the rest without loss.
+#: Endings of the outputs for other formats: JPEG for those of phones, lossless for the rest.
 INSTEAD = {".heic": ".jpg", ".heif": ".jpg", ".avif": ".jpg"} | dict.fromkeys(_raw.SUFFIXES, ".tif")
 ENCODERS: dict[str, Callable[[Any, Metadata], bytes]] = {
     "PNG": _png.encode_png,
@@ -32,23 +32,21 @@ ENCODERS: dict[str, Callable[[Any, Metadata], bytes]] = {
 DEEP = {"I": 16, "F": 32}
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L")
 
-StrPath = str | os.PathLike[str]
-
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph, upright, and what its file says beside the pixels.
+    """A photograph, turned upright, with the metadata of its file.
 
     Attributes
     ----------
     pixels : ndarray of shape (H, W) or (H, W, 3)
         uint8, uint16 or float32, see :func:`skdefocus.io.read_image`.
     alpha : ndarray of shape (H, W) or None
-        Of the same type.
+        Alpha of the same type.
     metadata : Metadata
-        As the file has it: of the pixels before they were turned.
+        Metadata in the file, which hold for the pixels before they were turned.
     orientation : int
-        From 1 to 8, that of the pixels before they were turned.
+        Orientation of the pixels before they were turned, from 1 to 8.
     """
 
     pixels: AnyArray
@@ -80,19 +78,19 @@ class Photograph:
         return replace(self, alpha=alpha)
 
     def cut(self, kept: tuple[slice, slice]) -> Photograph:
-        """Cut off what a result does not have; metadata are brought in line when it is written."""
+        """Cut the pixels and alpha; metadata are updated when the photograph is written."""
         alpha = None if self.alpha is None else self.alpha[kept]
         return replace(self, pixels=self.pixels[kept], alpha=alpha)
 
 
 def read_photograph(path: StrPath, max_pixels: int) -> Photograph:
-    """Read a photograph with all that comes along.
+    """Read a photograph with its metadata.
 
     Raises
     ------
     ReadError
-        See :func:`skdefocus.io.read_image`. Metadata that are damaged raise nothing: they are
-        named in ``metadata.problems``.
+        See :func:`skdefocus.io.read_image`. Damaged metadata raise no error; they are named in
+        ``metadata.problems``.
     """
     pixels, orientation = _read.decode(path, max_pixels, alpha=True)
     alpha = None
@@ -110,9 +108,9 @@ def read_orientation(path: StrPath, max_pixels: int = MAX_PIXELS) -> int:
 
 
 def read_metadata(path: StrPath, max_pixels: int = MAX_PIXELS) -> Metadata:
-    """Read what a file says beside its pixels, and leave these alone; nothing is raised.
+    """Read the metadata of a file without its pixels, and never raise an error.
 
-    Of a file that cannot be opened there are none: that is told when its pixels are read.
+    A file that cannot be opened has none; the error comes when its pixels are read.
     """
     try:
         with _metadata_reader(path, max_pixels) as read:
@@ -122,15 +120,16 @@ def read_metadata(path: StrPath, max_pixels: int = MAX_PIXELS) -> Metadata:
 
 
 def _readable(read: Callable[[], Metadata]) -> Metadata:
+    """Read metadata; if they are damaged, report it instead."""
     try:
         return _checked(read())
-    except Exception as error:  # no reason to lose the photograph
+    except Exception as error:  # not a reason to lose the photograph
         text = " ".join(str(error).split()) or type(error).__name__
         return Metadata(problems=(f"its metadata, which are damaged ({text})",))
 
 
 def exif_tags(path: StrPath) -> _ifd.Directory:
-    """Tags of EXIF's own directory, none of a damaged one; OSError if the file is no picture."""
+    """Read the tags of EXIF's own directory; OSError if the file is not a picture."""
     try:
         with _metadata_reader(path, MAX_PIXELS) as read:
             metadata = read()
@@ -139,14 +138,14 @@ def exif_tags(path: StrPath) -> _ifd.Directory:
             raise
         why = " ".join(str(error).split()) or type(error).__name__
         if not isinstance(error, ReadError):
-            why = f"it is no picture ({why})"
+            why = f"it is not a picture ({why})"
         raise OSError(f"cannot read {os.fspath(path)!r}: {why}") from error
     tags = _exif.tags_of(metadata.exif)
     return tags.children.get(_ifd.EXIF, _ifd.Directory(tags.order))
 
 
 def _checked(metadata: Metadata) -> Metadata:
-    """Leave out what is damaged or does not belong to the pixels, and say so."""
+    """Leave out parts that are damaged or do not fit the pixels, and report them."""
     if metadata.exif is not None:
         try:
             _ifd.read_block(metadata.exif)
@@ -158,7 +157,7 @@ def _checked(metadata: Metadata) -> Metadata:
 
 @contextmanager
 def _metadata_reader(path: StrPath, max_pixels: int) -> Iterator[Callable[[], Metadata]]:
-    """Open a file; what comes of it reads its metadata."""
+    """Open a file, and yield a function that reads its metadata."""
     with _read.open_regular(path) as file, ExitStack() as stack:
         kind = _read.kind_of(path, file)
         if kind == "raw":
@@ -173,7 +172,7 @@ def _metadata_reader(path: StrPath, max_pixels: int) -> Iterator[Callable[[], Me
 
 
 def _metadata_of_opened(image: Image.Image, file: IO[bytes]) -> Metadata:
-    """Metadata of a file that Pillow has opened."""
+    """Read the metadata of a file that Pillow has opened."""
     if image.format == "PNG":
         found = _png.read_png(file)
     elif image.format in ("JPEG", "MPO"):
@@ -185,7 +184,7 @@ def _metadata_of_opened(image: Image.Image, file: IO[bytes]) -> Metadata:
 
 
 def _metadata_of_other(image: Image.Image) -> Metadata:
-    """Metadata as Pillow tells them of WebP, AVIF, JPEG 2000, GIF, BMP and PNM."""
+    """Read the metadata of WebP, AVIF, JPEG 2000, GIF, BMP and PNM from Pillow."""
     info = image.info
     dpi = info.get("dpi")
     bits = 16 if image.mode.startswith("I;16") else DEEP.get(image.mode, 8)
@@ -201,7 +200,7 @@ def _metadata_of_other(image: Image.Image) -> Metadata:
 
 
 def output_suffix(path: StrPath) -> str:
-    """Ending of a result: that of the photograph, or of the format that is written instead."""
+    """Return the ending of a result: that of the photograph, or of the format written instead."""
     suffix = Path(path).suffix.lower()
     return suffix if suffix in FORMATS else INSTEAD.get(suffix, ".png")
 
@@ -215,7 +214,7 @@ def format_of(path: StrPath) -> str:
 
 
 def left_out(target: StrPath, metadata: Metadata) -> str:
-    """One line on what of a photograph does not come into an output, or an empty one."""
+    """Describe in one line the metadata that an output cannot hold; empty if there are none."""
     kind = format_of(target)
     lost = [*metadata.problems, *_metadata.fitted(metadata, kind)[1]]
     return f"left out in {kind}: {'; '.join(lost)}" if lost else ""
@@ -232,7 +231,7 @@ def write_photograph(
         Ends in one of `FORMATS`.
     image : ndarray of shape (H, W) or (H, W, 3), float32 in [0, 1]
     like : Photograph
-        What it was made from.
+        Photograph that `image` was made from.
     overwrite : bool, default=False
 
     Raises
@@ -247,14 +246,14 @@ def write_photograph(
     before = (height, width) if like.orientation >= 5 else (width, height)
     metadata, _ = _metadata.fitted(like.metadata, kind)
     metadata = _metadata.upright(metadata, like.orientation, before, image.shape[1::-1])
-    # In memory first: on a full disk encoders may not tell that a file is short.
+    # In memory first: on a full disk, encoders may not report that a file is incomplete.
     data = ENCODERS[kind](_stored(image, like, kind), metadata)
     with atomic_path(path, overwrite) as temporary:
         temporary.write_bytes(data)
 
 
 def _stored(image: Float32Array, like: Photograph, kind: str) -> AnyArray:
-    """Values of an image, and the alpha of another, as a format holds them."""
+    """Convert an image, and the alpha of another, to the values that a format holds."""
     depth = like.pixels.dtype
     if kind == "JPEG" or depth == np.bool_:
         depth = np.dtype(np.uint8)
@@ -271,8 +270,8 @@ def _stored(image: Float32Array, like: Photograph, kind: str) -> AnyArray:
     return np.concatenate([np.atleast_3d(values), alpha[..., None]], axis=2)
 
 
-def beside(pictures: list[AnyArray], width: int = 640) -> UInt8Array:
-    """Pictures in [0, 1] side by side, each at most `width` pixels wide, for a preview."""
+def side_by_side(pictures: list[AnyArray], width: int = 640) -> UInt8Array:
+    """Join pictures in [0, 1] side by side, each at most `width` pixels wide, for a preview."""
     shown = []
     for picture in pictures:
         rgb = np.repeat(np.atleast_3d(picture), 3, 2) if picture.ndim == 2 else picture

@@ -1,7 +1,7 @@
-"""PNG: whether one is whole, what stands in its chunks, and how they are written.
+"""PNG: check for damage, metadata in its chunks, and encoding.
 
-Pillow decodes what there is of a damaged file and leaves the rest black, and it neither reads nor
-writes color of 16 bits.
+Pillow decodes the readable part of a damaged file and leaves the rest black, and it neither reads
+nor writes color of 16 bits.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from skdefocus.io._metadata import (
     stated_resolution,
 )
 
-#: Bytes that are unpacked at once.
+#: Number of bytes that are unpacked at once.
 BLOCK = 2**20
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 #: PNG's number for a picture's channels: gray, gray with alpha, RGB, RGBA.
 COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: Chunks that say what values mean, and those that hold texts.
+#: Chunks that define the meaning of values, and those that hold texts.
 COLOR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"mDCv", b"cLLi")
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 XMP_KEY = b"XML:com.adobe.xmp"
-#: ImageMagick's way to hold in a text what PNG had no chunk for; ExifTool reads and writes it too.
+#: Prefix of ImageMagick's texts with data that PNG had no chunk for; ExifTool uses it too.
 PROFILE_KEY = b"Raw profile type "
-#: Bytes of one text or profile, unpacked.
+#: Largest size in bytes of one text or profile, unpacked.
 MAX_UNPACKED = 2**26
-#: zlib's level that a file is packed with.
+#: Level of zlib's compression.
 LEVEL = 6
-#: Rows that are filtered and packed at once.
+#: Number of rows that are filtered and packed at once.
 ROWS = 64
-#: First column and row and their distances in the seven passes of an interlaced file.
+#: First column and row, and their distances, in the seven passes of an interlaced file.
 PASSES = (
     (0, 0, 8, 8),
     (4, 0, 8, 8),
@@ -74,25 +74,26 @@ def check_png(file: IO[bytes]) -> None:
     kind, head = _chunk(file, end)
     if kind != b"IHDR" or len(head) != 13:
         raise ValueError("its head is damaged")
-    missing = _raw_size(head)
+    remaining = _raw_size(head)
     unpack = zlib.decompressobj()
     while kind != b"IEND":
         kind, packed = _chunk(file, end)
         if kind != b"IDAT":
             continue
-        while packed and missing > 0:  # no more is unpacked than there should be
-            missing -= len(unpack.decompress(packed, BLOCK))
+        while packed and remaining > 0:  # never unpacks more than there should be
+            remaining -= len(unpack.decompress(packed, BLOCK))
             packed = unpack.unconsumed_tail
-    if missing > 0:
+    if remaining > 0:
         raise ValueError("rows are missing at its end")
 
 
 def _chunk(file: IO[bytes], end: int) -> tuple[bytes, bytes]:
+    """Read a chunk and check its checksum."""
     start = file.read(8)
     if len(start) < 8:
         raise ValueError("it ends too early")
     size, kind = struct.unpack(">I4s", start)
-    if size + 4 > end - file.tell():  # asked first: reading makes room for all of it
+    if size + 4 > end - file.tell():  # checked first: reading reserves memory for all of it
         raise ValueError("it ends too early")
     content = file.read(size)
     checksum = file.read(4)
@@ -102,7 +103,7 @@ def _chunk(file: IO[bytes], end: int) -> tuple[bytes, bytes]:
 
 
 def _raw_size(head: bytes) -> int:
-    """Bytes of all rows, unpacked, with the byte for the filter before each."""
+    """Compute the bytes of all unpacked rows, with the byte for the filter before each."""
     width, height, depth, color, _, _, interlaced = struct.unpack(">IIBBBBB", head)
     bits = depth * SAMPLES.get(color, 1)
     total = 0
@@ -114,7 +115,7 @@ def _raw_size(head: bytes) -> int:
 
 
 def read_png(file: IO[bytes]) -> Metadata:
-    """Metadata of a PNG that Pillow has opened."""
+    """Read the metadata of a PNG that Pillow has opened."""
     found = dict[bytes, bytes]()
     texts = list[Chunk]()
     hidden = dict[bytes, bytes]()
@@ -150,7 +151,7 @@ def read_png(file: IO[bytes]) -> Metadata:
 
 
 def _small_chunks(file: IO[bytes]) -> list[Chunk]:
-    """All chunks but those of the picture itself, as far as they are whole."""
+    """Read all complete chunks except those of the picture itself."""
     end = file.seek(0, os.SEEK_END)
     file.seek(8)
     found: list[Chunk] = []
@@ -167,6 +168,7 @@ def _small_chunks(file: IO[bytes]) -> list[Chunk]:
 
 
 def _unpacked(data: bytes) -> bytes:
+    """Unpack bytes; none if they are damaged."""
     try:
         return zlib.decompressobj().decompress(data, MAX_UNPACKED)
     except zlib.error:
@@ -174,7 +176,7 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _read_text(kind: bytes, content: bytes) -> Chunk:
-    """Key and text in UTF-8; an empty key if it is damaged."""
+    """Decode a key and a text to UTF-8; the key is empty if it is damaged."""
     key, _, rest = content.partition(b"\0")
     if kind == b"iTXt":
         packed, (_, _, text) = rest[:1], rest[2:].partition(b"\0")
@@ -187,7 +189,7 @@ def _read_text(kind: bytes, content: bytes) -> Chunk:
 
 
 def _hidden(text: bytes) -> bytes:
-    """Bytes that ImageMagick has written as a name, a length and hexadecimal digits."""
+    """Decode bytes that ImageMagick has written as a name, a length and hexadecimal digits."""
     parts = text.strip().split(b"\n", 2)
     try:
         return bytes.fromhex("".join(parts[2].decode("ascii").split()))
@@ -196,11 +198,13 @@ def _hidden(text: bytes) -> bytes:
 
 
 def _read_profile(content: bytes) -> bytes | None:
+    """Unpack an ICC profile."""
     _, _, rest = content.partition(b"\0")
     return _unpacked(rest[1:]) or None
 
 
 def _read_resolution(content: bytes) -> tuple[float, float, str] | None:
+    """Read the resolution."""
     if len(content) != 9:
         return None
     x, y, unit = struct.unpack(">IIB", content)
@@ -208,7 +212,7 @@ def _read_resolution(content: bytes) -> tuple[float, float, str] | None:
 
 
 def encode_png(pixels: UInt8Array | NDArray[np.uint16], metadata: Metadata) -> bytes:
-    """Write gray or RGB, with or without alpha, of 8 or 16 bits, and all metadata.
+    """Encode gray or RGB, with or without alpha, of 8 or 16 bits, and all metadata.
 
     Parameters
     ----------
@@ -235,9 +239,9 @@ def encode_png(pixels: UInt8Array | NDArray[np.uint16], metadata: Metadata) -> b
 
 
 def _filtered(rows: UInt8Array, above: UInt8Array, step: int) -> UInt8Array:
-    """Rows as differences to the left or to above, whichever are smaller, with the filter's number.
+    """Filter rows by differences to the left or above, whichever are smaller.
 
-    `step` is the number of bytes of a pixel.
+    Each row begins with the number of its filter. `step` is the number of bytes of a pixel.
     """
     left = rows.copy()
     left[:, step:] -= rows[:, :-step]
@@ -248,14 +252,15 @@ def _filtered(rows: UInt8Array, above: UInt8Array, step: int) -> UInt8Array:
 
 
 def _written(kind: bytes, content: bytes) -> bytes:
+    """Encode a chunk."""
     checksum = zlib.crc32(content, zlib.crc32(kind))
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
 
 
 def _metadata_chunks(metadata: Metadata) -> list[Chunk]:
-    """Chunks for metadata, in an order in which they may stand before the picture."""
+    """Encode the chunks for metadata, in an order that is allowed before the picture."""
     chunks = list(metadata.color)
-    if metadata.profile:  # an sRGB beside it would contradict it
+    if metadata.profile:  # an sRGB chunk would contradict it
         chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.profile)))
     if resolution := stated_resolution(metadata):
@@ -277,6 +282,7 @@ def _metadata_chunks(metadata: Metadata) -> list[Chunk]:
 
 
 def _written_text(key: bytes, text: bytes) -> Chunk:
+    """Encode a text, in Latin-1 if possible."""
     name, value = key.decode().encode("latin-1"), text.decode("utf-8", "replace")
     try:
         return b"tEXt", name + b"\0" + value.encode("latin-1")

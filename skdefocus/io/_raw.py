@@ -1,9 +1,10 @@
 """Raw files of cameras, developed by LibRaw through rawpy (extra ``raw``).
 
-A raw file holds the sensor's values; which picture they give is a choice. This is the one made
-here, the same for every camera: demosaiced by LibRaw's default (AHD), the white balance that the
-camera has noted, its colors brought to those of sRGB, highlights cut off at white, no brightening,
-and at last the curve of sRGB on linear light, in 16 bits. So linear light is known, not guessed.
+A raw file holds the sensor's values, and there are many ways to make a picture of them. The one
+chosen here is the same for every camera: demosaicing by LibRaw's default (AHD), the white balance
+that the camera has recorded, conversion to the colors of sRGB, highlights clipped at white, no
+brightening, and finally the curve of sRGB on linear light, in 16 bits. So linear light is known and
+not guessed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from skdefocus.io._errors import ReadError
 from skdefocus.io._exif import MAKER_NOTE, PREFIX
 from skdefocus.io._metadata import Metadata
 
-#: What names of raw files end in.
+#: Endings of the names of raw files.
 SUFFIXES = {
     ".3fr",
     ".arw",
@@ -49,7 +50,7 @@ SUFFIXES = {
     ".srw",
     ".x3f",
 }
-#: Tags of a raw file's first directory that tell of the photograph and not of its storage.
+#: Tags of a raw file's first directory that describe the photograph and not its storage.
 KEPT = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
 #: The curve of sRGB, in LibRaw's terms: power and slope of its straight part.
 SRGB = (2.4, 12.92)
@@ -87,15 +88,15 @@ def develop(raw: Any) -> NDArray[np.uint16]:
 
 
 def _text(error: Exception) -> str:
-    """What LibRaw says, which rawpy passes on as bytes."""
-    said = error.args[0] if error.args else ""
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    """Return LibRaw's message, which rawpy passes on as bytes."""
+    message = error.args[0] if error.args else ""
+    return message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
 
 
 def read_raw(path: str | os.PathLike[str]) -> Metadata:
-    """Metadata of a raw file: of its own tags, or of the JPEG that lies in it.
+    """Read the metadata of a raw file from its own tags, or from the JPEG in it.
 
-    Maker notes are left out: they are large, and tell of the raw data.
+    Maker notes are left out, because they are large and describe the raw data.
     """
     try:
         with open(path, "rb") as file:
@@ -112,6 +113,7 @@ def read_raw(path: str | os.PathLike[str]) -> Metadata:
 
 
 def _tags_of_thumbnail(path: str | os.PathLike[str]) -> _ifd.Directory:
+    """Read the tags of the JPEG in a raw file; none if there is no such JPEG."""
     import rawpy
 
     try:
@@ -121,6 +123,6 @@ def _tags_of_thumbnail(path: str | os.PathLike[str]) -> _ifd.Directory:
             with Image.open(io.BytesIO(thumb.data), formats=["JPEG"]) as image:
                 block = image.info.get("exif", b"")
             return _ifd.read_block(block.removeprefix(PREFIX))
-    except Exception:  # a raw file without one
+    except Exception:  # the file has none
         pass
     return _ifd.Directory("<")

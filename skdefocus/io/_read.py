@@ -1,4 +1,4 @@
-"""Photographs in from files of every kind."""
+"""Reading of photographs from files of every supported format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from skdefocus._typing import AnyArray
+from skdefocus._typing import AnyArray, StrPath
 from skdefocus._validation import check_int
 from skdefocus.io._errors import MAX_PIXELS, ReadError, check_size
 from skdefocus.io._exif import ORIENTATION
@@ -24,11 +24,9 @@ from skdefocus.io._png import check_png
 from skdefocus.io._raw import SUFFIXES, develop, open_raw
 from skdefocus.io._tiff import TIFF_MAGIC, tiff_pixels
 
-StrPath = str | os.PathLike[str]
-
-#: Rows that are copied at once.
+#: Number of rows that are copied at once.
 ROWS = 256
-#: What is read. Pillow knows more formats, some of which start other programs.
+#: Formats that are read with Pillow. It supports more, some of which start other programs.
 FORMATS = (
     "PNG",
     "JPEG",
@@ -40,17 +38,17 @@ FORMATS = (
     "BMP",
     "PPM",
 )
-#: Bytes that tell which kind a file is.
+#: Number of bytes at the beginning that identify the kind of a file.
 HEAD = 64
 #: Pillow's byte orders: big, little, native.
 OPPOSITE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
-# Pillow's limit is a global; it is moved only while a header is read.
+# Pillow's limit is global; it is changed only while a header is read.
 _limit_lock = Lock()
 
 
 def _renew_lock() -> None:
-    """A process forked while another thread reads a header would wait for that thread for ever."""
+    """Replace the lock after a fork: a thread that held it does not exist in the new process."""
     global _limit_lock
     _limit_lock = Lock()
 
@@ -64,46 +62,47 @@ def read_image(
 ) -> AnyArray:
     """Read a photograph from a file.
 
-    PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP and PNM, whatever the file's name ends in; HEIC
-    with the extra ``heic``, and raw files of cameras, told by their names, with the extra ``raw``.
+    It reads PNG, JPEG, TIFF, WebP, AVIF, JPEG 2000, GIF, BMP and PNM, whatever the file's name ends
+    in; HEIC with the extra ``heic``; and raw files of cameras, recognized by their names, with the
+    extra ``raw``.
 
     Parameters
     ----------
     path : str or path
         A file on disk.
     max_pixels : int, default=250_000_000
-        Files with more pixels are refused before they are decoded: some hundred bytes can ask for
-        all the memory there is.
+        Files with more pixels are refused before they are decoded, because a few hundred bytes can
+        ask for all memory.
     mapped : bool, default=False
-        Leave the values of an uncompressed TIFF of 16 megapixels or more in the file, from where
-        they are read as parts of the array are used, which is then read-only. The file must stay
-        as it is meanwhile. Others are read as without it.
+        Leave the values of an uncompressed TIFF of 16 megapixels or more in the file. They are read
+        when parts of the array are used, which is read-only. Meanwhile the file must not change.
+        Other files are read into memory as usual.
     alpha : bool, default=False
-        Keep alpha, if there is one, as the last channel. Colors that a TIFF has multiplied with
-        it are divided by it.
+        Keep alpha, if there is one, as the last channel. Colors that a TIFF stores multiplied by
+        alpha are divided by it.
 
     Returns
     -------
     ndarray of shape (H, W), (H, W, 3), or with `alpha` also (H, W, 4)
-        Turned upright as the file's EXIF orientation says.
+        The pixels, turned upright according to the EXIF orientation.
 
         - uint8 for most files; 1 bit becomes 0 and 255; palettes and CMYK become RGB.
-        - uint16 for PNG and TIFF with 16 bits, and 16-bit grey PGM and JPEG 2000. Colour of more
+        - uint16 for PNG and TIFF with 16 bits, and 16-bit gray PGM and JPEG 2000. Color of more
           than 8 bits in other formats loses the lower bits.
         - float32 within [0, 1] for float TIFF and PFM.
 
-        Without `alpha` it is dropped, and colour profiles are ignored: values are as stored. Of
+        Without `alpha` it is dropped. Color profiles are ignored: values are as stored. Of
         animations and files with several pages, the first picture is read. HEIC of 10 and 12 bits
-        gives uint16. A raw file is developed to uint16 by LibRaw: its own white balance, the colors
-        of sRGB, highlights cut off at white, no brightening, the curve of sRGB.
+        gives uint16. A raw file is developed to uint16 by LibRaw with its own white balance, the
+        colors of sRGB, highlights clipped at white, no brightening, and the curve of sRGB.
 
     Raises
     ------
     ReadError
-        If the file cannot be read: it is not there, no regular file, no photograph, damaged, cut
-        off or too large, needs an extra that is not installed, or holds NaN, infinity, signed
-        integers, integers of 32 bits, or floats outside [0, 1]. It is a ValueError, and its message
-        names the file.
+        If the file cannot be read: it does not exist, is not a regular file or not a photograph, is
+        damaged, cut off or too large, needs an extra that is not installed, or holds NaN, infinity,
+        signed integers, integers of 32 bits, or floats outside [0, 1]. It is a ValueError, and its
+        message names the file.
 
     Examples
     --------
@@ -118,7 +117,7 @@ def read_image(
 def decode(
     path: StrPath, max_pixels: int, mapped: bool = False, alpha: bool = False
 ) -> tuple[AnyArray, int]:
-    """Pixels, upright, and the orientation that EXIF had told, 1 for one that needed no turn."""
+    """Read the pixels, turned upright, and the EXIF orientation; 1 if none was applied."""
     with readable(path), open_regular(path) as file:
         pixels, orientation = _decode(path, file, max_pixels, mapped)
         return _finish(pixels, not mapped, alpha), orientation
@@ -126,7 +125,7 @@ def decode(
 
 @contextmanager
 def readable(path: StrPath) -> Iterator[None]:
-    """Make a ReadError that names the file of whatever decoders raise."""
+    """Turn any error of a decoder into a ReadError that names the file."""
     try:
         yield
     except Exception as error:
@@ -135,7 +134,7 @@ def readable(path: StrPath) -> Iterator[None]:
 
 @contextmanager
 def open_regular(path: StrPath) -> Iterator[IO[bytes]]:
-    """Open a file for reading; ReadError if it is none: opening a pipe could wait for ever."""
+    """Open a regular file; ReadError for others, because opening a pipe could wait forever."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise ReadError("it is a folder; name the files in it")
@@ -146,7 +145,7 @@ def open_regular(path: StrPath) -> Iterator[IO[bytes]]:
 
 
 def kind_of(path: StrPath, file: IO[bytes]) -> str:
-    """Name what reads a file: "raw", "tiff", "heif" or "pillow"."""
+    """Name the reader of a file: "raw", "tiff", "heif" or "pillow"."""
     if Path(path).suffix.lower() in SUFFIXES:
         return "raw"
     file.seek(0)
@@ -154,14 +153,14 @@ def kind_of(path: StrPath, file: IO[bytes]) -> str:
     if not head:
         raise ReadError("the file is empty")
     if is_video(head):
-        raise ReadError("it is a film; save the frames you need as pictures first")
+        raise ReadError("it is a video; save the frames you need as pictures first")
     if is_heif(head):
         return "heif"
     return "tiff" if head.startswith(TIFF_MAGIC) else "pillow"
 
 
 def _decode(path: StrPath, file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[AnyArray, int]:
-    """Pixels, upright, and how they had to be turned."""
+    """Read the pixels, turned upright, and their orientation before."""
     kind = kind_of(path, file)
     if kind == "raw":
         with open_raw(path) as raw:
@@ -179,6 +178,7 @@ def _decode(path: StrPath, file: IO[bytes], max_pixels: int, mapped: bool) -> tu
 
 
 def _reason(error: Exception) -> str:
+    """Describe the error of a decoder."""
     if isinstance(error, ReadError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
@@ -195,6 +195,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _pillow_limit(max_pixels: int) -> Iterator[None]:
+    """Raise Pillow's limit of pixels for a block."""
     with _limit_lock:
         before = Image.MAX_IMAGE_PIXELS
         if before is not None:
@@ -206,17 +207,18 @@ def _pillow_limit(max_pixels: int) -> Iterator[None]:
 
 
 def formats() -> list[str]:
-    """Those of `FORMATS` that this Pillow reads."""
+    """Return those of `FORMATS` that this version of Pillow reads."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
 def open_with_pillow(file: IO[bytes], max_pixels: int) -> Image.Image:
+    """Open a picture without decoding it, and check its size."""
     file.seek(0)
     with _pillow_limit(max_pixels):
         try:
             image = Image.open(file, formats=formats())
-        except Image.DecompressionBombError:  # whose message tells twice the limit
+        except Image.DecompressionBombError:  # its message states twice the limit
             raise ReadError(
                 f"it has more pixels than max_pixels = {max_pixels}; "
                 "raise the limit if you trust the file"
@@ -226,31 +228,33 @@ def open_with_pillow(file: IO[bytes], max_pixels: int) -> Image.Image:
 
 
 def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[AnyArray, int]:
+    """Read the pixels, turned upright, and the orientation before."""
     image = open_with_pillow(file, max_pixels)
-    told = _orientation(image) if image.format == "TIFF" else 1
+    orientation = _orientation(image) if image.format == "TIFF" else 1
     pixels = _deep_color(image, file, max_pixels)
     if pixels is None:
         pixels = _pixels(_plain(image))
-    # After loading, because Pillow turns TIFF itself and then says that it is upright.
+    # After loading, because Pillow turns TIFF itself and then reports it as upright.
     image.load()
     if image.format == "PNG":
         check_png(file)
     if image.format == "TIFF":
-        return upright(pixels, _orientation(image)), told
-    told = _orientation(image)  # a PNG may tell it behind its pixels
-    return upright(pixels, told), told
+        return upright(pixels, _orientation(image)), orientation
+    orientation = _orientation(image)  # in a PNG it may follow the pixels
+    return upright(pixels, orientation), orientation
 
 
 def _orientation(image: Image.Image) -> int:
+    """Return the orientation from 1 to 8; 1 if it is unknown."""
     try:
         found = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # a damaged block is no reason to lose the photograph
+    except Exception:  # a damaged block is not a reason to lose the photograph
         return 1
     return int(found) if found in range(1, 9) else 1
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """One of the modes L, LA, RGB, RGBA, I;16, I, F."""
+    """Convert to one of the modes L, LA, RGB, RGBA, I;16, I, F."""
     clear = "transparency" in image.info
     if image.mode in ("L", "1"):
         return image.convert("LA" if clear else "L")
@@ -259,13 +263,13 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "RGB", "RGBA", "I", "F") or image.mode.startswith("I;16"):
         return image
     if image.mode == "P" and not clear and image.palette is not None:
-        # A palette itself may have alpha; without it, conversion to RGB is told of no alpha.
+        # The palette itself may have alpha.
         return image.convert("RGBA" if image.palette.mode == "RGBA" else "RGB")
     return image.convert("RGBA" if image.mode in ("P", "PA", "RGBa", "La") else "RGB")
 
 
 def _pixels(image: Image.Image) -> AnyArray:
-    """Values of a picture, copied by rows: NumPy itself would copy all of them three times."""
+    """Copy the values of a picture by rows; NumPy itself would copy all of them three times."""
     image.load()
     width, height = image.size
 
@@ -282,9 +286,9 @@ def _pixels(image: Image.Image) -> AnyArray:
 
 
 def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> AnyArray | None:
-    """Colour, or grey with alpha, of 16 bits; Pillow itself keeps the upper 8 only.
+    """Read color, or gray with alpha, of 16 bits; Pillow itself keeps only the upper 8.
 
-    Read with the opposite byte order, the lower bytes are the upper ones.
+    Reading again with the opposite byte order gives the lower 8.
     """
     tiles: list[Any] = list(getattr(image, "tile", ()))
     args = [[tile[3]] if isinstance(tile[3], str) else list(tile[3] or [""]) for tile in tiles]
@@ -294,6 +298,7 @@ def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> AnyArra
     kind = str(kinds.pop())
 
     def decoded_as(rawmode: str) -> NDArray[np.uint16]:
+        """Decode the picture again as if its raw mode were another."""
         again: Any = open_with_pillow(file, max_pixels)
         again.tile = [
             tile._replace(args=new) if hasattr(tile, "_replace") else (*tile[:3], new)
@@ -303,7 +308,7 @@ def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> AnyArra
         return np.asarray(again).astype(np.uint16)
 
     if kind == "LA;16B" and image.mode == "RGBA":
-        pixels = decoded_as("RGBA")  # two bytes of grey, two of alpha
+        pixels = decoded_as("RGBA")  # two bytes of gray, two of alpha
         return pixels[..., ::2] << 8 | pixels[..., 1::2]
     mode, _, order = kind.partition(";16")
     if mode in ("RGB", "RGBA", "RGBX") and order in OPPOSITE:
@@ -323,16 +328,17 @@ def upright(pixels: AnyArray, orientation: Any) -> AnyArray:
 
 
 def _finish(pixels: AnyArray, writable: bool, alpha: bool) -> AnyArray:
+    """Check the channels and values, and convert them to a supported type."""
     needs: Any = ["C", "W"] if writable else None
     if pixels.ndim == 3:
         if pixels.shape[2] not in range(1, 5):
-            raise ReadError(f"it has {pixels.shape[2]} channels; convert it to grey or RGB")
+            raise ReadError(f"it has {pixels.shape[2]} channels; convert it to gray or RGB")
         if pixels.shape[2] in (2, 4) and not alpha:
             pixels = pixels[..., :-1]
         if pixels.shape[2] == 1:
             pixels = pixels[..., 0]
     if (pixels.ndim != 2 and pixels.ndim != 3) or 0 in pixels.shape:
-        raise ReadError(f"it is no picture but values of shape {pixels.shape}")
+        raise ReadError(f"it is not a picture but values of shape {pixels.shape}")
     if pixels.dtype.kind == "f":
         low, high = float(pixels.min()), float(pixels.max())
         if not (np.isfinite(low) and np.isfinite(high)):

@@ -1,4 +1,4 @@
-"""TIFF: pixels in and out in any depth, and what stands in its tags."""
+"""TIFF: reading and encoding of pixels in any depth, and metadata in its tags."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from skdefocus.io._metadata import (
     stated_resolution,
 )
 
-#: TIFF from so many pixels on is read by strips; smaller ones have no need of it.
+#: Number of pixels from which a TIFF is read by strips; smaller ones need not be.
 LARGE = 16_000_000
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-#: Of values in TIFF.
+#: Types of values that are read.
 KINDS = ("uint8", "uint16", "float16", "float32", "float64")
 DNG_VERSION = 50706
 XMP, IPTC, PHOTOSHOP, PROFILE = 700, 33723, 34377, 34675
 COMPRESSION, EXTRA_SAMPLES, SAMPLE_FORMAT, BITS, DESCRIPTION = 259, 338, 339, 258, 270
-#: Tags that say how pixels are stored, and so are written anew.
+#: Tags that describe how pixels are stored, and so are written anew.
 STORAGE = {
     *range(254, 267),
     273,
@@ -67,18 +67,23 @@ STORAGE = {
     50840,
     *range(50706, 52600),
 }
-#: Beginnings of descriptions that tell programs how several pages belong together.
+#: Beginnings of descriptions that define how several pages belong together.
 LAYOUTS = (b"ImageJ=", b'{"shape"', b'{"axes"', b"shape=(", b"<?xml", b"<OME")
-#: Bytes of a strip, about.
+#: Approximate number of bytes of a strip.
 STRIP = 2**18
 DEFLATE = 8
 MAX_FILE = 2**32 - 2**16
 
 
 def tiff_pixels(file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[AnyArray, int] | None:
-    """First page of a TIFF with more than 8 bits, or a large one; None where Pillow is to read it.
+    """Read the first page of a TIFF with more than 8 bits, or of a large one.
 
-    Large ones are unpacked strip by strip, or not at all if they are `mapped` and not compressed.
+    Large pages are unpacked strip by strip, or not at all if they are `mapped` and not compressed.
+
+    Returns
+    -------
+    (ndarray, int) or None
+        Pixels as stored, and the orientation from 1 to 8. None where Pillow is to read the file.
     """
     import tifffile
 
@@ -92,35 +97,56 @@ def tiff_pixels(file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[AnyArra
         kind, bits = str(page.dtype), page.bitspersample
         if bits <= 8 and kind != "int8" and not (large and _is_plain(page)):
             return None
-        # What has 12 bits comes as uint16, but its white is 4095.
-        odd = kind not in KINDS or bits != np.dtype(kind).itemsize * 8
-        if odd or page.imagedepth != 1:
-            raise ReadError(
-                f"TIFF with values of type {kind} in {bits} bits is not read; "
-                "export it with 8 or 16 bits or float"
-            )
-        if page.photometric not in (0, 1, 2):
-            raise ReadError("TIFF with more than 8 bits must be grey or RGB; convert it first")
-        separate = page.planarconfig == 2 and page.samplesperpixel > 1
-        try:
-            # What was unpacked into a temporary file would kill the process on a full disk.
-            map_it = mapped and large and page.is_memmappable
-            pixels = np.asarray(page.asarray(out="memmap" if map_it else None))
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            if not separate and _pillow_can_unpack(page, kind):
-                return None
-            raise ReadError(
-                "its compression is not read without the package imagecodecs; install it, or "
-                "export the file without compression"
-            ) from None
+        _check_page(page)
+        # Unpacking into a temporary file would kill the process on a full disk.
+        pixels = _stored_pixels(page, mapped and large and page.is_memmappable)
+        if pixels is None:
+            return None
         orientation = page.tags.valueof(ORIENTATION, default=1)
-    if separate:
+    if _is_separate(page):
         pixels = np.moveaxis(pixels, 0, -1)
     if page.photometric == 0:  # 0 is white
         white = np.iinfo(np.uint16).max if kind == "uint16" else 1
         pixels = white - pixels
+    return _usual_channels(pixels, page), orientation if orientation in range(1, 9) else 1
+
+
+def _check_page(page: Any) -> None:
+    """Raise ReadError if the values of a page are of a kind that is not read."""
+    kind, bits = str(page.dtype), page.bitspersample
+    # Values of 12 bits come as uint16, but their white is 4095.
+    odd = kind not in KINDS or bits != np.dtype(kind).itemsize * 8
+    if odd or page.imagedepth != 1:
+        raise ReadError(
+            f"TIFF with values of type {kind} in {bits} bits is not read; "
+            "export it with 8 or 16 bits or float"
+        )
+    if page.photometric not in (0, 1, 2):
+        raise ReadError("TIFF with more than 8 bits must be gray or RGB; convert it first")
+
+
+def _stored_pixels(page: Any, map_it: bool) -> AnyArray | None:
+    """Unpack a page, or map it; None if only Pillow can unpack it."""
+    try:
+        return np.asarray(page.asarray(out="memmap" if map_it else None))
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        if not _is_separate(page) and _pillow_can_unpack(page):
+            return None
+        raise ReadError(
+            "its compression is not read without the package imagecodecs; install it, or "
+            "export the file without compression"
+        ) from None
+
+
+def _is_separate(page: Any) -> bool:
+    """Tell whether a page stores one channel after another."""
+    return bool(page.planarconfig == 2 and page.samplesperpixel > 1)
+
+
+def _usual_channels(pixels: AnyArray, page: Any) -> AnyArray:
+    """Drop channels that are neither color nor alpha, and divide colors by alpha if necessary."""
     extra = tuple(page.extrasamples)
     colors = 3 if page.photometric == 2 else 1
     if pixels.ndim == 3 and (colors == 1 or extra):
@@ -128,11 +154,11 @@ def tiff_pixels(file: IO[bytes], max_pixels: int, mapped: bool) -> tuple[AnyArra
         pixels = pixels[..., : colors + 1] if alpha else pixels[..., :colors]
         if extra[:1] == (1,):
             pixels = _unassociated(pixels)
-    return pixels, orientation if orientation in range(1, 9) else 1
+    return pixels
 
 
 def _unassociated(pixels: AnyArray) -> AnyArray:
-    """Colors that were multiplied with alpha, divided by it."""
+    """Divide colors that were multiplied by alpha by it."""
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     out = pixels.copy()
     alpha = pixels[..., -1:] / top
@@ -141,14 +167,15 @@ def _unassociated(pixels: AnyArray) -> AnyArray:
     return out
 
 
-def _pillow_can_unpack(page: Any, kind: str) -> bool:
-    """Whether it reads a compressed page right: not with 0 as white, nor floats in big-endian."""
+def _pillow_can_unpack(page: Any) -> bool:
+    """Tell whether Pillow reads a compressed page: not if 0 is white, nor big-endian floats."""
+    kind = str(page.dtype)
     little_floats = kind == "float32" and page.parent.byteorder == "<"
     return page.photometric != 0 and (kind == "uint16" or little_floats)
 
 
 def _is_plain(page: Any) -> bool:
-    """Whether a page of 8 bits is one that tifffile and Pillow read alike."""
+    """Tell whether a page of 8 bits is one that tifffile and Pillow read alike."""
     return (
         str(page.dtype) == "uint8"
         and page.bitspersample == 8
@@ -161,8 +188,8 @@ def _is_plain(page: Any) -> bool:
 
 
 def read_tiff(file: IO[bytes]) -> Metadata:
-    """Metadata of the first page of a TIFF."""
-    # Not the values that grow with the picture.
+    """Read the metadata of the first page of a TIFF."""
+    # Skip the values that grow with the picture.
     tags = _ifd.read_directory(file, skip={273, 279, 324, 325, 320})
     values = tags.values
     iptc, resources = read_photoshop(_bytes(values.get(PHOTOSHOP)))
@@ -193,15 +220,16 @@ def read_tiff(file: IO[bytes]) -> Metadata:
 
 
 def _bytes(value: Value | None) -> bytes:
+    """Return the bytes of a value; none for None."""
     return b"" if value is None else value.data
 
 
 def encode_tiff(
     pixels: UInt8Array | NDArray[np.uint16] | Float32Array, metadata: Metadata
 ) -> bytes:
-    """Write gray or RGB, with or without alpha, of 8 or 16 bits or float, and all metadata.
+    """Encode gray or RGB, with or without alpha, of 8 or 16 bits or float, and all metadata.
 
-    Packed by deflate if the photograph came compressed, else as it is.
+    The pixels are compressed with deflate if those of the photograph were compressed.
 
     Parameters
     ----------
@@ -224,10 +252,10 @@ def encode_tiff(
     offsets = [8 + sum for sum in _sums(sizes)]
     end = offsets[-1] + sizes[-1]
     if end > MAX_FILE:
-        raise ValueError("its pixels are more than the 4 GB that a TIFF holds; name it .png")
+        raise ValueError("its pixels need more than the 4 GB that a TIFF holds; name it .png")
     values = _storage(pixels, order, rows, metadata.compressed)
     values |= {273: _longs(order, offsets), 279: _longs(order, sizes)}
-    values = tags.values | _beside(metadata, tags) | values
+    values = tags.values | _metadata_tags(metadata, tags) | values
     filling = end % 2
     directory = _ifd.pack_directory(replace(tags, values=values), end + filling)
     head = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, end + filling)
@@ -235,11 +263,12 @@ def encode_tiff(
 
 
 def _sums(sizes: list[int]) -> list[int]:
+    """Sum all sizes before each."""
     return [0, *np.cumsum(sizes, dtype=np.int64).tolist()][:-1]
 
 
 def _packed(strip: NDArray[np.generic]) -> bytes:
-    """A strip by deflate; integers as differences to the left, which is TIFF's second predictor."""
+    """Pack a strip with deflate; integers as differences to the left, TIFF's second predictor."""
     if strip.dtype.kind == "u":
         values = strip.astype(strip.dtype.newbyteorder("="))
         values[:, 1:] -= values[:, :-1].copy()
@@ -250,7 +279,7 @@ def _packed(strip: NDArray[np.generic]) -> bytes:
 def _storage(
     pixels: NDArray[np.generic], order: str, rows: int, compressed: bool
 ) -> dict[int, Value]:
-    """Tags that say how pixels are stored, but for where."""
+    """Encode the tags that describe how pixels are stored, except their positions."""
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
     integers = pixels.dtype.kind == "u"
@@ -267,7 +296,7 @@ def _storage(
     if compressed:
         numbers[317] = 2 if integers else 1
     if channels in (2, 4):
-        numbers[EXTRA_SAMPLES] = 2  # alpha that colors are not multiplied with
+        numbers[EXTRA_SAMPLES] = 2  # alpha that colors are not multiplied by
     values = {
         tag: _ifd.integer(order, LONG if tag in (256, 257, 278) else SHORT, number)
         for tag, number in numbers.items()
@@ -278,11 +307,12 @@ def _storage(
 
 
 def _longs(order: str, numbers: list[int]) -> Value:
+    """Encode integers of 32 bits."""
     return Value(LONG, struct.pack(f"{order}{len(numbers)}I", *numbers))
 
 
-def _beside(metadata: Metadata, tags: Directory) -> dict[int, Value]:
-    """Tags for what is not in the block of EXIF."""
+def _metadata_tags(metadata: Metadata, tags: Directory) -> dict[int, Value]:
+    """Encode the tags for metadata that are not in the block of EXIF."""
     found: dict[int, Value] = {}
     plain = ((XMP, 1, metadata.xmp), (IPTC, 7, metadata.iptc), (PROFILE, 7, metadata.profile))
     for tag, kind, data in plain:
@@ -304,5 +334,6 @@ def _beside(metadata: Metadata, tags: Directory) -> dict[int, Value]:
 
 
 def _rational(order: str, number: float) -> Value:
+    """Encode a positive number as a fraction."""
     exact = Fraction(number).limit_denominator(10_000)
     return Value(5, struct.pack(f"{order}II", exact.numerator, exact.denominator))

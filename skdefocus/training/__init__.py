@@ -1,1 +1,1 @@
-"""How the shipped network was made: data set, network, training, export (extra ``train``)."""
+"""Making of the shipped network: data set, network, training, export (extra ``train``)."""

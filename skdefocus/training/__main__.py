@@ -2,10 +2,10 @@
 
 ``python -m skdefocus.training --images DIR --check DIR --out DIR --minutes 8`` makes scenes of the
 photographs in ``--images`` with all cores while it trains (on a GPU if there is one), and writes
-``checkpoint.pt``, ``log.csv``, ``model.onnx`` and ``MODEL_CARD.md`` into ``--out``. The minutes are
-those of training; scenes of the photographs held out come before, calibration, export and card
-after. Ended before its time by an error, Ctrl-C or SIGTERM, it still exports the best weights so
-far; the same command goes on where it was. Settings whose default is 0 adapt to the machine.
+``checkpoint.pt``, ``log.csv``, ``model.onnx`` and ``MODEL_CARD.md`` into ``--out``. The minutes
+count training alone; scenes of the held-out photographs are made before it, and calibration, export
+and card follow. If an error, Ctrl-C or SIGTERM ends it early, it still exports the best weights so
+far, and the same command continues from there. Settings whose default is 0 adapt to the machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from skdefocus.training.networks import NETWORKS
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Options for all settings of a run."""
+    """Add an option for every setting of a run."""
     choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
     group = parser.add_argument_group("settings of the training (see train.Config)")
     for field in fields(train.Config):
@@ -34,20 +34,22 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def settings(args: argparse.Namespace) -> train.Config:
+    """Collect the settings from the command line."""
     return train.Config(**{f.name: getattr(args, f.name) for f in fields(train.Config)})
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m skdefocus.training",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--images", type=Path, required=True, help="photographs to learn from")
-    parser.add_argument("--check", type=Path, help="other photographs; without them no card")
+    parser.add_argument("--check", type=Path, help="other photographs; needed for the card")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes-in", type=Path, help="folder of the scenes, else one in --out")
-    parser.add_argument("--history", default="", help="what else the card should tell")
+    parser.add_argument("--scenes-in", type=Path, help="scenes (default: a folder in --out)")
+    parser.add_argument("--history", default="", help="text to add to the card")
     add_settings(parser)
     args = parser.parse_args(arguments)
     model = args.out / "model.onnx"
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
         if (args.out / "checkpoint.pt").exists():
             export.export(args.out, model, args.history)
     if run.done < 1:
-        print(f"ended at {run.done:.0%} of the budget; the same command goes on from there")
+        print(f"ended at {run.done:.0%} of the budget; the same command continues from there")
     elif args.check:
         card.write(model, args.check, "report", args.out / "MODEL_CARD.md")
 

@@ -1,4 +1,4 @@
-"""Random batches of the shards that are there, prepared by a thread while the device works."""
+"""Random batches of the finished shards, prepared by a thread while the device works."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from skdefocus._typing import AnyArray, UInt8Array
 from skdefocus.training.dataset import SHARD
 from skdefocus.training.scenes import CELL, TENTHS
 
-#: Batches that are kept ready, and seconds between two looks for new shards.
+#: Number of batches that are kept ready, and seconds between two looks for new shards.
 READY, LOOK = 6, 5.0
 #: A file of this many bytes or fewer is an empty shard.
 EMPTY = 4096
 
 
 class Pool:
-    """The latest shards of a folder in memory, and random batches of them.
+    """The latest shards of a folder, in memory, to draw random batches from.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Pool:
         self.seen = 0
 
     def look(self) -> None:
-        """Take up shards that have appeared."""
+        """Load the shards that have appeared."""
         new = sorted({p.name for p in self.folder.glob("[0-9]*.npy")} - self.names)
         self.names.update(new)
         full = [name for name in new if (self.folder / name).stat().st_size > EMPTY]
@@ -61,7 +61,7 @@ class Pool:
     def batch(
         self, count: int, size: int, rng: np.random.Generator
     ) -> tuple[UInt8Array, UInt8Array]:
-        """Random crops of `size` pixels, flipped and transposed, and their cells' levels."""
+        """Draw crops of `size` pixels, randomly flipped and transposed, with their levels."""
         crops = np.empty((count, size, size), np.uint8)
         levels = np.empty((count, size // CELL, size // CELL), np.uint8)
         for k, n in enumerate(rng.integers(0, len(self), count)):
@@ -76,26 +76,26 @@ class Pool:
 
 
 def turned(x: AnyArray, turn: int) -> AnyArray:
-    """One of the eight flips and turns of a square."""
+    """Apply one of the eight flips and turns of a square."""
     x = x[::-1] if turn & 1 else x
     x = x[:, ::-1] if turn & 2 else x
     return x.T if turn & 4 else x
 
 
 def tensors(crops: Tensor, levels: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Gray values (N, 1, H, W) in [0, 1] and levels (N, h, w), on the device, from bytes."""
+    """Convert bytes to gray values (N, 1, H, W) in [0, 1] and levels (N, h, w), on the device."""
     x = crops.to(device, non_blocking=True)[:, None].float() / 255
     y = levels.to(device, non_blocking=True).float() / TENTHS
     return x.contiguous(memory_format=torch.channels_last), y
 
 
 class Feeder:
-    """A thread that keeps batches of a pool ready; `next` gives one.
+    """A thread that keeps batches of a pool ready; `next` returns one.
 
     Parameters
     ----------
     pool : Pool
-        From now on the thread's own.
+        It belongs to the thread from now on.
     shape_of : callable
         Number and side of the crops of the n-th batch.
     rng : Generator
@@ -126,12 +126,14 @@ class Feeder:
                 self.ready.get(timeout=0.05)
 
     def next(self) -> tuple[Tensor, Tensor]:
+        """Wait for a batch; raise the error of the thread if there is one."""
         found = self.ready.get()
         if isinstance(found, Exception):
             raise found
         return found
 
     def _fill(self) -> None:
+        """Put batches into the queue until asked to stop."""
         number, looked = 0, time.monotonic()
         try:
             while not self.stopping.is_set():
@@ -144,5 +146,5 @@ class Feeder:
                     crops, levels = crops.pin_memory(), levels.pin_memory()
                 self.ready.put((crops, levels))
                 number += 1
-        except Exception as error:  # is raised where batches are asked for
+        except Exception as error:  # raised again where batches are asked for
             self.ready.put(error)

@@ -1,8 +1,8 @@
 """Measure a model file on photographs that it was not trained on, and write its card.
 
 ``python -m skdefocus.training.card --images DIR --out MODEL_CARD.md`` blurs the in-focus ones among
-the photographs at every level and beyond, takes places with texture and without, and compares the
-answers with the truth: of places in their surroundings, as in a map, and of patches alone.
+the photographs at every level and beyond, selects places with and without texture, and compares the
+answers with the truth: for places in their surroundings, as in a map, and for patches alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CONDITIONS: list[tuple[str, PSFShape, float, int | None]] = [
     ("noise 6/255 and JPEG 70", "gaussian", 6 / 255, 70),
     ("disc PSF", "disc", 0.0, None),
 ]
-#: Most places of either kind that are taken of a photograph.
+#: Largest number of places of either kind from one photograph.
 MOST = 40
 #: σ in pixels, and noise, of the table of strong blur.
 STRONG, FAINT_NOISE = (3.0, 5.0, 8.0, 12.0, 20.0, 30.0), 0.006
@@ -47,10 +47,11 @@ Answers = tuple[Float32Array, IndexArray]
 
 
 def places(image: Float, textured: bool) -> IndexArray:
-    """Rows and columns, in places of 32 pixels, that hold texture, or no strong edge.
+    """Find places of 32 pixels with texture or without strong edges; return rows and columns.
 
-    Of the four blocks of a place none is soft, and at least two are sharp or none is. The rim of
-    the photograph is left out, and what is more than `MOST` is thinned evenly.
+    None of the four blocks of a place is soft, and at least two of them or none are sharp. Places
+    at the rim of the photograph are left out. If there are more than `MOST`, they are thinned
+    evenly.
     """
     state = edge_blur_blocks(image)
     half = PATCH // BLOCK
@@ -64,7 +65,7 @@ def places(image: Float, textured: bool) -> IndexArray:
 
 
 def surrounded(classifier: BlurLevelClassifier, image: Float, at: IndexArray) -> Float:
-    """Probabilities (n, levels) of the cells in the middle of places, as in a map."""
+    """Compute the probabilities (n, levels) in the middle of places, as in a map."""
     grid = classifier.transform(PatchExtractor(step=CELL).transform([image]))[0]
     last = at * (PATCH // CELL) + PATCH // CELL // 2
     four = [grid.proba[last[:, 0] - i, last[:, 1] - j] for i in (0, 1) for j in (0, 1)]
@@ -72,7 +73,7 @@ def surrounded(classifier: BlurLevelClassifier, image: Float, at: IndexArray) ->
 
 
 def alone(classifier: BlurLevelClassifier, image: Float, at: IndexArray) -> Float:
-    """Probabilities (n, levels) of places without their surroundings."""
+    """Compute the probabilities (n, levels) of places without their surroundings."""
     if not len(at):
         return np.empty((0, len(classifier.sigmas_)), np.float32)
     corners = at * PATCH
@@ -94,7 +95,7 @@ def photographed(
 
 
 def answers(model: Path | None, images: list[Float]) -> dict[str, Answers]:
-    """Answers for the places, for every row of the first table."""
+    """Compute the answers for the places, for every row of the first table."""
     classifier = BlurLevelClassifier(model)
     ways = {"in surroundings": surrounded, "alone": alone}
     kinds = {"texture": True, "no strong edge": False}
@@ -117,7 +118,7 @@ def answers(model: Path | None, images: list[Float]) -> dict[str, Answers]:
 
 
 def figures(proba: Float32Array, truth: IndexArray, sigmas: Float64Array) -> dict[str, float]:
-    """What the table shows, from probabilities over `sigmas` and true levels."""
+    """Compute a row of the table from probabilities over `sigmas` and true levels."""
     levels = np.arange(len(sigmas))
     error = np.abs(np.interp(proba @ levels, levels, sigmas) - sigmas[truth])
     spread = proba @ levels**2 - (proba @ levels) ** 2
@@ -136,14 +137,14 @@ def figures(proba: Float32Array, truth: IndexArray, sigmas: Float64Array) -> dic
 
 
 def level_sigmas_of(model: Path | None, image: Float) -> tuple[Float64Array, ...]:
-    """σ of the levels of the answers in surroundings, and of those alone."""
+    """Return σ of the levels of the answers in surroundings, and of those alone."""
     classifier = BlurLevelClassifier(model)
     grid = classifier.transform(PatchExtractor(step=CELL).transform([image[:64, :64]]))[0]
     return np.asarray(grid.sigmas, np.float64), classifier.sigmas_
 
 
 def measure(model: Path | None, images: list[Float]) -> dict[str, dict[str, float]]:
-    """All rows of the first table."""
+    """Compute all rows of the first table."""
     extended, own = level_sigmas_of(model, images[0])
     return {
         title: figures(*row, own if title.startswith("alone") else extended)
@@ -153,7 +154,7 @@ def measure(model: Path | None, images: list[Float]) -> dict[str, dict[str, floa
 
 
 def strong(model: Path | None, images: list[Float]) -> dict[str, dict[str, float]]:
-    """Medians of σ, and shares below 1 px, of textured places with strong blur."""
+    """Compute medians of σ, and shares below 1 px, of textured places with strong blur."""
     classifier, sigmas = BlurLevelClassifier(model), level_sigmas_of(model, images[0])[0]
     rows: dict[str, dict[str, float]] = {}
     for sigma in STRONG:
@@ -176,6 +177,7 @@ def _strong_sigmas(
     sigma: float,
     noise: float,
 ) -> Iterator[Float64Array]:
+    """Yield the answers for textured places of photographs blurred by `sigma`."""
     for number, image in enumerate(images):
         shape: PSFShape = "disc" if number % 2 else "gaussian"
         seen = photographed(image, sigma, shape, noise, None, number)
@@ -184,6 +186,7 @@ def _strong_sigmas(
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
+    """Format rows as a Markdown table."""
     names = list(next(iter(rows.values())))
     lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for title, row in rows.items():
@@ -249,14 +252,14 @@ share that calls it sharper than 1 px, which would be a mistake of the worst kin
 """
 
 
-#: For files whose training measured them.
+#: Paragraph for files whose training measured these errors.
 HELD_OUT = """\
 On scenes made of photographs that the training held out, under all its conditions, the network by
 itself errs by {mae:.3f} px (σ beyond the last level counting as that), with a mean of {bias:+.3f}
 px; {within_one:.0%} of its most probable levels are at most one off, and their expected calibration
 error is {ece:.3f}."""
 
-#: What holds for the shipped network alone.
+#: Sentences that hold only for the shipped network.
 LICENSE = " It ships under the license of the package (BSD-3-Clause)."
 PHOTOGRAPHS = """
 The photographs are under CC0, CC BY-SA 4.0 (CID22) and the Unsplash license; none of them is part
@@ -264,10 +267,10 @@ of the package."""
 
 
 def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) -> str:
-    """The card's text, from the file's metadata and the rows of the first table."""
+    """Write the card's text from the file's metadata and the rows of the first table."""
     facts = network.load_facts(network.model_path(model))
     known = facts.metadata
-    held = json.loads(known.get("held_out", "{}"))
+    errors = json.loads(known.get("held_out", "{}"))
     history = known.get("history", "")
 
     def error(title: str, column: str = "error, all") -> float:
@@ -300,7 +303,7 @@ def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) 
         noisier=error("in surroundings, texture, noise 6/255 and JPEG 70"),
         flat=error("in surroundings, no strong edge, clean"),
         alone=error("alone, texture, clean"),
-        held_out=HELD_OUT.format(**held) if "ece" in held else "",
+        held_out=HELD_OUT.format(**errors) if "ece" in errors else "",
         **more,
     )
 
@@ -319,10 +322,11 @@ def write(model: Path | None, folder: Path, half: str, out: Path | None) -> None
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--model", type=Path, help="ONNX file; the shipped one if left out")
-    parser.add_argument("--out", type=Path, help="the card; without it tables only")
+    parser.add_argument("--model", type=Path, help="ONNX file (default: the shipped one)")
+    parser.add_argument("--out", type=Path, help="the card; without it only tables are printed")
     parser.add_argument("--half", choices=["choose", "report"], default="report")
     args = parser.parse_args()
     write(args.model, args.images, args.half, args.out)

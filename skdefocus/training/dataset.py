@@ -3,8 +3,8 @@
 ``python -m skdefocus.training.dataset --images DIR --out DIR --count N`` writes shards
 ``000000.npy`` … of records, each a crop and the level of every cell of 4 × 4 pixels. A shard
 depends on its number, the photographs and the seed alone: any number of processes may make them,
-a killed run goes on where it was, and memory stays bounded. ``--patches`` writes the data set of
-the paper instead, plain patches of 32 × 32 pixels with one blur each.
+a killed run continues where it stopped, and memory stays bounded. ``--patches`` writes the data
+set of the paper instead: plain patches of 32 × 32 pixels with one blur each.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.training.photographs import BLOCK, View, is_validation, photographs, views
 from skdefocus.training.scenes import CELL, Conditions, Pick, SceneMaker
 
-#: Records of one shard; they share a photograph.
+#: Number of records in a shard; they share a photograph.
 SHARD = 32
-#: Photographs that lend a shard other surfaces.
+#: Number of photographs that lend a shard other surfaces.
 LENDERS = 4
 PATCH = 32
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a shard depends on, apart from its number."""
+    """Everything that a shard depends on, apart from its number."""
 
     images: tuple[Path, ...]
     size: int = 256
@@ -48,7 +48,7 @@ class Recipe:
     conditions: Conditions = field(default_factory=Conditions)
 
     def facts(self) -> dict[str, Any]:
-        """What is written beside the shards."""
+        """Facts that are stored with the shards."""
         return {
             "photographs": [p.name for p in self.images],
             "size": self.size,
@@ -67,16 +67,16 @@ def record_type(size: int) -> np.dtype[Any]:
 
 
 def split(folder: Path) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Photographs to learn from, and those held out."""
+    """Split the photographs of a folder into those to learn from and those held out."""
     paths = photographs(folder)
     learn = tuple(p for p in paths if not is_validation(p))
-    held = tuple(p for p in paths if is_validation(p))
-    if not learn or not held:
+    validation = tuple(p for p in paths if is_validation(p))
+    if not learn or not validation:
         raise SystemExit(
-            f"{folder} has {len(learn)} photographs to learn from and {len(held)} to hold out "
-            "(one in ten, by its name); both are needed, so add some"
+            f"{folder} has {len(learn)} photographs to learn from and {len(validation)} to hold "
+            "out (one in ten, by its name); both are needed, so add some"
         )
-    return learn, held
+    return learn, validation
 
 
 @lru_cache(maxsize=48)
@@ -85,12 +85,12 @@ def _views(path: Path, window: int, cache: Path | None) -> list[View]:
 
 
 def make_shard(recipe: Recipe, number: int, cache: Path | None = None) -> AnyArray:
-    """The records of one shard; empty if its photograph is nowhere in focus."""
+    """Make the records of one shard; none if its photograph is nowhere in focus."""
     rng = np.random.default_rng([recipe.seed, number])
     maker = SceneMaker(recipe.size, recipe.conditions, rng)
-    turn, place = divmod(number, len(recipe.images))
+    turn, position = divmod(number, len(recipe.images))
     order = np.random.default_rng([recipe.seed, turn]).permutation(len(recipe.images))
-    main = recipe.images[order[place]]
+    main = recipe.images[order[position]]
     lenders = [recipe.images[i] for i in rng.choice(len(recipe.images), LENDERS)]
     own = _views(main, maker.window, cache)
     if not len(own[0].places[2]):
@@ -104,11 +104,12 @@ def make_shard(recipe: Recipe, number: int, cache: Path | None = None) -> AnyArr
 
 
 def picker(own: list[View], lent: list[list[View]], maker: SceneMaker) -> Pick:
-    """Draws windows: of the shard's own photograph, or of one that lends it surfaces."""
+    """Make a function that draws windows of the shard's photograph or of those that lend to it."""
     rng, c, window = maker.rng, maker.c, maker.window
     shares = np.cumsum([c.textured, c.flat])
 
     def pick(other: bool) -> tuple[Float32Array, NDArray[np.uint16]]:
+        """Draw a window and its segments, of another photograph if `other`."""
         full, half = lent[rng.integers(len(lent))] if other else own
         view = half if len(half.places[2]) and rng.random() < c.reduced else full
         corners = view.places[int(np.searchsorted(shares, rng.random(), side="right"))]
@@ -127,7 +128,7 @@ def shard_path(folder: Path, number: int) -> Path:
 
 
 def write_shard(recipe: Recipe, folder: Path, number: int) -> Path:
-    """Make a shard unless it is there; it gets its name when it is whole."""
+    """Make a shard unless it exists; it gets its name when it is complete."""
     path = shard_path(folder, number)
     if not path.exists():
         part = path.with_suffix(f".{os.getpid()}.part")
@@ -148,7 +149,8 @@ def prepare(recipe: Recipe, folder: Path) -> None:
 
 
 def _work(recipe: Recipe, folder: Path, numbers: list[int], niceness: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits decides
+    """Write the shards of given numbers while the parent process lives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that waits for this one decides
     if hasattr(os, "nice"):
         os.nice(niceness)
     parent = multiprocessing.parent_process()
@@ -159,7 +161,7 @@ def _work(recipe: Recipe, folder: Path, numbers: list[int], niceness: int) -> No
 
 
 class Makers:
-    """Processes that write the shards that are missing; a context that ends them.
+    """Processes that write the missing shards; the context ends them.
 
     Parameters
     ----------
@@ -170,7 +172,7 @@ class Makers:
     jobs : int
         Number of processes, which take turns by the shards' numbers.
     niceness : int
-        How much they step back behind the process that waits for them.
+        Niceness of these processes, so that they yield to the one that waits for them.
     """
 
     def __init__(
@@ -178,13 +180,13 @@ class Makers:
     ) -> None:
         prepare(recipe, folder)
         self.folder, self.count = folder, count
-        missing = [n for n in range(count) if not shard_path(folder, n).exists()]
+        numbers = [n for n in range(count) if not shard_path(folder, n).exists()]
         context = multiprocessing.get_context("spawn")
         self.workers = [
             context.Process(
-                target=_work, args=(recipe, folder, missing[k::jobs], niceness), daemon=True
+                target=_work, args=(recipe, folder, numbers[k::jobs], niceness), daemon=True
             )
-            for k in range(min(jobs, len(missing)))
+            for k in range(min(jobs, len(numbers)))
         ]
 
     def __enter__(self) -> Self:
@@ -201,13 +203,13 @@ class Makers:
 
     @property
     def working(self) -> bool:
-        """Whether there is still something to be made."""
+        """True while any of the processes runs."""
         return any(worker.is_alive() for worker in self.workers)
 
     def check(self) -> None:
         """Raise if a worker has failed."""
         if any(worker.exitcode for worker in self.workers):
-            raise RuntimeError("a process that makes scenes has failed; its error is above")
+            raise RuntimeError("a process that makes scenes has failed; see its error above")
 
     def wait(self) -> None:
         """Wait for all shards, with a progress bar."""
@@ -227,20 +229,21 @@ def read_shards(folder: Path) -> Iterator[AnyArray]:
 
 
 def plain(conditions: Conditions) -> Conditions:
-    """Conditions with one uniform blur a crop, as in the paper."""
+    """Change conditions to one uniform blur per crop, as in the paper."""
     return replace(
         conditions, outline=0, layers=0, plane=0, wide=0, highlights=0, lamps=0, enlarged=0
     )
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=100_000, help="crops")
     parser.add_argument("--size", type=int, default=256, help="side of a crop in pixels")
     parser.add_argument("--patches", action="store_true", help="plain patches of 32 x 32 pixels")
-    parser.add_argument("--held-out", action="store_true", help="of the photographs held out")
+    parser.add_argument("--held-out", action="store_true", help="use the held-out photographs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=cpu_count())
     shares = parser.add_argument_group("shares of the scenes to which these happen")
@@ -251,8 +254,8 @@ def main() -> None:
     size = args.size
     if args.patches:
         conditions, size = plain(conditions), PATCH
-    learn, held = split(args.images)
-    recipe = Recipe(held if args.held_out else learn, size, args.seed, conditions)
+    learn, validation = split(args.images)
+    recipe = Recipe(validation if args.held_out else learn, size, args.seed, conditions)
     with Makers(recipe, args.out, -(-args.count // SHARD), args.jobs) as makers:
         makers.wait()
 

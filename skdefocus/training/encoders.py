@@ -1,6 +1,6 @@
 """Well-known architectures, in PyTorch, as encoders: planes in, features at strides 4, 8, 16 out.
 
-Each ends where its own stride would become 32, except where it says that it is whole.
+Each ends before its stride would become 32, unless its docstring says otherwise.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: Planes that a network sees of a gray image; see `networks.Contrast`.
+#: Number of planes that a network gets of a gray image; see `networks.Contrast`.
 PLANES = 2
 
 
 class Encoder(nn.Module):
-    """Stages whose outputs have strides 4, 8, 16 (and 32), and their numbers of channels."""
+    """Stages whose outputs have strides 4, 8, 16 (and 32), with their numbers of channels."""
 
     def __init__(self, stages: list[nn.Module], channels: list[int]) -> None:
         super().__init__()
@@ -32,9 +32,9 @@ class Encoder(nn.Module):
 
 
 class _StridedDepthwise(torch.autograd.Function):
-    """A depthwise convolution of stride 2 whose gradient is that of one of stride 1.
+    """A depthwise convolution of stride 2 with the gradient of one of stride 1.
 
-    On CPUs the gradient of a strided one in bfloat16 takes five times as long.
+    On CPUs, PyTorch's own gradient of a strided convolution in bfloat16 takes five times as long.
     """
 
     @staticmethod
@@ -44,6 +44,7 @@ class _StridedDepthwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+        """Compute the gradients of the image and of the weight."""
         x, weight = ctx.saved_tensors
         spread = torch.zeros_like(x)
         spread[:, :, ::2, ::2] = grad
@@ -73,6 +74,7 @@ class Depthwise(nn.Conv2d):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve, with the faster gradient where it applies."""
         if self.stride == (2, 2) and self.training and x.device.type == "cpu":
             weight = self.weight
             if torch.is_autocast_enabled("cpu"):
@@ -132,10 +134,10 @@ MOBILE_BLOCKS = (
 MOBILE_ENDS = (2, 3, 5, 7)
 
 
-def mobilenetv2(width: float = 1.0, stem: int = 3, whole: bool = False) -> Encoder:
-    """MobileNetV2 (Sandler et al., CVPR 2018), its channels times `width`.
+def mobilenetv2(width: float = 1.0, stem: int = 3, stride_32: bool = False) -> Encoder:
+    """MobileNetV2 (Sandler et al., CVPR 2018), with `width` times its channels.
 
-    `whole` adds the last two rows, at stride 32.
+    `stride_32` adds its last two rows, which have stride 32.
     """
 
     def scaled(channels: int) -> int:
@@ -145,7 +147,7 @@ def mobilenetv2(width: float = 1.0, stem: int = 3, whole: bool = False) -> Encod
     layers: list[nn.Module] = [conv(PLANES, channels, stem, 2)]
     stages: list[nn.Module] = []
     outs: list[int] = []
-    rows = MOBILE_BLOCKS if whole else MOBILE_BLOCKS[: MOBILE_ENDS[2]]
+    rows = MOBILE_BLOCKS if stride_32 else MOBILE_BLOCKS[: MOBILE_ENDS[2]]
     for row, (expand, out, repeats, stride) in enumerate(rows, start=1):
         for i in range(repeats):
             layers.append(InvertedResidual(channels, scaled(out), stride if i == 0 else 1, expand))
@@ -182,7 +184,7 @@ def vgg() -> Encoder:
 
 
 class BasicBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut (He et al., CVPR 2016)."""
+    """Two 3 × 3 convolutions and a shortcut around them (He et al., CVPR 2016)."""
 
     def __init__(self, inp: int, out: int, stride: int) -> None:
         super().__init__()
@@ -213,7 +215,7 @@ def resnet18() -> Encoder:
 
 
 class ShuffleUnit(nn.Module):
-    """ShuffleNetV2's unit: one half of the channels goes on as it is, then both are shuffled."""
+    """ShuffleNetV2's unit: half of the channels pass unchanged, then all are shuffled."""
 
     def __init__(self, inp: int, out: int, stride: int) -> None:
         super().__init__()
@@ -234,7 +236,7 @@ class ShuffleUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         side, body = (x, x) if self.stride == 2 else x.chunk(2, dim=1)
         both = torch.stack([self.side(side), self.body(body)], dim=2)
-        return both.flatten(1, 2)  # the channels of both in turns: shuffled
+        return both.flatten(1, 2)  # shuffled: channels of both in turns
 
 
 def shufflenetv2() -> Encoder:
@@ -286,7 +288,7 @@ class MBConv(nn.Module):
 def efficientnet() -> Encoder:
     """EfficientNet-B0 (Tan and Le, ICML 2019).
 
-    Its squeeze takes the mean over all of the image that is shown at a time.
+    Its squeeze takes the mean over the whole image that it gets.
     """
 
     def layer(inp: int, out: int, repeats: int, kernel: int, stride: int, expand: int) -> nn.Module:

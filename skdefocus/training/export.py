@@ -1,8 +1,8 @@
 """Export a trained network to ONNX with its facts in the metadata.
 
 ``python -m skdefocus.training.export --run DIR --out MODEL.onnx`` calibrates the temperature on
-photographs held out, checks ONNX Runtime against PyTorch and writes the figures that it measured
-into the file.
+held-out photographs, checks ONNX Runtime against PyTorch and writes the measured figures into the
+file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 
 
 class Shipped(nn.Module):
-    """The network as it is called at run time: calibrated logits, and features."""
+    """The network for use at run time: calibrated logits, and features."""
 
     def __init__(self, net: Network, temperature: float) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Shipped(nn.Module):
 
 
 def load(checkpoint: Path) -> tuple[Network, dict[str, Any]]:
-    """The best averaged network of a checkpoint, ready for inference, and the checkpoint."""
+    """Load the best averaged network of a checkpoint for inference, and the checkpoint."""
     saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
     net = NETWORKS[saved["config"]["network"]]()
     net.load_state_dict(saved.get("best") or saved["average"])
@@ -59,7 +59,7 @@ def load(checkpoint: Path) -> tuple[Network, dict[str, Any]]:
 
 @torch.no_grad()
 def answers(net: nn.Module, records: AnyArray) -> tuple[Tensor, Tensor]:
-    """Logits (N, L, h, w) and true levels (N, h, w) of a sixteenth of the cells of records."""
+    """Compute logits (N, L, h, w) and true levels (N, h, w) of a sixteenth of the cells."""
     found = []
     for start in range(0, len(records), 16):
         part = records[start : start + 16]
@@ -70,20 +70,20 @@ def answers(net: nn.Module, records: AnyArray) -> tuple[Tensor, Tensor]:
 
 
 def temperature_of(logits: Tensor, level: Tensor) -> float:
-    """The temperature of least cross-entropy (Guo et al., ICML 2017)."""
+    """Find the temperature of least cross-entropy (Guo et al., ICML 2017)."""
     grid = np.exp(np.linspace(-0.5, 0.5, 41))
     losses = [float(cross_entropy(logits / float(t), level)) for t in grid]
     return float(grid[int(np.argmin(losses))])
 
 
 def calibration_error(logits: Tensor, level: Tensor) -> float:
-    """Expected calibration error of the most probable level."""
+    """Compute the expected calibration error of the most probable level."""
     proba = torch.softmax(logits, 1).movedim(1, -1).reshape(-1, logits.shape[1])
     return expected_calibration_error(proba.numpy(), level.round().long().reshape(-1).numpy())
 
 
 def prior_of(records: AnyArray) -> Float64Array:
-    """How common the levels are, smoothed over five of them but for the first and the last."""
+    """Estimate how common the levels are, smoothed over five except for the first and last."""
     level = np.round(records["level"] / TENTHS).astype(int)
     counts = np.bincount(level.ravel(), minlength=N_LEVELS) / level.size
     counts[1:-1] = uniform_filter1d(counts[1:-1], 5, mode="nearest")
@@ -91,9 +91,9 @@ def prior_of(records: AnyArray) -> Float64Array:
 
 
 def reach_of(net: Network, side: int = 640) -> int:
-    """How far beyond a cell its answer depends on pixels: where the gradient ends.
+    """Measure how many pixels beyond a cell affect its answer, by the extent of the gradient.
 
-    Squeeze-and-excitation looks at all of an image; of such a network it tells half of `side`.
+    Squeeze-and-excitation depends on the whole image; for such a network it is half of `side`.
     """
     image = torch.rand(1, 1, side, side, requires_grad=True)
     net.double()
@@ -108,11 +108,11 @@ def reach_of(net: Network, side: int = 640) -> int:
 
 
 def to_onnx(model: nn.Module, path: Path, example: Tensor, outputs: list[str]) -> None:
-    """Write a module of gray images (N, 1, H, W) whose N, H and W are free."""
+    """Write a module for gray images (N, 1, H, W) with free N, H and W."""
     axes = {"image": {0: "n", 2: "h", 3: "w"}}
     axes |= {name: {0: "n", 2: "rows", 3: "columns"} for name in outputs}
     with warnings.catch_warnings():
-        # The exporter by tracing is deprecated; the other one needs one more package.
+        # The tracing exporter is deprecated, but the other one needs one more package.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             model,
@@ -136,16 +136,16 @@ def export(
     run : path
         Folder of a training, with ``checkpoint.pt`` and ``held_out``.
     out : path
-        Appears when it is whole and right.
+        The file, which appears once it is complete and checked.
     history : str
-        What else the model card should tell of the training.
+        Text on the training to add to the model card.
     check : ndarray or None
-        Records held out, in place of those in the run's folder.
+        Held-out records, in place of those in the run's folder.
 
     Returns
     -------
     dict
-        The figures on crops held out that are written into the file.
+        The figures on held-out crops that are written into the file.
     """
     torch.manual_seed(0)
     net, saved = load(run / "checkpoint.pt")
@@ -171,7 +171,7 @@ def export(
 def metadata(
     saved: dict[str, Any], net: Network, figures: dict[str, float], history: str
 ) -> dict[str, str]:
-    """The facts that travel with the network."""
+    """Collect the facts that travel with the network."""
     config, data = saved["config"], saved.get("facts", {})
     return {
         "format": FORMAT,
@@ -198,6 +198,7 @@ def metadata(
 
 
 def _describe(path: Path, facts: dict[str, str]) -> None:
+    """Write facts into the metadata of an ONNX file."""
     file = onnx.load(path)
     file.metadata_props.clear()
     for key, value in facts.items():
@@ -224,7 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--history", default="", help="what else the card should tell")
+    parser.add_argument("--history", default="", help="text to add to the card")
     export(**vars(parser.parse_args()))
 
 

@@ -9,15 +9,15 @@ from skdefocus._typing import Float64Array
 
 N_LEVELS = 20
 MAX_SIGMA = 8.0
-#: Blur that an in-focus photograph has anyway (optics, pixel, demosaicing), σ in pixels.
+#: Blur of a photograph in focus (optics, pixel, demosaicing), σ in pixels.
 CAMERA_SIGMA = 0.5
 
 
 def level_sigmas(n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA) -> Float64Array:
-    """σ of the levels: 0 first, then equal *ratios* of the total blur √(σ² + camera²).
+    """Compute σ of the levels: 0 first, then equal *ratios* of the total blur √(σ² + camera²).
 
-    What can be seen is the ratio between two total blurs: two levels close to 0 are hidden by
-    the camera's own blur, and a step of half a pixel is nothing at σ = 8.
+    The visible difference is the ratio of two total blurs: the camera's own blur hides a small step
+    close to 0, and a step of half a pixel cannot be seen at σ = 8.
     """
     return sigma_of_level(np.arange(n_levels), n_levels, max_sigma)
 
@@ -25,7 +25,7 @@ def level_sigmas(n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA) -> Floa
 def sigma_of_level(
     level: ArrayLike, n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA
 ) -> Float64Array:
-    """σ in pixels of a fractional level in [0, n_levels - 1]."""
+    """Compute σ in pixels of a fractional level in [0, n_levels - 1]."""
     ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))
     total = CAMERA_SIGMA * ratio ** np.asarray(level, np.float64)
     return np.asarray(np.sqrt(np.maximum(total**2 - CAMERA_SIGMA**2, 0.0)))
@@ -34,7 +34,7 @@ def sigma_of_level(
 def level_of_sigma(
     sigma: ArrayLike, n_levels: int = N_LEVELS, max_sigma: float = MAX_SIGMA
 ) -> Float64Array:
-    """Fractional level of a blur, beyond the last one too; the inverse of `sigma_of_level`."""
+    """Compute the fractional level of a blur, even beyond the last; inverts `sigma_of_level`."""
     total = np.hypot(np.asarray(sigma, np.float64) / CAMERA_SIGMA, 1.0)
     ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))
     return np.asarray(np.log(total) / np.log(ratio))

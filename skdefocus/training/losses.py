@@ -7,11 +7,12 @@ from torch.nn import functional as F
 
 
 def cross_entropy(logits: Tensor, level: Tensor) -> Tensor:
-    """Cross-entropy against the two levels around the true one, weighted to have it as mean."""
+    """Cross-entropy against the two levels around the true one, with that as their mean."""
     return _nll(logits, level).mean()
 
 
 def _nll(logits: Tensor, level: Tensor) -> Tensor:
+    """Compute the cross-entropy of every cell."""
     lower = level.floor().clamp(max=logits.shape[1] - 2)
     share = (level - lower)[:, None]
     at = lower.long()[:, None]

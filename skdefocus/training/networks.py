@@ -1,8 +1,8 @@
 """The networks, in PyTorch: an encoder of a well-known architecture, and one decoder for all.
 
 A network maps (N, 1, H, W) gray values in [0, 1], H and W multiples of its `multiple`, to
-(N, 20, H / 4, W / 4) logits: one answer for every cell of 4 × 4 pixels, which knows its
-surroundings. A patch classifier, as in the paper, maps (N, 1, 32, 32) to (N, 20, 1, 1).
+(N, 20, H / 4, W / 4) logits: one answer for every cell of 4 × 4 pixels, from the cell and
+its surroundings. A patch classifier, as in the paper, maps (N, 1, 32, 32) to (N, 20, 1, 1).
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Contrast(nn.Module):
 class Network(nn.Module):
     """An encoder, and a decoder that joins its outputs from coarse to fine.
 
-    At every stride a 1 × 1 projection of the encoder's output plus what the coarser strides say,
-    enlarged, goes through one inverted residual.
+    At every stride, a 1 × 1 projection of the encoder's output is added to the enlarged result of
+    the coarser strides, and the sum goes through one inverted residual.
 
     Attributes
     ----------
     multiple : int
-        Height and width of the images must be multiples of it.
+        Unit of the images' height and width, which must be multiples of it.
     """
 
     def __init__(self, encoder: Encoder, n_levels: int = N_LEVELS, width: int = DECODER) -> None:
@@ -65,7 +65,7 @@ class Network(nn.Module):
         self.multiple = FINEST * 2 ** (len(encoder.channels) - 1)
 
     def features(self, x: Tensor) -> Tensor:
-        """(N, width, H / 4, W / 4), before the last layer."""
+        """Compute the input (N, width, H / 4, W / 4) of the last layer."""
         y: Tensor | None = None
         stages = zip(self.encoder(self.contrast(x)), self.lateral, self.join, strict=True)
         for z, lateral, join in reversed(list(stages)):
@@ -99,7 +99,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "mobilenetv2-stem5": partial(mobilenetv2, stem=5),
     "mobilenetv2-0.5": partial(mobilenetv2, 0.5),
     "mobilenetv2-1.4": partial(mobilenetv2, 1.4),
-    "mobilenetv2-whole": partial(mobilenetv2, whole=True),
+    "mobilenetv2-whole": partial(mobilenetv2, stride_32=True),
     "vgg": encoders.vgg,
     "resnet18": encoders.resnet18,
     "shufflenetv2": encoders.shufflenetv2,

@@ -1,4 +1,4 @@
-"""The photographs that scenes are made of: which are in focus, where, and their outlines."""
+"""Photographs for the scenes: which are in focus, where, and their outlines."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from skdefocus._typing import Float32Array, IndexArray
 Float = Float32Array
 Places = IndexArray
 
-#: Windows that crops are cut from begin on a grid of blocks of this side.
+#: Side in pixels of the blocks on whose grid the windows for crops begin.
 BLOCK = 16
 
 
 def edge_blur_blocks(image: Float, block: int = BLOCK) -> NDArray[np.int8]:
-    """Tell in which blocks of a photograph the sharpest strong edge is really sharp.
+    """Find the blocks of a photograph whose strongest edge is sharp.
 
     An edge's own σ follows from how much its gradient falls when it is blurred by σ = 1 more
     (Zhuo and Sim, Pattern Recognition 2011): with ratio R, σ = 1 / √(R² − 1).
@@ -61,7 +61,7 @@ def edge_blur_blocks(image: Float, block: int = BLOCK) -> NDArray[np.int8]:
 
 
 def is_in_focus(image: Float) -> bool:
-    """Whether a photograph is sharp all over, so that a blur added to it is all that it has.
+    """Tell whether a photograph is sharp all over, so that its only blur is the one added to it.
 
     Of the blocks with a strong edge at most a tenth may be soft, and four blocks in ten must be
     sharp.
@@ -72,17 +72,17 @@ def is_in_focus(image: Float) -> bool:
 
 
 def crop_places(image: Float, window: int) -> tuple[Places, Places, Places]:
-    """Top-left corners of the windows that may be used, on the grid of blocks.
+    """Find the top-left corners of the usable windows, on the grid of blocks.
 
-    A window may be used if no more than one in ten of its blocks has a soft strong edge and a
-    sharp block lies in it or within three blocks of it, so that a flat window is (most probably)
-    a flat part of something in focus and not a blurred background.
+    A window is usable if at most one in ten of its blocks has a soft strong edge, and a sharp block
+    lies in it or within three blocks of it. So a flat window is most probably a flat part of
+    something in focus and not a blurred background.
 
     Returns
     -------
     textured, flat, any : ndarray of shape (n, 2)
-        Corners of windows of which a fifth of the blocks or more is sharp, of those without a
-        strong edge in the middle, and of all.
+        Corners of windows with at least a fifth of sharp blocks, of those without a strong edge in
+        the middle, and of all usable ones.
     """
     state = edge_blur_blocks(image)
     n = window // BLOCK
@@ -102,7 +102,7 @@ def crop_places(image: Float, window: int) -> tuple[Places, Places, Places]:
 
 
 def photographs(folder: Path) -> list[Path]:
-    """The image files of a folder, in the order of their names."""
+    """List the image files of a folder, sorted by name."""
     kinds = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in kinds)
 
@@ -115,7 +115,7 @@ def read_gray(path: Path) -> Float:
 
 
 def is_validation(path: Path) -> bool:
-    """One photograph in ten, by a hash of its name: the same in every run and folder."""
+    """Select one photograph in ten by a hash of its name: the same in every run and folder."""
     return hashlib.sha256(path.name.encode()).digest()[0] < 26
 
 
@@ -144,9 +144,9 @@ def outlines(image: Float) -> NDArray[np.uint16]:
 
 
 def views(path: Path, window: int, cache: Path | None = None) -> list[View]:
-    """The photograph as it is, and at half the size: as sharp as can be, at another scale.
+    """Prepare a photograph at full and at half size, at which it is as sharp as it can be.
 
-    Segments take most of the time; they are kept in the folder `cache`.
+    Segmentation takes most of the time, so segments are kept in the folder `cache`.
     """
     image = read_gray(path)
     kept = cache / f"{path.stem}.regions.npz" if cache else None

@@ -1,4 +1,4 @@
-"""One training scene: surfaces with known blur, and what camera and file make of them."""
+"""Training scenes: surfaces with known blur, and the effects of camera and file format."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from skdefocus.training import surfaces
 from skdefocus.training.levels import CAMERA_SIGMA, N_LEVELS, level_of_sigma, sigma_of_level
 from skdefocus.training.surfaces import Float, Rng, log_uniform
 
-#: Side in pixels of the cells that have one label each.
+#: Side in pixels of the cells, each of which has one label.
 CELL = 4
 #: Room around a crop for the PSF, and for a shifted JPEG grid.
 PSF_MARGIN = 48
 JPEG_SHIFT = 8
-#: Labels are stored in tenths of a level, which is finer than anything that can be told apart.
+#: Labels are stored in tenths of a level, which is finer than any visible difference.
 TENTHS = 10
 #: The widest blur of a scene in pixels. Beyond the last level its label says "this or more".
 WIDEST = 24.0
@@ -30,7 +30,7 @@ WIDEST = 24.0
 
 @dataclass(frozen=True)
 class Conditions:
-    """Shares of the scenes to which something happens."""
+    """Shares of the scenes with given conditions."""
 
     outline: float = 0.33
     layers: float = 0.44
@@ -57,26 +57,26 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Surface:
-    """A picture, where it is (None: everywhere) and its blur, as levels per pixel or as one."""
+    """A picture, its coverage (None: everywhere), and its blur as one level or one per pixel."""
 
     image: Float
     alpha: Float | None
     level: float | Float
 
 
-#: Gives a window of a photograph and its segments; True asks for another photograph.
+#: Function that draws a window of a photograph and its segments; True asks for another photograph.
 Pick = Callable[[bool], tuple[Float, NDArray[np.uint16]]]
 
 
 @lru_cache(maxsize=384)
 def _transfer(level: float, shape: PSFShape, n: int) -> Float:
-    """The PSF's transfer function on a periodic n × n window (real, as the PSF is symmetric)."""
+    """Compute a PSF's transfer function on a periodic n × n window; symmetry makes it real."""
     kernel = synthesis.psf(float(sigma_of_level(level)), shape)
-    # A kernel larger than the window wraps around: every m-th frequency of a window m times as
-    # large are those of the folded kernel.
+    # A kernel larger than the window wraps around. The folded kernel has every m-th frequency of
+    # the kernel in a window m times as large.
     m = -(-len(kernel) // n)
-    whole = synthesis.transfer_function(kernel, (m * n, m * n))
-    return whole[::m, ::m].real.astype(np.float32)
+    transfer = synthesis.transfer_function(kernel, (m * n, m * n))
+    return transfer[::m, ::m].real.astype(np.float32)
 
 
 def blur(image: Float, level: float | Float, shape: PSFShape) -> Float:
@@ -89,21 +89,22 @@ def blur(image: Float, level: float | Float, shape: PSFShape) -> Float:
 
     if isinstance(level, float):
         return at(round(level, 1))
-    # Blurs at some levels, mixed in σ² as the hats of linear interpolation.
+    # Mix the blurs at some levels by linear interpolation in σ².
     low, high = round(float(level.min()), 1), round(float(level.max()), 1)
     steps = np.unique(np.round(np.linspace(low, high, max(2, int(high - low) + 2)), 1))
     if len(steps) == 1:
         return at(float(steps[0]))
-    place = np.interp(sigma_of_level(level) ** 2, sigma_of_level(steps) ** 2, np.arange(len(steps)))
-    place = place.astype(np.float32)
+    variance = sigma_of_level(steps) ** 2
+    index = np.interp(sigma_of_level(level) ** 2, variance, np.arange(len(steps)))
+    index = index.astype(np.float32)
     out = np.zeros_like(image)
     for k, one in enumerate(steps):
-        out += np.maximum(1 - np.abs(place - np.float32(k)), 0) * at(float(one))
+        out += np.maximum(1 - np.abs(index - np.float32(k)), 0) * at(float(one))
     return out
 
 
 class SceneMaker:
-    """Draws one scene at a time; all randomness comes from `rng`."""
+    """Generator of scenes; all randomness comes from `rng`."""
 
     def __init__(self, size: int, conditions: Conditions, rng: Rng) -> None:
         self.size, self.c, self.rng = size, conditions, rng
@@ -131,13 +132,13 @@ class SceneMaker:
         # A random phase against the JPEG grid of 8 pixels.
         i, j = PSF_MARGIN + self.rng.integers(0, JPEG_SHIFT, 2)
         image, level = (a[i : i + self.size, j : j + self.size] for a in (image, level))
-        if enlarged > 1:  # what was sharp at the camera's pixels is not at these
+        if enlarged > 1:  # what was sharp at the camera's pixels no longer is
             own = CAMERA_SIGMA**2 * (enlarged**2 - 1)
             level = level_of_sigma(np.sqrt(sigma_of_level(level) ** 2 + own))
         return np.round(image * 255).astype(np.uint8), cell_labels(level)
 
     def look(self, linear: bool) -> Callable[[Float], Float]:
-        """Denoising, exposure and tone, the same for all that is in the scene."""
+        """Make a function for denoising, exposure and tone, the same for the whole scene."""
         rng = self.rng
         denoised = self.chance(self.c.denoised)
         size = 2 * int(rng.integers(1, 6)) + 1
@@ -158,7 +159,7 @@ class SceneMaker:
         return apply
 
     def compose(self, window: Pick) -> list[Surface]:
-        """Surfaces from back to front."""
+        """Choose the surfaces, from back to front."""
         rng, c = self.rng, self.c
         kind = rng.random()
         image, regions = window(False)
@@ -178,7 +179,7 @@ class SceneMaker:
         return self.lit([Surface(image, None, self.level(flat=True))])
 
     def along_outlines(self, image: Float, regions: NDArray[np.uint16]) -> list[Surface] | None:
-        """One photograph cut into a foreground and a background along its own outlines."""
+        """Cut a photograph into a foreground and a background along its own outlines."""
         front = surfaces.outline_group(regions, self.rng)
         if front is None:
             return None
@@ -186,7 +187,7 @@ class SceneMaker:
         return [Surface(back, None, self.level()), Surface(image, front, self.level())]
 
     def pasted(self, window: Pick) -> Surface:
-        """Another photograph behind a random silhouette."""
+        """Cut a random silhouette from another photograph."""
         alpha = surfaces.silhouette(self.window, self.c.thin, self.rng)
         return Surface(self.painted(window(True)[0]), alpha, self.level())
 
@@ -194,7 +195,7 @@ class SceneMaker:
         return surfaces.wall(image, self.rng) if self.chance(self.c.walls) else image
 
     def focused(self, layers: list[Surface]) -> list[Surface]:
-        """Put one of the surfaces exactly into focus, in a share of the scenes."""
+        """Put one of the surfaces exactly in focus, in a share of the scenes."""
         if not self.chance(self.c.in_focus):
             return layers
         k = int(self.rng.integers(len(layers)))
@@ -202,7 +203,7 @@ class SceneMaker:
         return layers
 
     def lit(self, layers: list[Surface]) -> list[Surface]:
-        """Light beyond white, in a share of the scenes: highlights, and lamps on one surface."""
+        """Add light beyond white in a share of the scenes: highlights, and lamps on one surface."""
         rng, c = self.rng, self.c
         if self.chance(c.highlights):
             state = rng.integers(2**31)
@@ -221,12 +222,12 @@ class SceneMaker:
         return layers
 
     def level(self, flat: bool = False) -> float | Float:
-        """A random blur: mostly one level for all of a surface, sometimes a slope."""
+        """Draw a blur: mostly one level for a whole surface, sometimes a slope."""
         rng, c = self.rng, self.c
         if self.chance(c.wide):
             sigma = log_uniform(rng, float(sigma_of_level(N_LEVELS - 1)), WIDEST)
             return round(float(level_of_sigma(sigma)), 1)
-        # Half a level more at either end, cut off, gives both ends the share of the others.
+        # Half a level more at both ends, clipped, gives the end levels the share of the others.
         level = float(np.clip(rng.uniform(-0.5, N_LEVELS - 0.5), 0, N_LEVELS - 1))
         if flat or not self.chance(c.sloped):
             return round(level, 1)
@@ -234,7 +235,7 @@ class SceneMaker:
         return (level + (other - level) * surfaces.ramp(self.window, rng)).astype(np.float32)
 
     def plane(self) -> Float:
-        """A surface through or beside the focal plane: σ is linear in distance from it."""
+        """Draw a surface through or near the focal plane: σ is linear in the distance from it."""
         rng = self.rng
         steep = log_uniform(rng, 0.5, float(sigma_of_level(N_LEVELS - 1)) * 1.2)
         t = surfaces.ramp(self.window, rng)
@@ -242,7 +243,7 @@ class SceneMaker:
         return level_of_sigma(np.abs(t - np.float32(focus)) * np.float32(steep)).astype(np.float32)
 
     def render(self, layers: list[Surface], shape: PSFShape, linear: bool) -> tuple[Float, Float]:
-        """Light on the sensor and level of the surface that each pixel shows."""
+        """Compute the light on the sensor, and the level of the surface that each pixel shows."""
         n = self.window
         back, *others = layers
         seen = blur(back.image, back.level, shape)
@@ -255,7 +256,7 @@ class SceneMaker:
         return np.maximum(seen, 0), level
 
     def develop(self, x: Float) -> Float:
-        """What sensor and file add: noise, sharpening, JPEG."""
+        """Add the effects of sensor and file: noise, sharpening, JPEG."""
         rng, c = self.rng, self.c
         if self.chance(c.noise):
             read, shot = np.exp(rng.uniform(np.log(0.3), np.log(8.0), 2)) / 255
@@ -277,9 +278,9 @@ class SceneMaker:
 def smooth_faint(x: Float, size: int, eps: np.float32) -> Float:
     """Smooth what is faint and keep strong edges: a guided filter with the scene as guide.
 
-    Blur also removes the grain of the source photograph. Without scenes that are sharp and have
-    none, the network would take its absence for blur, and call every smooth surface from a camera
-    that denoises out of focus.
+    Blur also removes the grain of the source photograph. Without sharp scenes that have no grain,
+    the network would take the absence of grain for blur, and call every smooth surface from a
+    camera that denoises out of focus.
     """
     mean = ndimage.uniform_filter(x, size)
     variance = np.maximum(ndimage.uniform_filter(x * x, size) - mean * mean, 0)
@@ -289,7 +290,7 @@ def smooth_faint(x: Float, size: int, eps: np.float32) -> Float:
 
 
 def enlarge(window: NDArray, factor: float) -> NDArray:
-    """The middle of a window, enlarged to the window's size."""
+    """Enlarge the middle of a window to the window's size."""
     n = window.shape[0]
     part = max(8, round(n / factor))
     start = (n - part) // 2
@@ -302,10 +303,10 @@ def enlarge(window: NDArray, factor: float) -> NDArray:
 
 
 def cell_labels(level: Float) -> UInt8Array:
-    """Level of every cell in tenths: the upper median over its pixels, cut off at the last level.
+    """Compute the level of every cell in tenths: the upper median, clipped to the last level.
 
-    At a depth edge it is that of the surface that covers more of the cell; a mean would be that
-    of neither, and teach the network to answer with what is nowhere in the scene.
+    At a depth edge, the median is the level of the surface that covers more of the cell. A mean
+    would be that of neither surface, and teach the network levels that are nowhere in the scene.
     """
     n = level.shape[0] // CELL
     cells = level[: n * CELL, : n * CELL].reshape(n, CELL, n, CELL).swapaxes(1, 2)

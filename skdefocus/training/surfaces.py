@@ -1,6 +1,6 @@
-"""What the surfaces of a training scene look like: shapes, walls, lights and hidden parts.
+"""Appearance of the surfaces of a training scene: shapes, walls, lights and hidden parts.
 
-Every function draws one thing from a random generator; nothing here knows about blur.
+Every function draws one thing from a random generator. Blur is not applied here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
 
 
 def ramp(n: int, rng: Rng) -> Float:
-    """A plane from 0 to 1 across an n × n window, in a random direction."""
+    """Draw a plane from 0 to 1 across an n × n window, in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     t = np.linspace(-0.5, 0.5, n, dtype=np.float32)
     plane = np.float32(np.cos(angle)) * t[:, None] + np.float32(np.sin(angle)) * t
@@ -31,7 +31,7 @@ def ramp(n: int, rng: Rng) -> Float:
 
 
 def smooth_noise(n: int, scale: float, rng: Rng) -> Float:
-    """Low-pass noise of unit variance, made on a coarse grid since it is smooth."""
+    """Draw low-pass noise of unit variance, on a coarse grid because it is smooth."""
     small = -(-n // 4)
     coarse = rng.standard_normal((small, small)).astype(np.float32)
     coarse = ndimage.gaussian_filter(coarse, scale / 4, mode="wrap")
@@ -40,7 +40,7 @@ def smooth_noise(n: int, scale: float, rng: Rng) -> Float:
 
 
 def blob(n: int, rng: Rng) -> Float:
-    """Coverage of a bent half plane or of blobs, anti-aliased."""
+    """Draw the coverage of a bent half plane or of blobs, anti-aliased."""
     field = smooth_noise(n, log_uniform(rng, 6, 60), rng) * np.float32(rng.uniform(0.0, 0.8))
     field += (ramp(n, rng) - np.float32(0.5)) * np.float32(rng.uniform(0, 4))
     field -= np.float32(np.quantile(field[::4, ::4], rng.uniform(0.35, 0.85)))
@@ -49,11 +49,12 @@ def blob(n: int, rng: Rng) -> Float:
 
 
 def soft_blob(n: int, rng: Rng) -> Float:
-    """A blob whose edge fades over some pixels, as of fur."""
+    """Draw a blob whose edge fades over some pixels, like fur."""
     return np.asarray(ndimage.gaussian_filter(blob(n, rng), rng.uniform(1.5, 4)), np.float32)
 
 
 def _polygons(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
+    """Draw polygons."""
     for _ in range(rng.integers(1, 4)):
         middle, size = rng.uniform(0, n, 2), log_uniform(rng, n / 8, n / 1.5)
         angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8)))
@@ -63,6 +64,7 @@ def _polygons(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
 
 
 def _ellipses(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
+    """Draw ellipses."""
     for _ in range(rng.integers(1, 6)):
         (x, y), size = rng.uniform(0, n, 2), log_uniform(rng, n / 16, n / 2.5)
         a, b = size, size * rng.uniform(0.4, 1)
@@ -70,7 +72,7 @@ def _ellipses(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
 
 
 def _lines(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
-    """Wires, fences, stripes: mostly parallel."""
+    """Draw mostly parallel lines, like wires, fences and stripes."""
     angle, width = rng.uniform(0, np.pi), log_uniform(rng, 1, 14) * over
     along = np.array([np.cos(angle), np.sin(angle)]) * 2 * n
     across = np.array([-np.sin(angle), np.cos(angle)])
@@ -86,7 +88,7 @@ def _lines(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
 
 
 def _twigs(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
-    """Twigs that fork, 1 to 9 pixels thick."""
+    """Draw forking twigs, 1 to 9 pixels thick."""
     start = [(rng.uniform(0, n), rng.choice([0.0, n])) for _ in range(rng.integers(2, 6))]
     grow = [
         (x, y, np.pi / 2 * (1 if y == 0 else -1) + rng.normal(0, 0.6), rng.uniform(2, 9) * over)
@@ -104,6 +106,7 @@ def _twigs(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
 
 
 def _letters(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
+    """Draw lines of letters."""
     height = log_uniform(rng, n / 14, n / 2.5)
     font = ImageFont.load_default(height)
     y = -rng.uniform(0, height)
@@ -118,7 +121,7 @@ def _letters(pen: ImageDraw.ImageDraw, n: int, over: int, rng: Rng) -> None:
         y += height * rng.uniform(1.0, 2.5)
 
 
-#: Kinds of silhouettes, of equal shares.
+#: Kinds of silhouettes, in equal shares.
 SOLID = ("blob", "blob", "soft", "polygons", "ellipses")
 THIN = ("lines", "twigs", "letters")
 DRAWN = {
@@ -133,6 +136,7 @@ OVERSAMPLED = 3
 
 
 def _drawn(n: int, kind: str, rng: Rng) -> Float:
+    """Draw shapes of a kind, anti-aliased."""
     side = n * OVERSAMPLED
     canvas = Image.new("L", (side, side))
     DRAWN[kind](ImageDraw.Draw(canvas), side, OVERSAMPLED, rng)
@@ -141,7 +145,7 @@ def _drawn(n: int, kind: str, rng: Rng) -> Float:
 
 
 def silhouette(n: int, thin: float, rng: Rng) -> Float:
-    """Coverage (n, n) of a foreground in [0, 1]; a share `thin` is twigs, wires and lettering."""
+    """Draw the coverage (n, n) of a foreground in [0, 1]; a share `thin` is lines, twigs, text."""
     name = str(rng.choice(THIN if rng.random() < thin else SOLID))
     if name == "blob":
         return blob(n, rng)
@@ -151,7 +155,7 @@ def silhouette(n: int, thin: float, rng: Rng) -> Float:
 
 
 def neighbors_of(segments: NDArray[np.integer], count: int) -> list[set[int]]:
-    """Which of the segments 0 … count - 1 touch each other."""
+    """Find the segments that touch each of the segments 0 … count - 1."""
     touching: list[set[int]] = [set() for _ in range(count)]
     for a, b in ((segments[:, 1:], segments[:, :-1]), (segments[1:], segments[:-1])):
         apart = a != b
@@ -163,10 +167,10 @@ def neighbors_of(segments: NDArray[np.integer], count: int) -> list[set[int]]:
 
 
 def outline_group(regions: NDArray[np.integer], rng: Rng) -> Float | None:
-    """Coverage of neighboring segments that together fill 10 to 60 % of the window.
+    """Draw the coverage of neighboring segments that together fill 10 to 60 % of the window.
 
     Real depth edges coincide with edges of brightness; those of pasted shapes do not.
-    Returns None where there are no two segments, or the group fills nearly all.
+    Returns None if there are fewer than two segments, or the group fills nearly the whole window.
     """
     counts = np.bincount(regions.ravel())
     area = counts[counts > 0]
@@ -191,7 +195,7 @@ def outline_group(regions: NDArray[np.integer], rng: Rng) -> Float | None:
 def fill_hidden(image: Float, known: Float) -> Float:
     """Continue the `known` part (1, else 0) of an image smoothly into the rest.
 
-    Means of what is known over ever larger blocks, the finest that holds any.
+    Unknown pixels get means of known ones over the smallest blocks that have any.
     """
     total, weight = image * known, known
     levels = [(total, weight)]
@@ -209,7 +213,7 @@ def fill_hidden(image: Float, known: Float) -> Float:
 
 
 def wall(image: Float, rng: Rng) -> Float:
-    """A surface of one tone with a soft shade and hardly a structure."""
+    """Draw a surface of one tone with a soft shade and hardly any structure."""
     n = image.shape[0]
     tone = float(image.mean()) + rng.uniform(-0.2, 0.2)
     shade = (ramp(n, rng) - np.float32(0.5)) * np.float32(rng.uniform(0, 0.3))
@@ -218,7 +222,7 @@ def wall(image: Float, rng: Rng) -> Float:
 
 
 def expand_highlights(light: Float, rng: Rng) -> Float:
-    """Give values near white their light back: up to ten times white, in linear light."""
+    """Restore the light of values near white: up to ten times white, in linear light."""
     start = np.float32(rng.uniform(0.6, 0.95))
     above = np.maximum(light - start, 0) / (1 - start)
     return np.asarray(light + np.float32(log_uniform(rng, 0.5, 10)) * above**2, np.float32)

@@ -1,8 +1,8 @@
 """Train a network within a budget of minutes, on scenes that are made meanwhile.
 
-`train` starts processes that make scenes, trains on those that are there, and writes
-``checkpoint.pt`` as it goes (a killed run goes on from it) and ``log.csv`` with the error on
-photographs held out.
+`train` starts processes that make scenes, trains on the finished ones, and writes
+``checkpoint.pt``, from which a killed run continues, and ``log.csv`` with the error on held-out
+photographs.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ MEMORY_SHARE, DISK_SHARE = 0.25, 0.5
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a run. Of those that say so, 0 is what fits the machine.
+    """Settings of a run. Where stated, 0 stands for a value that fits the machine.
 
     Attributes
     ----------
     network : str
         One of `NETWORKS`.
     minutes : float
-        Of training, those of runs before an interruption included.
+        Duration of the training, including that before an interruption.
     steps : int
-        Of the optimizer, in place of minutes; 0: the minutes decide.
+        Number of steps of the optimizer, instead of minutes; 0: the minutes decide.
     small : float
-        Share of the budget that trains on quarters of crops, four times as many: more scenes a
+        Share of the budget for training on quarters of crops, four times as many: more scenes per
         minute, with less around them.
     batch : int
         Crops per step; 0: 8 on a CPU, 64 on a GPU. It is halved when memory runs out.
@@ -66,21 +66,21 @@ class Config:
     loss : str
         One of `LOSSES`.
     scenes : int
-        Number of crops to be made at most; 0: a million, or what half of the free disk holds.
+        Largest number of crops to make; 0: a million, or what half of the free disk holds.
     pool : int
-        Crops kept in memory, the latest; 0: what a quarter of the memory holds.
+        Number of the latest crops that are kept in memory; 0: what a quarter of the memory holds.
     makers : int
-        Processes that make scenes; 0: on a CPU one for each core that does not train, beside a
-        GPU one for every core.
+        Number of processes that make scenes; 0: one for each core that does not train, or one for
+        every core if a GPU trains.
     size : int
         Side of the crops in pixels.
     seed : int
     threads : int
-        Of PyTorch on the CPU.
+        Number of threads of PyTorch on the CPU.
     checkpoint : float
-        Minutes between two checkpoints, at which the error on photographs held out is measured.
+        Minutes between two checkpoints, at which the error on held-out photographs is measured.
     checked : int
-        Number of crops of photographs held out.
+        Number of crops of held-out photographs.
     """
 
     network: str = "mobilenetv2-stem5"
@@ -101,23 +101,23 @@ class Config:
 
 
 def fitted(config: Config, device: torch.device, disk: Path) -> Config:
-    """Settings with zeros replaced by what fits the machine."""
+    """Replace the zeros in the settings by values that fit the machine."""
     gpu = device.type == "cuda"
-    each = dataset.record_type(config.size).itemsize
+    record_bytes = dataset.record_type(config.size).itemsize
     batch = config.batch or (GPU_BATCH if gpu else CPU_BATCH)
     return replace(
         config,
         batch=batch,
         rate=config.rate or CPU_RATE * math.sqrt(batch / CPU_BATCH),
         scenes=config.scenes
-        or min(1_000_000, int(DISK_SHARE * shutil.disk_usage(disk).free) // each),
-        pool=config.pool or int(MEMORY_SHARE * _memory()) // each,
+        or min(1_000_000, int(DISK_SHARE * shutil.disk_usage(disk).free) // record_bytes),
+        pool=config.pool or int(MEMORY_SHARE * _memory()) // record_bytes,
         makers=config.makers or max(1, cpu_count() - (0 if gpu else config.threads)),
     )
 
 
 def _memory() -> int:
-    """Bytes of the machine's memory; 8 GB where it does not say."""
+    """Return the bytes of the machine's memory, or 8 GB if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -138,14 +138,14 @@ class Run:
     out : path
         Folder of the checkpoint and the log.
     build : callable
-        Makes the network; left out, it is the one that `config` names.
+        Makes the network; by default the one that `config` names.
 
     Attributes
     ----------
     best : dict or None
-        Weights of the average that had the least loss on photographs held out.
+        Weights of the average that had the least loss on held-out photographs.
     facts : dict
-        What a model file should tell of the data.
+        Facts about the data for the model file.
     """
 
     def __init__(
@@ -175,14 +175,14 @@ class Run:
         return self.out / "checkpoint.pt"
 
     def restore(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one."""
         if not self.path.exists():
             return
         saved = torch.load(self.path, map_location=self.device, weights_only=True)
         network = saved["config"]["network"]
         if network != self.config.network:
             raise SystemExit(
-                f"{self.path} is of the network {network!r}, not {self.config.network!r}; "
+                f"{self.path} has the network {network!r}, not {self.config.network!r}; "
                 "choose another folder"
             )
         for key in ("net", "average", "optimizer"):
@@ -191,6 +191,7 @@ class Run:
         self.best, self.best_loss = saved.get("best"), saved.get("best_loss", math.inf)
 
     def checkpoint(self) -> None:
+        """Write the checkpoint."""
         part = self.path.with_suffix(".part")
         state = {k: getattr(self, k).state_dict() for k in ("net", "average", "optimizer")}
         kept = ("step", "crops", "seconds", "best", "best_loss", "facts")
@@ -200,7 +201,7 @@ class Run:
 
     @property
     def done(self) -> float:
-        """Share of the budget that is spent."""
+        """Spent share of the budget."""
         c = self.config
         return min(1.0, self.step / c.steps if c.steps else self.seconds / (60 * c.minutes))
 
@@ -217,7 +218,7 @@ class Run:
         return self.config.rate * warm * (0.5 * (1 + math.cos(math.pi * self.done)) + 1e-3)
 
     def advance(self, crops: Tensor, levels: Tensor) -> Tensor:
-        """Take one step of the optimizer; gives the loss, which is still on the device."""
+        """Take one step of the optimizer; return the loss, which is still on the device."""
         x, y = tensors(crops, levels, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
@@ -234,7 +235,7 @@ class Run:
         return loss.detach()
 
     def advance_within_memory(self, crops: Tensor, levels: Tensor) -> Tensor:
-        """`advance`, with ever smaller batches if the GPU's memory does not hold them."""
+        """Call `advance` with ever smaller batches until the GPU's memory holds them."""
         while True:
             # Batches that were prepared before the last halving are still larger.
             most = max(1, self.batch * (self.config.size // crops.shape[1]) ** 2)
@@ -248,14 +249,14 @@ class Run:
 
     @torch.no_grad()
     def follow(self) -> None:
-        """Let the average follow the network; the more slowly the longer the run."""
+        """Update the average of the weights, ever more slowly as the run goes on."""
         share = 1 - min(0.999, (1 + self.step) / (20 + self.step))
         pairs = zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True)
         floating = [p for p in pairs if p[0].dtype.is_floating_point]
         torch._foreach_lerp_(*map(list, zip(*floating, strict=True)), share)
 
     def measure(self, check: AnyArray) -> dict[str, float]:
-        """Errors of the average on photographs held out; it is kept if it is the best so far."""
+        """Measure the average on held-out photographs, and keep it if it is the best so far."""
         found = evaluate(self.average, check)
         if found["loss"] < self.best_loss:
             self.best_loss = found["loss"]
@@ -264,7 +265,7 @@ class Run:
 
 
 def matched(level: Tensor, logits: Tensor) -> Tensor:
-    """True levels (N, h, w) on the grid of the answers: the same, or one for a whole patch."""
+    """Average true levels (N, h, w) over the grid of the answers: unchanged, or one per patch."""
     return F.adaptive_avg_pool2d(level, logits.shape[-2:])
 
 
@@ -302,20 +303,20 @@ def evaluate(net: nn.Module, records: AnyArray) -> dict[str, float]:
 
 
 def held_out(recipe: dataset.Recipe, folder: Path, count: int, jobs: int) -> AnyArray:
-    """Records of the photographs that are held out."""
+    """Make or read the records of held-out photographs."""
     with dataset.Makers(recipe, folder, -(-count // dataset.SHARD), jobs) as makers:
         makers.wait()
     records = np.concatenate(list(dataset.read_shards(folder)))[:count]
     if not len(records):
-        raise SystemExit("none of the photographs that are held out is in focus; add some")
+        raise SystemExit("none of the held-out photographs is in focus; add some")
     return records
 
 
 def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -> Run:
     """Make scenes, train, write checkpoints and the log.
 
-    It ends when the budget is spent, or after the step in which it is asked to (SIGINT, SIGTERM);
-    whatever else ends it, a checkpoint is left.
+    It ends when the budget is spent, or after the step in which it is asked to (SIGINT, SIGTERM).
+    Whatever ends it, it leaves a checkpoint.
 
     Parameters
     ----------
@@ -324,28 +325,28 @@ def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -
     out : path
     config : Config
     scenes : path or None
-        Folder of the scenes, one in `out` if left out.
+        Folder of the scenes; by default one in `out`.
 
     Returns
     -------
     Run
-        As it is at the end, with `done` below 1 if it was interrupted.
+        The run at its end, with `done` below 1 if it was interrupted.
     """
     torch.set_num_threads(config.threads)
     out.mkdir(parents=True, exist_ok=True)
     config = fitted(config, find_device(), out)
     scenes = scenes or out / "scenes"
-    learn, held = dataset.split(images)
+    learn, validation = dataset.split(images)
     recipe = dataset.Recipe(learn, config.size, config.seed)
     check = held_out(
-        dataset.Recipe(held, config.size, config.seed + 1),
+        dataset.Recipe(validation, config.size, config.seed + 1),
         out / "held_out",
         config.checked,
         config.makers,
     )
     run = Run(config, out)
     run.restore()
-    run.facts = {"digest": recipe.digest, "photographs": len(learn), "held_out": len(held)}
+    run.facts = {"digest": recipe.digest, "photographs": len(learn), "held_out": len(validation)}
     if run.done >= 1:
         return run
     count = -(-config.scenes // dataset.SHARD)
@@ -357,7 +358,7 @@ def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -
 
 
 def wait_for(pool: Pool, count: int, makers: dataset.Makers) -> None:
-    """Wait until the pool has so many records."""
+    """Wait until the pool has `count` records."""
     pool.look()
     while len(pool) < count:
         ended = not makers.working
@@ -365,7 +366,7 @@ def wait_for(pool: Pool, count: int, makers: dataset.Makers) -> None:
         pool.look()
         if ended and len(pool) < count:
             raise SystemExit(
-                f"only {len(pool)} scenes came of the photographs; give more that are in focus"
+                f"the photographs gave only {len(pool)} scenes; add more that are in focus"
             )
         time.sleep(0.2)
 
@@ -373,17 +374,17 @@ def wait_for(pool: Pool, count: int, makers: dataset.Makers) -> None:
 def learn_from(
     run: Run, pool: Pool, check: AnyArray, watch: Callable[[], None] = lambda: None
 ) -> None:
-    """Train on a pool until the budget is spent or somebody asks to stop.
+    """Train on a pool until the budget is spent or a signal asks to stop.
 
     Parameters
     ----------
     run : Run
     pool : Pool
-        With some records.
+        It must have some records.
     check : ndarray
-        Records held out.
+        Held-out records.
     watch : callable
-        Called at every checkpoint, to raise what has gone wrong elsewhere.
+        Called at every checkpoint, to raise errors of other processes.
     """
     rng = np.random.default_rng([run.config.seed, run.step])
     first = run.step
@@ -406,7 +407,7 @@ def _steps(
     check: AnyArray,
     watch: Callable[[], None],
 ) -> None:
-    """Steps, with a checkpoint every now and then and at the end."""
+    """Take steps, with a checkpoint at intervals and at the end."""
     run.net.train()
     losses: deque[Tensor] = deque(maxlen=200)
     before, started = run.seconds, time.monotonic()
@@ -438,6 +439,7 @@ def _mean(losses: deque[Tensor]) -> float:
 
 
 def _record(run: Run, loss: float, scenes: int, check: AnyArray) -> None:
+    """Measure the network, write a checkpoint, and add a row to the log."""
     run.facts["scenes"] = scenes
     found = run.measure(check)
     run.checkpoint()
@@ -460,10 +462,10 @@ def _record(run: Run, loss: float, scenes: int, check: AnyArray) -> None:
 
 @contextmanager
 def asked_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second one of them acts as usual."""
+    """Yield an event that SIGINT and SIGTERM set; a second signal acts as usual."""
     asked, signals = threading.Event(), (signal.SIGINT, signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread():
-        yield asked  # only there can signals be caught
+        yield asked  # only the main thread can catch signals
         return
     usual = {s: signal.getsignal(s) for s in signals}
 

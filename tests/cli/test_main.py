@@ -119,7 +119,7 @@ def test_help_and_import_need_no_heavy_module():
         (["map", "a.png", "--out", "d", "--jobs", "0"], "--jobs"),
         (["map", "a.png", "--out", "d", "--overwrite", "--skip-existing"], "exclude"),
         (["map", "a.png", "--out", "d", "--model", "none.onnx"], "model"),
-        (["map", "a.png", "--out", __file__], "no folder"),
+        (["map", "a.png", "--out", __file__], "not a folder"),
         (["info", "--model", __file__], "model"),
     ],
 )

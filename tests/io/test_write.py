@@ -192,9 +192,9 @@ def save_wrong(folder):
     (folder / "text.tif").write_text("no map")
     return {
         "photo.png": "does not say its scale", "eight.png": "have become 8",
-        "negative.npy": "no negative", "nan.npy": "NaN", "integers.npy": "one float a pixel",
-        "planes.npy": "one float a pixel", "pickle.npy": "one float a pixel",
-        "large.npy": "max_pixels", "cut.npy": "cut off", "color.tif": "one float a pixel",
+        "negative.npy": "no negative", "nan.npy": "NaN", "integers.npy": "one float per pixel",
+        "planes.npy": "one float per pixel", "pickle.npy": "one float a pixel",
+        "large.npy": "max_pixels", "cut.npy": "cut off", "color.tif": "one float per pixel",
         "text.tif": "no picture", "none.npy": "No such file",
     }  # fmt: skip
 

@@ -89,7 +89,7 @@ def test_a_cell_sees_far_beyond_its_own_pixels(net):
 
 def test_the_encoder_is_mobilenetv2():
     """Its bottlenecks, by the table of Sandler et al.: expansion, channels, repeats, stride."""
-    encoder = mobilenetv2(whole=True)
+    encoder = mobilenetv2(stride_32=True)
     blocks = [m for m in encoder.modules() if isinstance(m, InvertedResidual)]
     inp, expected = 32, []
     for expand, out, repeats, stride in MOBILE_BLOCKS:
