@@ -154,8 +154,8 @@ def test_where_a_mask_is_black_the_photograph_stays(capsys, command):
     ("option", "content", "word"),
     [
         ("--map", np.zeros((9, 8), np.float32), "the map 'x.tif' has 8 x 9 pixels"),
-        ("--map", np.full((96, 96), np.nan, np.float32), "'x.tif': a map holds no negative"),
-        ("--map", -SIGMA, "'x.tif': a map holds no negative"),
+        ("--map", np.full((96, 96), np.nan, np.float32), "'x.tif': a map must hold no negative"),
+        ("--map", -SIGMA, "'x.tif': a map must hold no negative"),
         ("--map", np.zeros((96, 96), np.uint16), "'x.tif': a map has one float per pixel"),
         ("--mask", np.zeros((9, 8), np.uint8), "the mask 'x.tif' has 8 x 9 pixels"),
         ("--mask", np.zeros((96, 96), np.int32), "'x.tif'"),

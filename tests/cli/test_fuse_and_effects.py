@@ -144,7 +144,7 @@ def test_large_photographs_keep_what_comes_along(tmp_path, monkeypatch):
         (["sharpen", "a.png", "b.png", "--out", "o", "--preview", "p.png"], "--preview"),
         (["sharpen", "a.png", "b.png", "--out", "o.png"], "there are 2 photographs"),
         (["sharpen", "a.png", "--out", "o", "--map", "none.tif"], "'none.tif' does not exist"),
-        (["sharpen", "a.png", "b.png", "--out", "o", "--map", "a.png"], "the folder they are in"),
+        (["sharpen", "a.png", "b.png", "--out", "o", "--map", "a.png"], "a folder with the maps"),
         (["sharpen", "a.png", "--out", "o", "--mask", "none.png"], "'none.png' is not a file"),
         (["magnify", "a.png", "--out", "o", "--blades", "2"], "--blades"),
         (["magnify", "a.png", "--out", "o", "--blades", "5", "--aperture", "disc"], "polygon"),

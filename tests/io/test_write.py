@@ -193,7 +193,7 @@ def save_wrong(folder):
     return {
         "photo.png": "does not say its scale", "eight.png": "have become 8",
         "negative.npy": "no negative", "nan.npy": "NaN", "integers.npy": "one float per pixel",
-        "planes.npy": "one float per pixel", "pickle.npy": "one float a pixel",
+        "planes.npy": "one float per pixel", "pickle.npy": "one float per pixel",
         "large.npy": "max_pixels", "cut.npy": "cut off", "color.tif": "one float per pixel",
         "text.tif": "no picture", "none.npy": "No such file",
     }  # fmt: skip
