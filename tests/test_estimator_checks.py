@@ -148,8 +148,6 @@ def test_every_estimator_is_public_and_checked():
 
 @each_estimator
 def test_the_table_has_all_parameters(estimator):
-    if not hasattr(estimator, "_table"):
-        pytest.skip("checks its parameters otherwise")
     names = [field.name for field in fields(estimator._table)]
     assert sorted(names) == sorted(estimator.get_params(deep=False))
     settings = estimator._table.of(estimator)
