@@ -20,7 +20,7 @@ from skdefocus.network import ModelFacts
 #: A photograph is reduced as long as its shorter side keeps at least this many pixels.
 SHORTEST = 96
 #: Weights of the answers for the photograph itself and for the reduced ones.
-WEIGHTS = (1.0, 0.5, 0.5, 0.7, 0.7, 0.7, 0.7)
+WEIGHTS = (1.0, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7)
 #: Share of every answer that is treated as a mistake, so that no size alone can rule a level out.
 MISTAKEN = 0.005
 #: How common a level beyond the network's last one is, relative to the level before it.
