@@ -15,7 +15,7 @@ Float = Float32Array
 BANDS = ((1.0, 4.0), (2.0, 8.0), (4.0, 16.0))
 #: Least correlation in the best band. Neighbors in real stacks have .9 and more, of pairs of
 #: different photographs 99 % have less than .33.
-LEAST_AGREEMENT = 0.5
+LEAST_AGREEMENT = 0.4
 #: Standard deviation of a band below which it shows nothing.
 NOTHING = 1e-3
 

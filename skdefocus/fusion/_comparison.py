@@ -33,8 +33,10 @@ DETAIL_SHARE = 0.1
 NEAR_SHARE = 0.05
 #: Light of the brightest lamps, in times white.
 BEYOND_WHITE = 100.0
+#: Light beyond white that is no lamp yet, in times white.
+HARDLY = 0.5
 #: The aperture's image is brighter than the boxes' in places, by this factor at most.
-PEAK = 2.5
+PEAK = 3.0
 #: Frames of so many pixels have their trials held; those of larger ones are made anew.
 HELD = 4_000_000
 
@@ -142,6 +144,7 @@ def _brightest(trial: Trial, seen: Float) -> Float:
     missing = (seen[thin] ** 2 - trial.light[thin]) * white
     reach = max(1, 2 * trial.radius // step)
     more = box_mean(missing, reach) / (box_mean(white * white, reach) + np.float32(1e-9))
+    more -= np.float32(HARDLY)
     np.clip(more, 0, BEYOND_WHITE - 1, out=more)
     more = np.repeat(np.repeat(more, step, axis=0), step, axis=1)[: seen.shape[0], : seen.shape[1]]
     more *= trial.white

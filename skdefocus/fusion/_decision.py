@@ -81,6 +81,8 @@ def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Contest:
     contest = labels.Contest((frames.shape[0], frames.shape[1]), frames.numbers[0])
     for k, view in frames.views():
         found = score(view)
+        # The likelihood of what is noisier is spread wider.
+        found -= np.float32(np.log(view.noise / frames.noise))
         if view.brighter and view.lit is not None:
             found -= np.float32(LOST) * view.lit
         contest.offer(k, within(found, view.valid), view.gray)

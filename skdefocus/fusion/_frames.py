@@ -129,7 +129,7 @@ class Frames:
         noise: float,
     ) -> None:
         self._stack, self._names = stack, names
-        self._align, self._noise, self._outliers = align, noise, outliers
+        self._align, self.noise, self._outliers = align, noise, outliers
         self._has_alpha = False
         self.shape: tuple[int, ...] = ()
         self.survey = self._surveyed(numbers, reference)
@@ -200,7 +200,7 @@ class Frames:
             bright = None
         elif bright is not None and self._aligned(number) is not None:
             bright = self._warped(bright.astype(np.float32), number, 1) > 0
-        noise = self._noise * (1 if gain is None else max(1.0, float(gain.mean())))
+        noise = self.noise * (1 if gain is None else max(1.0, float(gain.mean())))
         brighter = gain is not None and bool(gain.min() < 1)
         return View(self._warped(gray, number), bright, self._valid(number, raw), noise, brighter)
 

@@ -20,10 +20,12 @@ COARSEST = 64
 STEPS, SMALL = 8, 0.01
 #: Shorter sides below this show no motion: the window is 0 all over, or there is no gradient.
 LEAST = 3
+#: Part of the unlikeness without motion that a motion has to leave less than.
+STILL = 0.98
 #: Points that are compared at most, the one of the strongest gradient in each cell of a grid.
 POINTS = 60_000
-#: σ in pixels of the blur that goes before gradients.
-SMOOTH = 1.0
+#: σ in pixels of the blur that goes before gradients: much of what defocus differs by is gone then.
+SMOOTH = 3.0
 
 #: A gray frame, smoothed, and reduced by 2 again and again.
 Pyramid = list[Float]
@@ -118,7 +120,9 @@ def register(reference: Pyramid, moving: Pyramid, kind: str, guess: Matrix | Non
             matrix = found
         if level:
             matrix = up @ matrix @ np.linalg.inv(up)
-    return matrix
+    # What is hardly better than no motion is the defocus.
+    found, still = (1 - _likeness(points, moving[0], m) for m in (matrix, np.eye(3)))
+    return matrix if found < STILL * still else np.eye(3)
 
 
 def _shift(one: Float, other: Float) -> Matrix:
@@ -180,7 +184,7 @@ def _refined(points: Points, moving: Float, matrix: Matrix, kind: str) -> Matrix
         difference = (seen - points.values)[use]
         scale = 1.4826 * np.median(np.abs(difference)) + 1e-6
         # The root of the weights, that both sides of the normal equations have.
-        root = 1 / np.sqrt(1 + (difference / (2 * scale)) ** 2)
+        root = 1 / np.sqrt(1 + (difference / (3 * scale)) ** 2)
         rows = design[use] * root[:, None]
         p = np.linalg.lstsq(rows.T @ rows, rows.T @ (root * difference), rcond=1e-9)[0]
         # d holds the reference's motion in pixels as a function of (row, column, 1).

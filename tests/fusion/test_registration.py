@@ -1,0 +1,63 @@
+"""Registration: motions are found, also between frames that are defocused in different places."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_sample_image
+
+from skdefocus._images import to_gray
+from skdefocus.fusion import _registration as registration
+from skdefocus.synthesis import blur
+
+GRAY = to_gray(load_sample_image("flower.jpg"))
+HEIGHT, WIDTH = GRAY.shape
+
+
+def off_at_corners(found, true):
+    corners = np.array([[0, 0, HEIGHT, HEIGHT], [0, WIDTH, 0, WIDTH], [1, 1, 1, 1]])
+    return np.abs((found - true) @ corners).max()
+
+
+def moved(image, matrix):
+    return registration.warp(image.astype(np.float32), np.linalg.inv(matrix))
+
+
+@settings(max_examples=8)
+@given(
+    st.lists(st.floats(-0.015, 0.015), min_size=4, max_size=4),
+    st.tuples(st.floats(-20, 20), st.floats(-20, 20)), st.floats(0.7, 1.0),
+)  # fmt: skip
+def test_affine_motions(slopes, shift, gain):
+    true = np.eye(3)
+    true[:2, :2] += np.reshape(slopes, (2, 2))
+    true[:2, 2] = shift
+    pair = [registration.pyramid(f) for f in (GRAY, np.float32(gain) * moved(GRAY, true))]
+    assert off_at_corners(registration.register(*pair, "affine"), true) < 0.3
+
+
+@pytest.mark.parametrize("sigma", [2.0, 5.0])
+def test_motions_between_frames_that_are_defocused_differently(sigma):
+    left = np.arange(WIDTH) < WIDTH // 2
+    soft = blur(GRAY, sigma)
+    true = np.array([[1.008, 0.003, -4], [-0.004, 1.01, 6], [0, 0, 1]])
+    one, two = np.where(left, GRAY, soft), moved(np.where(left, soft, GRAY), true)
+    found = registration.register(registration.pyramid(one), registration.pyramid(two), "affine")
+    assert off_at_corners(found, true) < 0.7
+
+
+@pytest.mark.parametrize("kind", ["translation", "affine"])
+def test_defocus_alone_is_no_motion(kind):
+    left = np.arange(WIDTH) < WIDTH // 2
+    soft = blur(GRAY, 4.0)
+    pair = [registration.pyramid(np.where(left == k, GRAY, soft)) for k in (True, False)]
+    assert np.array_equal(registration.register(*pair, kind), np.eye(3))
+
+
+def test_a_guess_reaches_far_motions():
+    true = np.eye(3)
+    true[:2, 2] = 150, 0
+    pair = [registration.pyramid(f) for f in (GRAY[:400, :400], GRAY[:400, :400])]
+    shifted = registration.pyramid(moved(GRAY, true)[:400, :400])
+    found = registration.register(pair[0], shifted, "translation", true)
+    assert np.abs(found - true).max() < 0.5
