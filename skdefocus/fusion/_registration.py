@@ -121,8 +121,8 @@ def register(reference: Pyramid, moving: Pyramid, kind: str, guess: Matrix | Non
         if level:
             matrix = up @ matrix @ np.linalg.inv(up)
     # What is hardly better than no motion is the defocus.
-    found, still = (1 - _likeness(points, moving[0], m) for m in (matrix, np.eye(3)))
-    return matrix if found < STILL * still else np.eye(3)
+    moved, still = (1 - _likeness(points, moving[0], m) for m in (matrix, np.eye(3)))
+    return matrix if moved < STILL * still else np.eye(3)
 
 
 def _shift(one: Float, other: Float) -> Matrix:

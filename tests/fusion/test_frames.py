@@ -42,9 +42,12 @@ def quiet(fuser, stack):
 
 @settings(max_examples=8)
 @given(
-    st.integers(0, 3), st.integers(4, 40), st.sampled_from(["u1", "u2", "f4"]), st.floats(0, 1),
+    st.integers(0, 3),
+    st.integers(4, 40),
+    st.sampled_from(["u1", "u2", "f4"]),
+    st.floats(0, 1),
     st.booleans(),
-)  # fmt: skip
+)
 def test_transparent_pixels_have_no_say(side, width, dtype, beneath, gray):
     one, two = stripes(2)
     clear = np.zeros((192, 288), bool)
@@ -92,9 +95,10 @@ def test_the_most_opaque_frame_has_the_say():
 
 @settings(max_examples=8)
 @given(
-    st.sampled_from([2, 5]), st.lists(st.floats(0.7, 1.3), min_size=3, max_size=3),
+    st.sampled_from([2, 5]),
+    st.lists(st.floats(0.7, 1.3), min_size=3, max_size=3),
     st.sampled_from(["u1", "u2", "f4"]),
-)  # fmt: skip
+)
 def test_gains_are_undone(count, gains, dtype):
     sharp = 0.75 * FLOWER
     stack = stripes(count, sharp)
@@ -152,9 +156,12 @@ def test_noise_grows_with_the_gain():
 
 @settings(max_examples=6)
 @given(
-    st.integers(0, 3), st.sampled_from(["misfire", "black", "white", "foreign", "turned", "mirrored"]),
-    st.floats(0.005, 0.2), st.sampled_from([False, "auto"]), st.sampled_from(["none", "affine"]),
-)  # fmt: skip
+    st.integers(0, 3),
+    st.sampled_from(["misfire", "black", "white", "foreign", "turned", "mirrored"]),
+    st.floats(0.005, 0.2),
+    st.sampled_from([False, "auto"]),
+    st.sampled_from(["none", "affine"]),
+)
 def test_frames_that_do_not_belong_are_left_out(position, kind, light, match, align):
     stack = stripes(3)
     odd = {

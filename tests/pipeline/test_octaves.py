@@ -12,7 +12,7 @@ import skdefocus as sd
 from skdefocus import network
 from skdefocus.datasets import sample_photographs
 from skdefocus.network import ModelFacts
-from skdefocus.pipeline._octaves import DENSITY, extended, joined, octaves_of, softmax, twice
+from skdefocus.pipeline._octaves import DENSITY, RARER, extended, joined, octaves_of, softmax, twice
 from skdefocus.synthesis import blur
 
 SIGMAS = (0.0, *np.geomspace(0.5, 8, 13).tolist())
@@ -130,7 +130,8 @@ def test_who_sees_nothing_says_what_is_common():
         2,
         lambda image: np.broadcast_to(np.float32(PRIOR), (*cells_of(image.shape), 14)).copy(),
     )
-    beyond = np.full(7, PRIOR[-1] / 7)  # three levels per octave, and the network's last one
+    rarer = RARER ** np.arange(7)  # three levels per octave, and the network's last one
+    beyond = PRIOR[-1] * rarer / rarer.sum()
     assert_allclose(found, np.broadcast_to([*PRIOR[:-1], *beyond], found.shape), rtol=1e-4)
 
 

@@ -41,7 +41,7 @@ def test_no_evidence_at_all_is_finite_and_even():
 def test_cells_that_cannot_tell_take_their_neighbors_value():
     proba = np.full((12, 12, 5), 0.2)
     proba[:, :2] = certain(1)
-    out = sd.WeightedGuidedRefiner(context=1).transform([grid_of(proba)])[0]
+    out = sd.WeightedGuidedRefiner(context=1, prior=0.01).transform([grid_of(proba)])[0]
     assert_allclose(out, 0.5, atol=0.05)
     far = [
         np.abs(sd.WeightedGuidedRefiner(context=c).transform([grid_of(proba)])[0] - 0.5).mean()
