@@ -43,8 +43,9 @@ def extended(sigmas: tuple[float, ...], octaves: int) -> tuple[float, ...]:
     The ratio of the last two levels is kept, apart from rounding and the limits of :data:`DENSITY`.
     """
     low, high = DENSITY
-    ratio = sigmas[-1] / max(sigmas[-2], sigmas[-1] / 2 ** (1 / low))
-    count = round(octaves / max(np.log2(ratio), 1 / high))
+    below = max(sigmas[-2], sigmas[-1] / 2 ** (1 / low), np.finfo(np.float64).tiny)
+    per_octave = 1 / max(np.log2(sigmas[-1] / below), 1 / high)
+    count = round(octaves * per_octave)
     more = np.geomspace(sigmas[-1], sigmas[-1] * 2**octaves, count + 1)[1:]
     return (*sigmas, *more.tolist())
 
