@@ -187,6 +187,15 @@ def test_files_that_it_names_are_there(page):
             assert target.exists(), link
 
 
+def test_contributing_names_files_that_are_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| .+ \|$", text, re.MULTILINE)
+    names = {name for row in rows for name in re.findall(r"`([\w/]+(?:/|\.py))`", row)}
+    absent = {n for n in names if not (ROOT / n).exists() and not (ROOT / "skdefocus" / n).exists()}
+    assert len(names) >= 25
+    assert not absent
+
+
 def test_every_page_is_reached():
     trees = "\n".join(
         block
