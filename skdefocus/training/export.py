@@ -182,7 +182,7 @@ def metadata(
         "multiple": str(net.multiple),
         "reach": str(reach_of(net)),
         "normalization": "gray (Rec. 601 luma) in [0, 1]; contrast normalization in the graph",
-        "training": json.dumps(config),
+        "training": json.dumps(config | {"start": Path(config.get("start", "")).name}),
         "training_data": (
             f"{data.get('scenes', config['scenes'])} scenes of {config['size']} px, seed "
             f"{config['seed']}, from {data.get('photographs', '?')} photographs; "

@@ -75,6 +75,8 @@ class Config:
     size : int
         Side of the crops in pixels.
     seed : int
+    start : str
+        File of weights to begin with, such as another run's checkpoint; by default random ones.
     threads : int
         Number of threads of PyTorch on the CPU.
     checkpoint : float
@@ -95,6 +97,7 @@ class Config:
     makers: int = 0
     size: int = 256
     seed: int = 0
+    start: str = ""
     threads: int = 1
     checkpoint: float = 5.0
     checked: int = 512
@@ -175,8 +178,10 @@ class Run:
         return self.out / "checkpoint.pt"
 
     def restore(self) -> None:
-        """Continue from the checkpoint, if there is one."""
+        """Continue from the checkpoint if there is one, else begin with the given weights."""
         if not self.path.exists():
+            if self.config.start:
+                self.begin_with(Path(self.config.start))
             return
         saved = torch.load(self.path, map_location=self.device, weights_only=True)
         network = saved["config"]["network"]
@@ -189,6 +194,12 @@ class Run:
             getattr(self, key).load_state_dict(saved[key])
         self.step, self.crops, self.seconds = saved["step"], saved["crops"], saved["seconds"]
         self.best, self.best_loss = saved.get("best"), saved.get("best_loss", math.inf)
+
+    def begin_with(self, weights: Path) -> None:
+        """Take the averaged weights of another run, and nothing else of it."""
+        saved = torch.load(weights, map_location=self.device, weights_only=True)
+        for network in (self.net, self.average):
+            network.load_state_dict(saved["average"])
 
     def checkpoint(self) -> None:
         """Write the checkpoint."""

@@ -97,6 +97,16 @@ def test_a_run_goes_on_from_its_checkpoint(pool, tmp_path):
     assert torch.load(first.path, weights_only=True)["step"] == 5
 
 
+def test_a_run_may_begin_with_the_weights_of_another(pool, tmp_path):
+    first = run_of(tmp_path, "first")
+    learn_from(first, pool, CHECK)
+    second = run_of(tmp_path, "second", start=str(first.path))
+    second.restore()
+    assert (second.step, second.seconds) == (0, 0)
+    for network in (second.net, second.average):
+        assert same(network.state_dict(), first.average.state_dict())
+
+
 def test_a_checkpoint_without_best_weights_is_restored(pool, tmp_path):
     run = run_of(tmp_path, steps=1)
     learn_from(run, pool, CHECK)
