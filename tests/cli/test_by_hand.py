@@ -64,10 +64,12 @@ def test_effects_are_resumed(tmp_path, capsys):
     photo(tmp_path, "b.png")
     assert run("sharpen", "a.png", "-o", "o", capsys=capsys)[0] == 0
     (tmp_path / "o" / "a_sharpened.png").write_bytes(b"mine")
-    arguments = ["sharpen", "a.png", "b.png", "-o", "o", "--skip-existing", "--jobs", 2]
-    code, out, _ = run(*arguments, capsys=capsys)
-    assert code == 0
-    assert "1 written to 'o'; 1 there already" in out
+    # Workers may be those of another test, with its working directory: hence full paths.
+    names = [str(tmp_path / name) for name in ("a.png", "b.png", "o")]
+    arguments = ["sharpen", *names[:2], "-o", names[2], "--skip-existing", "--jobs", 2]
+    code, out, err = run(*arguments, capsys=capsys)
+    assert (code, err) == (0, "")
+    assert f"1 written to {names[2]!r}; 1 there already" in out
     assert (tmp_path / "o" / "a_sharpened.png").read_bytes() == b"mine"
     assert read_image("o/b_sharpened.png").shape == PHOTO.shape
     assert run("fuse", "a.png", "a.png", "-o", "f.png", capsys=capsys)[0] == 0

@@ -51,7 +51,7 @@ def test_a_flat_patch_says_that_it_cannot_tell(shipped):
     flat = [np.full((64, 64), 0.5, np.float32)]
     grid = shipped.transform(sd.PatchExtractor().transform(flat))[0]
     texture = shipped.transform(sd.PatchExtractor().transform([PHOTO]))[0]
-    assert grid.confidence.max() < 0.3
+    assert grid.confidence.max() < 0.35
     assert np.median(texture.confidence) > 0.7
 
 
