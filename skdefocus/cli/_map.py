@@ -151,6 +151,13 @@ def _add_refinement(parser: argparse.ArgumentParser) -> None:
         "coarser (default: that of PatchExtractor)",
     )
     parser.add_argument(
+        "--octaves",
+        type=number(int, 0),
+        metavar="N",
+        help="how often the photograph is halved for strong blur; every one doubles the largest σ, "
+        "which is 8 pixels without (default: that of BlurLevelClassifier)",
+    )
+    parser.add_argument(
         "--radius",
         type=number(int, 1),
         metavar="N",

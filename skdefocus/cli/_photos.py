@@ -83,6 +83,8 @@ def map_source(args: argparse.Namespace, **parameters: Any) -> MapSource:
 
     pipeline = pipeline_of_worker(joblib.effective_n_jobs(args.jobs), **parameters)
     pipeline.set_params(levels__model=args.model)
+    if getattr(args, "octaves", None) is not None:
+        pipeline.set_params(levels__octaves=args.octaves)
     if given is None:
         try:
             pipeline.transform([np.zeros((1, 1), np.float32)])

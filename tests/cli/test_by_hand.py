@@ -273,3 +273,15 @@ def test_frames_that_do_not_belong_together_are_named(tmp_path, capsys):
     assert "'b.png' is 96 x 50 pixels" in err
     assert "'a.png' 96 x 96" in err
     assert "X[" not in err
+
+
+def test_octaves_decide_how_large_a_blur_can_be(tmp_path, capsys):
+    blurred = sd.synthesis.blur(sample_photographs(400)[2], 20.0)
+    photo(tmp_path, "soft.png", np.rint(blurred * 255).astype(np.uint8))
+    largest = []
+    for octaves in (0, 2):
+        arguments = ["map", "soft.png", "-o", f"{octaves}.npy", "--octaves", octaves]
+        assert run(*arguments, capsys=capsys)[0] == 0
+        largest.append(np.load(f"{octaves}.npy").max())
+    assert largest[0] <= 8.01 < 12 < largest[1]
+    assert run("map", "a.png", "-o", "x.npy", "--octaves", 7, capsys=capsys)[0] == 2
