@@ -26,25 +26,25 @@ class Blend:
     """Weighted mean of the frames, added one by one."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self._sum = np.zeros(shape, np.float32)
+        self._mean = np.zeros(shape, np.float32)
         self._weights = np.zeros(shape[:2], np.float32)
-        self._low = np.full(shape, np.inf, np.float32)
-        self._high = np.full(shape, -np.inf, np.float32)
 
     def add(self, image: Float, weights: Float) -> None:
         """Add a frame; pixels of weight 0 are as if there was none."""
         self._weights += weights
-        w = weights.reshape(weights.shape + (1,) * (image.ndim - 2))
-        self._sum += w * image
-        np.minimum(self._low, image, out=self._low, where=w > 0)
-        np.maximum(self._high, image, out=self._high, where=w > 0)
+        share = np.zeros_like(weights)
+        np.divide(weights, self._weights, out=share, where=weights > 0)
+        planes = (x[..., None] if x.ndim == 2 else x for x in (self._mean, image))
+        for mean, plane in zip(*(np.moveaxis(x, 2, 0) for x in planes), strict=True):
+            # Between both in spite of rounding: the mean stays within the frames' range.
+            low, high = np.minimum(mean, plane), np.maximum(mean, plane)
+            moved = np.clip(mean + share * (plane - mean), low, high)
+            np.copyto(mean, moved, where=weights > 0)
 
     @property
     def image(self) -> Float:
-        """The mean, within the frames' range in spite of rounding; 0 where nothing was added."""
-        total = self._weights.reshape(self._weights.shape + (1,) * (self._sum.ndim - 2))
-        mean = np.divide(self._sum, total, out=np.zeros_like(self._sum), where=total > 0)
-        return np.where(total > 0, np.clip(mean, self._low, self._high), 0).astype(np.float32)
+        """The mean; 0 where nothing was added."""
+        return self._mean
 
 
 def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float:
@@ -72,8 +72,16 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float:
     composite = View(seams.image, lit if lit.any() else None, None, settings.noise)
     trials = comparison.Trials(composite.gray, composite.lit).hold()
     for k in used:
-        view, color = frames.both(k)
-        weight = spread(index == k, settings.feather)
-        weight *= np.exp(comparison.score(view, composite, trials))
-        whole.add(color, within(weight, view.valid, 0))
+        raw = frames.read(k)
+        weight = _likely(frames.view(k, raw), index == k, settings.feather, composite, trials)
+        whole.add(frames.color(k, raw), weight)
     return whole.image
+
+
+def _likely(
+    view: View, chosen: BoolArray, feather: float, composite: View, trials: comparison.Trials
+) -> Float:
+    """Weight of a frame near where it was chosen, by how likely it is the one."""
+    weight = spread(chosen, feather)
+    weight *= np.exp(comparison.score(view, composite, trials))
+    return within(weight, view.valid, 0)

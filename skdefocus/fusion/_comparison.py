@@ -9,6 +9,7 @@ import numpy as np
 
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.filters import box_mean
+from skdefocus.fusion._bands import by_bands
 from skdefocus.fusion._frames import View
 
 Float = Float32Array
@@ -37,6 +38,9 @@ BEYOND_WHITE = 100.0
 HARDLY = 0.5
 #: The aperture's image is brighter than the boxes' in places, by this factor at most.
 PEAK = 3.0
+#: Rows that a score depends on above and below: the widest boxes twice, and the windows in which
+#: the light of lamps is fitted.
+HALO = 4 * TRIALS[-1] + 2
 #: Frames of so many pixels have their trials held; those of larger ones are made anew.
 HELD = 4_000_000
 
@@ -114,6 +118,11 @@ class Trials:
             self._held = list(self)
         return self
 
+    @property
+    def held(self) -> bool:
+        """Whether what was made is kept."""
+        return self._held is not None
+
     def __iter__(self) -> Iterator[Trial]:
         if self._held is not None:
             yield from self._held
@@ -179,10 +188,27 @@ def mismatch(trials: Iterable[Trial], seen: Float, noise: float) -> Float:
 
 
 def score(view: View, composite: View, trials: Trials) -> Float:
-    """Log-likelihood, but for a term common to all frames, that a frame is the one in focus."""
-    score = mismatch(trials, view.gray, view.noise)
-    own = Trials(view.gray, view.lit)
-    score -= mismatch(own, composite.gray, view.noise)
-    near = np.log(difference(view.gray, composite.gray) + np.float32(view.noise**2))
+    """Log-likelihood, but for a term common to all frames, that a frame is the one in focus.
+
+    Parameters
+    ----------
+    view, composite : View
+    trials : Trials
+        Of the composite.
+    """
+    if trials.held:
+        return _score(view.noise, trials, view.gray, view.lit, composite.gray)
+
+    def of_rows(gray: Float, lit: Mask | None, other: Float, other_lit: Mask | None) -> Float:
+        return _score(view.noise, Trials(other, other_lit), gray, lit, other)
+
+    planes = view.gray, view.lit, composite.gray, composite.lit
+    return by_bands(of_rows, HALO, *planes)
+
+
+def _score(noise: float, trials: Trials, gray: Float, lit: Mask | None, composite: Float) -> Float:
+    score = mismatch(trials, gray, noise)
+    score -= mismatch(Trials(gray, lit), composite, noise)
+    near = np.log(difference(gray, composite) + np.float32(noise**2))
     score -= np.float32(NEAR_SHARE) * near
     return score

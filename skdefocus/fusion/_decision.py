@@ -12,6 +12,7 @@ from skdefocus.filters import guided_filter
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
 from skdefocus.fusion import _registration as registration
+from skdefocus.fusion._bands import by_bands
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._settings import FuserSettings
 
@@ -27,21 +28,20 @@ def decided(
 ) -> tuple[labels.Index, Float, Float]:
     """Frame of every pixel, how sure that is, and the order in depth."""
     contest = _compared(frames, settings, mapper)
-    evidence = contest.evidence
-    index = _settled(frames, contest, evidence, settings)
-    confidence = np.where(index == contest.index, evidence, np.float32(0))
-    depth = guided_filter(
-        index.astype(np.float32),
-        contest.gray,
-        max(settings.radius, 1) * 4,
-        labels.EPS,
-        weights=confidence + np.float32(1e-3),
-    )
+    index = _settled(frames, contest, contest.evidence, settings)
+    confidence = np.where(index == contest.index, contest.evidence, np.float32(0))
+    radius = max(settings.radius, 1) * 4
+
+    def smoothed(index: labels.Index, guide: Float, weights: Float) -> Float:
+        weights = weights + np.float32(1e-3)
+        return guided_filter(index.astype(np.float32), guide, radius, labels.EPS, weights=weights)
+
+    depth = by_bands(smoothed, 2 * radius + 1, index, contest.gray, confidence)
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
     return index, confidence, depth
 
 
-def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Contest:
+def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Choice:
     """Judge every frame against the composite of those with the most detail."""
     composite, undecided = _composite(frames, settings)
     trials = comparison.Trials(composite.gray, composite.lit).hold()
@@ -60,23 +60,24 @@ def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labe
 def _composite(frames: Frames, settings: FuserSettings) -> tuple[View, Float]:
     """Gray picture of the frames with the most detail, and how unsure that choice is."""
     contest = _contest(frames, lambda view: _detail(view, settings))
-    evidence = contest.evidence
     # Squared, as the smooth tails of defocused edges have some detail too.
-    index = _settled(frames, contest, evidence**2, settings)
+    index = _settled(frames, contest, contest.evidence**2, settings)
+    undecided = 1 - contest.evidence
+    del contest
     gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
     for k, view in frames.views():
         chosen = index == k
         np.copyto(gray, view.gray, where=chosen)
         if view.lit is not None:
             np.copyto(lit, view.lit, where=chosen)
-    return View(gray, lit if lit.any() else None, None, settings.noise), 1 - evidence
+    return View(gray, lit if lit.any() else None, None, settings.noise), undecided
 
 
 def _detail(view: View, settings: FuserSettings) -> Float:
     return comparison.detail(view.gray, settings.noise, view.noise)
 
 
-def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Contest:
+def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Choice:
     """Let all frames compete by their scores."""
     contest = labels.Contest((frames.shape[0], frames.shape[1]), frames.numbers[0])
     for k, view in frames.views():
@@ -86,11 +87,11 @@ def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Contest:
         if view.brighter and view.lit is not None:
             found -= np.float32(LOST) * view.lit
         contest.offer(k, within(found, view.valid), view.gray)
-    return contest
+    return contest.choice()
 
 
 def _settled(
-    frames: Frames, contest: labels.Contest, evidence: Float, settings: FuserSettings
+    frames: Frames, contest: labels.Choice, evidence: Float, settings: FuserSettings
 ) -> labels.Index:
     return labels.settle(
         contest.index, evidence, contest.gray, settings.radius, settings.min_area, frames.valid

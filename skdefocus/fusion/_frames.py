@@ -55,7 +55,7 @@ class View(NamedTuple):
     brighter: bool = False
 
 
-class _Raw(NamedTuple):
+class Raw(NamedTuple):
     """A checked photograph and its alpha, None if it is opaque everywhere."""
 
     pixels: AnyArray
@@ -157,7 +157,8 @@ class Frames:
 
     # --- reading -------------------------------------------------------------------------------
 
-    def _read(self, number: int) -> _Raw:
+    def read(self, number: int) -> Raw:
+        """Read and check a frame."""
         frame, name = self._stack[number], self._names[number]
         raw = _checked(frame() if callable(frame) else frame, name)
         if not self.shape:
@@ -179,20 +180,9 @@ class Frames:
         matrix = self._aligned(number)
         return plane if matrix is None else registration.warp(plane, matrix, order)
 
-    def view(self, number: int) -> View:
-        """Give a frame as it is compared."""
-        return self._view(number, self._read(number))
-
-    def color(self, number: int) -> Float:
-        """Give a frame's values, shape (H, W) or (H, W, 3)."""
-        return self._color(number, self._read(number))
-
-    def both(self, number: int) -> tuple[View, Float]:
-        """Give a frame as it is compared, and its values."""
-        raw = self._read(number)
-        return self._view(number, raw), self._color(number, raw)
-
-    def _view(self, number: int, raw: _Raw) -> View:
+    def view(self, number: int, raw: Raw | None = None) -> View:
+        """Give a frame as it is compared; `raw` is what was read of it."""
+        raw = raw or self.read(number)
         pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
         bright: Mask | None = lit(pixels)
@@ -204,7 +194,9 @@ class Frames:
         brighter = gain is not None and bool(gain.min() < 1)
         return View(self._warped(gray, number), bright, self._valid(number, raw), noise, brighter)
 
-    def _color(self, number: int, raw: _Raw) -> Float:
+    def color(self, number: int, raw: Raw | None = None) -> Float:
+        """Give a frame's values, shape (H, W) or (H, W, 3); `raw` is what was read of it."""
+        raw = raw or self.read(number)
         image = scaled(_filled(raw, 0))
         gain = self._gains.get(number)
         return self._warped(image if gain is None else matched(image, gain), number)
@@ -217,9 +209,9 @@ class Frames:
 
     def valid(self, number: int) -> Mask | None:
         """Where a frame has a say: no other is more opaque. None is everywhere."""
-        return self._valid(number, self._read(number) if self._has_alpha else None)
+        return self._valid(number, self.read(number) if self._has_alpha else None)
 
-    def _valid(self, number: int, raw: _Raw | None) -> Mask | None:
+    def _valid(self, number: int, raw: Raw | None) -> Mask | None:
         if self._best_alpha is not None:
             alpha = self._coverage(number, raw)
             return (alpha > 0) & (alpha >= np.float32(OPAQUE) * self._best_alpha)
@@ -231,9 +223,9 @@ class Frames:
             return None
         return registration.inside(matrix, (self.shape[0], self.shape[1]))
 
-    def _coverage(self, number: int, raw: _Raw | None = None) -> Float:
+    def _coverage(self, number: int, raw: Raw | None = None) -> Float:
         """Alpha of a frame, 0 where it does not reach."""
-        alpha = (raw or self._read(number)).alpha
+        alpha = (raw or self.read(number)).alpha
         if alpha is None:
             alpha = np.ones(self.shape[:2], np.float32)
         else:
@@ -313,7 +305,7 @@ class Frames:
         return survey
 
     def _look(self, number: int) -> _Look:
-        raw = self._read(number)
+        raw = self.read(number)
         opaque = None if raw.alpha is None else raw.alpha >= OPAQUE * raw.alpha.max()
         small = thumbnail(raw.pixels, opaque)
         if self._align == "none":
@@ -355,23 +347,23 @@ class Frames:
         return ""
 
 
-def _checked(image: Any, name: str) -> _Raw:
+def _checked(image: Any, name: str) -> Raw:
     """Check one frame and take its alpha apart."""
     refuse_path(image, name, "read_image")
     if getattr(image, "mode", None) not in OTHER_MODES:
         image = as_array(image, name)
     if getattr(image, "ndim", 0) != 3 or image.shape[2] not in (2, 4):
-        return _Raw(check_photograph(image, name), None)
+        return Raw(check_photograph(image, name), None)
     image, alpha = image[..., :-1], image[..., -1]
     alpha = scaled(check_photograph(alpha, f"alpha of {name}"))
     if alpha.min() >= OPAQUE:
-        return _Raw(check_photograph(image, name), None)
+        return Raw(check_photograph(image, name), None)
     if image.dtype.kind == "f":  # what is beneath transparent pixels may be anything
         image = np.where(alpha[..., None] > 0, image, 0)
-    return _Raw(check_photograph(image, name), alpha)
+    return Raw(check_photograph(image, name), alpha)
 
 
-def _filled(raw: _Raw, least: float) -> AnyArray:
+def _filled(raw: Raw, least: float) -> AnyArray:
     """Give a frame whose transparent pixels are those of the nearest others.
 
     Parameters

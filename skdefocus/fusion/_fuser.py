@@ -250,7 +250,7 @@ def _fuse(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> FusionRe
     index, confidence, depth = decided(frames, settings, mapper)
     return FusionResult(
         blended(frames, index, settings),
-        index,
+        index.astype(np.intp),
         confidence,
         depth,
         frames.reached,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from skdefocus._typing import BoolArray, Float32Array, IndexArray
+from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.filters import GuidedFilter
+from skdefocus.fusion._bands import by_bands
 
 Float = Float32Array
 Mask = BoolArray
-Index = IndexArray
+#: Numbers of frames, in half of the memory of those that index.
+Index = NDArray[np.int32]
 
 #: Regularization of the guided filters in squared intensity.
 EPS = 1e-2
@@ -22,6 +26,25 @@ PRIOR = 0.03
 WIDER = (128, 16, 4)
 #: Pixels between the wide windows that are fitted.
 SUBSAMPLE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What won a contest.
+
+    Attributes
+    ----------
+    index : ndarray of shape (H, W)
+        Numbers of the frames.
+    evidence : ndarray of shape (H, W), float32
+        Lead of the best over the second, in [0, 1]: tanh(Δ / 2), Δ in nats.
+    gray : ndarray of shape (H, W), float32
+        Values of the chosen pixels.
+    """
+
+    index: Index
+    evidence: Float
+    gray: Float
 
 
 class Contest:
@@ -34,7 +57,7 @@ class Contest:
         self.best = np.full(size, -np.inf, np.float32)
         self.second = np.full(size, -np.inf, np.float32)
         self.gray = np.zeros(size, np.float32)
-        self.index = np.full(size, first, np.intp)
+        self.index = np.full(size, first, np.int32)
 
     def offer(self, number: int, score: Float, gray: Float) -> None:
         """Let frame `number` compete, with its scores and its gray values."""
@@ -42,13 +65,13 @@ class Contest:
         self.second = np.maximum(self.second, np.where(wins, self.best, score))
         self.best[wins], self.gray[wins], self.index[wins] = score[wins], gray[wins], number
 
-    @property
-    def evidence(self) -> Float:
-        """Lead of the best over the second, in [0, 1]: tanh(Δ / 2), Δ in nats."""
+    def choice(self) -> Choice:
+        """Give what won; the scores are no longer needed."""
         # Where no other frame reaches, the second is -inf; where none does, both are.
         lead = np.zeros_like(self.best)
         np.subtract(self.best, self.second, out=lead, where=self.best > -np.inf)
-        return np.tanh(lead / 2).astype(np.float32)
+        lead /= 2
+        return Choice(self.index, np.tanh(lead, out=lead), self.gray)
 
 
 def settle(
@@ -86,13 +109,20 @@ def settle(
             GuidedFilter(guide, times * radius, EPS, weights=faint, subsample=SUBSAMPLE)
             for times in WIDER
         ]
-        narrow = GuidedFilter(guide, radius, EPS, weights=evidence + np.float32(PRIOR))
+
+        def narrowed(guide: Float, weights: Float, share: Float) -> Float:
+            return GuidedFilter(guide, radius, EPS, weights=weights).filter(share)
+
         most, settled = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
             own = share = (index == label).astype(np.float32)
             for wide in wider:
-                share = (evidence * own + PRIOR * wide.filter(share)) / (evidence + PRIOR)
-            share = narrow.filter(share)
+                around = wide.filter(share)
+                around *= np.float32(PRIOR)
+                around += evidence * own
+                around /= evidence + np.float32(PRIOR)
+                share = around
+            share = by_bands(narrowed, 2 * radius + 1, guide, evidence + np.float32(PRIOR), share)
             if (where := reach(label)) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
@@ -116,4 +146,4 @@ def without_specks(index: Index, min_area: int) -> Index:
     if not small.any() or small.all():
         return index.copy()
     nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
-    return np.asarray(index[tuple(nearest)], np.intp)
+    return np.asarray(index[tuple(nearest)], np.int32)

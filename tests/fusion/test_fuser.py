@@ -459,3 +459,14 @@ def test_messages_name_the_frames():
         PLAIN.fuse([GRAVEL, GRAVEL], names=["a"])
     with pytest.raises(ValueError, match="reference must be from 0 to 1"):
         sd.FocusFuser(reference=2).fuse([GRAVEL, GRAVEL])
+
+
+def test_bands_change_nothing(monkeypatch):
+    """Large frames are worked on by bands of rows."""
+    whole = PLAIN.fuse(halves())
+    monkeypatch.setattr("skdefocus.fusion._comparison.HELD", 0)
+    monkeypatch.setattr("skdefocus.fusion._bands.BAND", 10 * 96)
+    banded = PLAIN.fuse(halves())
+    assert np.mean(banded.index == whole.index) > 0.995
+    assert_allclose(banded.image, whole.image, atol=0.02)
+    assert_allclose(banded.depth, whole.depth, atol=0.05)
