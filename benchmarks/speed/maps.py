@@ -25,6 +25,7 @@ from benchmarks.speed.filters import in_turns
 from skdefocus.datasets import load_sample_scenes, sample_photographs
 
 SIZES = (0.1, 0.25, 1.0, 4.0, 12.0, 25.0)
+DEFAULT = "default"
 #: Candidates of the search, three folds each.
 GRID = {"radius": [4, 8, 16], "eps": [1e-4, 1e-3, 1e-2], "n_iter": [0, 1, 2]}
 
@@ -41,13 +42,6 @@ def photograph(megapixels: float) -> np.ndarray:
     return out
 
 
-def one_by_one(image: np.ndarray) -> None:
-    """The loop of the paper's demonstration: one patch a call."""
-    grid = sd.PatchExtractor().transform([image])[0]
-    classifier = sd.BlurLevelClassifier(batch_size=1, inference="patches")
-    sd.WeightedGuidedRefiner().transform(classifier.transform([grid]))
-
-
 def pipeline(**parameters: object) -> Callable[[np.ndarray], object]:
     pipe = sd.make_defocus_pipeline().set_params(**parameters)
     return lambda image: pipe.transform([image])
@@ -55,11 +49,10 @@ def pipeline(**parameters: object) -> Callable[[np.ndarray], object]:
 
 def roads() -> dict[str, Callable[[np.ndarray], object]]:
     found: dict[str, Callable[[np.ndarray], object]] = {
-        "default (dense), step 8": pipeline(),
-        "dense, step 16": pipeline(patches__step=16),
-        "dense, step 4": pipeline(patches__step=4),
-        "batched patches, step 8": pipeline(levels__inference="patches"),
-        "one patch a call, step 8": one_by_one,
+        DEFAULT: pipeline(),
+        "step 16": pipeline(patches__step=16),
+        "no octaves": pipeline(levels__octaves=0),
+        "no surroundings": pipeline(refine__context=0.0),
         "EdgeReblurEstimator": lambda im: sd.EdgeReblurEstimator().transform([im]),
         "FocusMeasure": lambda im: sd.FocusMeasure().transform([im]),
     }
@@ -194,7 +187,7 @@ def main() -> None:
     image = photograph(1.0)
     ways = roads()
     seconds = in_turns({name: partial(way, image) for name, way in ways.items()}, 5)
-    base = seconds["default (dense), step 8"]
+    base = seconds[DEFAULT]
     sizes = sorted({*SIZES, args.largest})
     alone = [[m, map_alone(m, "seconds"), map_alone(m, "memory")] for m in sizes]
     large = [row for row in alone if row[0] >= 1]
