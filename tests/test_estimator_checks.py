@@ -18,10 +18,10 @@ from helpers.estimator_cases import ESTIMATORS, each_estimator
 from sklearn.base import BaseEstimator, clone
 
 pytest.importorskip("sklearn", minversion="1.6", reason="the checks are those of 1.6 and newer")
-from sklearn.utils import estimator_checks, get_tags  # noqa: E402
+from sklearn.utils import estimator_checks, get_tags
 
-import skdefocus as sd  # noqa: E402
-from skdefocus import _estimators  # noqa: E402
+import skdefocus as sd
+from skdefocus import _estimators
 
 #: Classes that others are made from.
 BASES = {"ImageTransformer", "MapEffect"}
