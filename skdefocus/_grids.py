@@ -61,6 +61,14 @@ def block_sums(cells: Float32Array, side: int) -> Float32Array:
     return cells
 
 
+def block_means(cells: Float32Array, side: int) -> Float32Array:
+    """Average (rows, columns, n) over blocks of `side` by `side`; the last may be smaller."""
+    if side == 1:
+        return cells
+    sizes = block_sums(np.ones((*cells.shape[:2], 1), np.float32), side)
+    return np.asarray(block_sums(cells, side) / sizes)
+
+
 def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
     """Interpolate values at the centers of cells linearly to pixels.
 
@@ -90,6 +98,21 @@ def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
             for pixels, cell in zip(area, needed, strict=True)
         )
     ]
+
+
+def twice(cells: Float32Array, shape: tuple[int, ...]) -> Float32Array:
+    """Enlarge (rows, columns, n) twice by linear interpolation, cut off at `shape`."""
+    for axis in (0, 1):
+        cells = np.moveaxis(cells, axis, 0)
+        out = np.empty((2 * len(cells), *cells.shape[1:]), np.float32)
+        out[::2] = out[1::2] = np.float32(0.75) * cells
+        quarter = np.float32(0.25) * cells
+        out[2::2] += quarter[:-1]
+        out[0] += quarter[0]
+        out[1:-1:2] += quarter[1:]
+        out[-1] += quarter[-1]
+        cells = np.moveaxis(out[: shape[axis]], 0, axis)
+    return np.ascontiguousarray(cells)
 
 
 def full_area(shape: tuple[int, ...]) -> Area:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._grids import block_sums, cell_means
+from skdefocus._grids import block_sums, cell_means, twice
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
-from skdefocus.pipeline._octaves import twice
 from skdefocus.pipeline._records import LevelGrid
 
 #: Least variance of a cell's level, in squared levels: no cell's answer is exact, and a few cells

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skdefocus import network
-from skdefocus._grids import block_sums
+from skdefocus._grids import block_means
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.pipeline._dense import alone, dense
 from skdefocus.pipeline._head import Head
@@ -113,11 +113,3 @@ def _patches(grid: PatchGrid, facts: network.ModelFacts, inference: Inference) -
         at = np.unravel_index(np.arange(start, min(start + size, len(flat))), shape)
         flat[start : start + size] = alone(patches[at], facts, partial(inference.logits, facts))
     return softmax(out)
-
-
-def block_means(cells: Float32Array, side: int) -> Float32Array:
-    """Average (rows, columns, n) over blocks of `side` by `side`; the last may be smaller."""
-    if side == 1:
-        return cells
-    sizes = block_sums(np.ones((*cells.shape[:2], 1), np.float32), side)
-    return np.asarray(block_sums(cells, side) / sizes)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from skdefocus._grids import cell_means
+from skdefocus._grids import cell_means, twice
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 
@@ -138,18 +138,3 @@ def _tables(
         usual.astype(np.float32),
         [s.astype(np.float32) for s in seen],
     )
-
-
-def twice(cells: Float32Array, shape: tuple[int, ...]) -> Float32Array:
-    """Enlarge (rows, columns, n) twice by linear interpolation, cut off at `shape`."""
-    for axis in (0, 1):
-        cells = np.moveaxis(cells, axis, 0)
-        out = np.empty((2 * len(cells), *cells.shape[1:]), np.float32)
-        out[::2] = out[1::2] = np.float32(0.75) * cells
-        quarter = np.float32(0.25) * cells
-        out[2::2] += quarter[:-1]
-        out[0] += quarter[0]
-        out[1:-1:2] += quarter[1:]
-        out[-1] += quarter[-1]
-        cells = np.moveaxis(out[: shape[axis]], 0, axis)
-    return np.ascontiguousarray(cells)

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import skdefocus as sd
 from skdefocus import network
+from skdefocus._grids import block_means
 from skdefocus.datasets import sample_photographs
-from skdefocus.pipeline._inference import block_means
 
 PHOTO = sample_photographs(256)[2][:72, :100]
 

@@ -10,9 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import skdefocus as sd
 from skdefocus import network
+from skdefocus._grids import twice
 from skdefocus.datasets import sample_photographs
 from skdefocus.network import ModelFacts
-from skdefocus.pipeline._octaves import DENSITY, RARER, extended, joined, octaves_of, softmax, twice
+from skdefocus.pipeline._octaves import DENSITY, RARER, extended, joined, octaves_of, softmax
 from skdefocus.synthesis import blur
 
 SIGMAS = (0.0, *np.geomspace(0.5, 8, 13).tolist())
