@@ -36,7 +36,7 @@ from skdefocus.pipeline._dense import Answer, alone
 from skdefocus.pipeline._head import Head, check_labels, fit_head, prior_of
 from skdefocus.pipeline._inference import Inference, infer, level_grid
 from skdefocus.pipeline._octaves import softmax
-from skdefocus.pipeline._records import LevelGrid, PatchGrid, sigma_at
+from skdefocus.pipeline._records import LevelGrid, PatchGrid, mean_level, sigma_at
 
 #: Number of halvings beyond which nothing is left of the largest photographs.
 MAX_OCTAVES = 6
@@ -220,7 +220,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         ``fit``, a layer that was fitted before is lost. ``transform`` needs no ``fit``, so leave it
         out, or :meth:`save` the layer and use the file as `model`.
         """
-        ClassifierSettings.of(self)
+        settings = ClassifierSettings.of(self)
         facts = self._facts
         if y is None or _are_records(X):
             self._warn_of_loss("fit without labels")
@@ -230,7 +230,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         patches = self._check_patches(X)
         labels = check_labels(y, len(patches), len(facts.sigmas))
         self.head_ = None
-        features = self._alone(patches, partial(self._inference().run, facts, "features"))
+        run = partial(self._inference(settings).run, facts, "features")
+        features = _alone(patches, facts, run, settings.batch_size)
         self.head_ = fit_head(features, labels, len(facts.sigmas), sample_weight)
         self.label_counts_ = np.bincount(labels, minlength=len(facts.sigmas))
         return self
@@ -361,7 +362,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             cached,
             facts,
             settings.memory is not None,
-            self._inference(),
+            self._inference(settings),
         )
 
     def predict_proba(self, X: Any) -> Float32Array:
@@ -385,8 +386,9 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             If `X` has another shape or values outside of its dtype's range, or a parameter or the
             model is wrong.
         """
-        patches = self._check_patches(X)
-        return softmax(self._alone(patches, partial(self._inference().logits, self._facts)))
+        settings, facts = ClassifierSettings.of(self), self._facts
+        logits = partial(self._inference(settings).logits, facts)
+        return softmax(_alone(self._check_patches(X), facts, logits, settings.batch_size))
 
     def predict(self, X: Any) -> IndexArray:
         """Return the most probable levels.
@@ -424,12 +426,10 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         TypeError, ValueError
             See :meth:`predict_proba`.
         """
-        levels = np.arange(len(self.sigmas_), dtype=np.float32)
-        return sigma_at(self.predict_proba(X) @ levels, self.sigmas_)
+        return sigma_at(mean_level(self.predict_proba(X)), self.sigmas_)
 
-    def _inference(self) -> Inference:
+    def _inference(self, settings: ClassifierSettings) -> Inference:
         """Collect the checked parameters and the last layer for running the network."""
-        settings = ClassifierSettings.of(self)
         return Inference(
             settings.inference,
             settings.octaves,
@@ -448,12 +448,14 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         # As one image of patches below each other, dtype and range are checked at once.
         return check_image(x.reshape(-1, size), "X").reshape(x.shape)
 
-    def _alone(self, patches: Float32Array, answer: Answer) -> Float32Array:
-        """Compute the answers (n, channels) for patches by themselves, batch by batch."""
-        facts, size = self._facts, ClassifierSettings.of(self).batch_size
-        starts = range(0, len(patches), size)
-        return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])
-
 
 def _are_records(X: Any) -> bool:
     return isinstance(X, Sequence) and len(X) > 0 and all(isinstance(grid, PatchGrid) for grid in X)
+
+
+def _alone(
+    patches: Float32Array, facts: network.ModelFacts, answer: Answer, size: int
+) -> Float32Array:
+    """Compute the answers (n, channels) for patches by themselves, `size` at a time."""
+    starts = range(0, len(patches), size)
+    return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])

@@ -7,7 +7,7 @@ import numpy as np
 from skdefocus._grids import block_sums, cell_means, twice
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
-from skdefocus.pipeline._records import LevelGrid
+from skdefocus.pipeline._records import LevelGrid, mean_level, moments
 
 #: Least variance of a cell's level, in squared levels: no cell's answer is exact, and a few cells
 #: must not outvote all others.
@@ -31,11 +31,9 @@ def mean_and_evidence(proba: Float32Array) -> tuple[Float32Array, Float32Array]:
     distribution, so that a cell that could have any level has none.
     """
     n = proba.shape[-1]
-    levels = np.arange(n, dtype=np.float32)
-    mean, square = np.moveaxis(proba @ np.stack([levels, levels**2], axis=1), -1, 0)
-    variance = np.maximum(square - mean**2, 0)
+    mean, variance = moments(proba)
     evidence = np.maximum(1 / (variance + FLOOR) - 12 / (n**2 - 1), 0)
-    return np.ascontiguousarray(mean), evidence.astype(np.float32)
+    return mean, evidence.astype(np.float32)
 
 
 def filled(
@@ -75,10 +73,7 @@ def filled(
         rows, columns = (-(-n // times) for n in proba.shape[:2])
         common = twice(common, (rows, columns))
     common *= proba
-    n = proba.shape[-1]
-    table = np.stack([np.arange(n), np.ones(n)], axis=1).astype(np.float32)
-    total, share = np.moveaxis(common @ table, -1, 0)
-    return np.asarray(total / share)
+    return mean_level(common) / totals(common)[..., 0]
 
 
 def _surroundings(

@@ -74,6 +74,28 @@ class PatchGrid:
         )
 
 
+def mean_level(proba: Float32Array) -> Float32Array:
+    """Sum the levels (…,) weighted by their probabilities (…, n_levels): their mean."""
+    levels = np.arange(proba.shape[-1], dtype=np.float32)
+    return np.asarray(proba @ levels, np.float32)
+
+
+def moments(proba: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Compute the mean level of every cell and the variance of its level.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (..., n_levels)
+        Probabilities of the levels.
+
+    Returns
+    -------
+    mean, variance : ndarray of shape (...), float32
+    """
+    mean, squares = mean_level(proba), np.arange(proba.shape[-1], dtype=np.float32) ** 2
+    return mean, np.asarray(np.maximum(proba @ squares - mean**2, 0), np.float32)
+
+
 def sigma_at(level: FloatArray, sigmas: Float64Array) -> Float32Array:
     """Interpolate σ in pixels at fractional levels."""
     return np.interp(level, np.arange(len(sigmas)), sigmas).astype(np.float32)
@@ -128,15 +150,12 @@ class LevelGrid:
 
         Levels are evenly spaced in what can be told apart, so rank cells by this.
         """
-        levels = np.arange(len(self.sigmas), dtype=np.float32)
-        return np.asarray(self.proba @ levels, np.float32)
+        return mean_level(self.proba)
 
     @property
     def level_std(self) -> Float32Array:
         """Standard deviation of the level of every cell, shape (rows, columns)."""
-        grid = np.arange(len(self.sigmas), dtype=np.float32)
-        variance = self.proba @ grid**2 - self.level**2
-        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+        return np.sqrt(moments(self.proba)[1])
 
     @property
     def sigma(self) -> Float32Array:
@@ -153,7 +172,8 @@ class LevelGrid:
         Half the difference in σ from one standard deviation of the level below the mean to one
         above. To tell good cells from bad ones `confidence` is better.
         """
-        level, spread = self.level, self.level_std
+        level, variance = moments(self.proba)
+        spread = np.sqrt(variance)
         high, low = sigma_at(level + spread, self.sigmas), sigma_at(level - spread, self.sigmas)
         return np.asarray((high - low) / 2)
 
