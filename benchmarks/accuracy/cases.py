@@ -1,4 +1,4 @@
-"""What maps are measured on: scenes, photographs with masks or depth, even blurs."""
+"""Test data: scenes with known σ, photographs with masks or depth, evenly blurred photographs."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ def near_borders(index: np.ndarray, distance: int = 10) -> np.ndarray:
     return np.asarray(ndimage.distance_transform_edt(inner) <= distance)
 
 
-def flat_places(sharp: np.ndarray) -> np.ndarray:
-    """Pixels of blocks in which the all-in-focus picture has no strong edge."""
-    state = np.repeat(np.repeat(edge_blur_blocks(sharp) == 0, BLOCK, 0), BLOCK, 1)
-    short = [(0, a - b) for a, b in zip(sharp.shape, state.shape, strict=True)]
-    return np.pad(state, short)
+def pixels_of_blocks(image: np.ndarray, state: int) -> np.ndarray:
+    """Pixels of the blocks that have a state: 1, a sharp edge, or 0, no strong edge."""
+    found = np.repeat(np.repeat(edge_blur_blocks(image) == state, BLOCK, 0), BLOCK, 1)
+    short = [(0, a - b) for a, b in zip(image.shape, found.shape, strict=True)]
+    return np.pad(found, short)
 
 
 def scene_cases(half: str, count: int, strength: str) -> Iterator[Case]:
     for i, (kind, scene) in enumerate(scenes(half, count, strength)):
         near = near_borders(scene.index)
-        flat = flat_places(np.asarray(scene.sharp, np.float32))
+        flat = pixels_of_blocks(np.asarray(scene.sharp, np.float32), 0)
         yield Case(f"{i:02d} {kind}", scene.photograph, sigma=scene.sigma, near=near, flat=flat)
 
 
@@ -65,13 +65,14 @@ def lytro_cases(part: slice = slice(None), kind: str = "lytro") -> Iterator[Case
             yield Case(f"{folder.name}{name}", image, mask=mask if name == "A" else 1 - mask)
 
 
-def cuhk_cases() -> Iterator[Case]:
-    for path in sorted((DATA / "cuhk").glob("*_defocused.png")):
+def cuhk_cases(folder: str = "cuhk", part: slice = slice(None)) -> Iterator[Case]:
+    """Photographs of the CUHK set, with the masks that were drawn by hand."""
+    for path in sorted((DATA / folder).glob("*_defocused.png"))[part]:
         stem = path.name.removesuffix("_defocused.png")
-        source = next(p for p in (DATA / "cuhk").glob(f"{stem}.*"))
+        source = next(p for p in path.parent.glob(f"{stem}.*"))
         image = np.asarray(Image.open(source).convert("RGB"))
-        mask = 1 - np.asarray(Image.open(path).convert("L")) / 255
-        yield Case(stem, image, mask=(mask > 0.5).astype(float))
+        mask = np.asarray(Image.open(path).convert("L")) < 128
+        yield Case(stem, image, mask=mask.astype(float))
 
 
 def bird_case() -> Case:
@@ -80,12 +81,8 @@ def bird_case() -> Case:
 
 
 def more_cuhk_cases(half: Half) -> Iterator[Case]:
-    """Photographs of the CUHK set whose masks were drawn by hand."""
-    for path in sorted((DATA / "cuhk_more").glob("*_defocused.png"))[HALVES[half]]:
-        source = path.with_name(path.name.replace("_defocused.png", ".jpg"))
-        image = np.asarray(Image.open(source).convert("RGB"))
-        mask = np.asarray(Image.open(path).convert("L")) < 128
-        yield Case(source.stem, image, mask=mask.astype(float))
+    """Half of the other photographs of the CUHK set."""
+    return cuhk_cases("cuhk_more", HALVES[half])
 
 
 def indoor_cases(half: Half) -> Iterator[Case]:
@@ -104,6 +101,5 @@ def blurred_cases(half: Half, sigma: float, *, camera: bool, count: int = 8) -> 
         seen = synthesis.blur(image, sigma, shape=shape, linear_light=True)
         if camera:
             seen = synthesis.jpeg(synthesis.add_noise(seen, 0.006, random_state=i), 95)
-        textured = np.kron(edge_blur_blocks(image) == 1, np.ones((BLOCK, BLOCK), bool))
-        short = [(0, n - m) for n, m in zip(image.shape, textured.shape, strict=True)]
-        yield Case(f"{i}", seen.astype(np.float32), mask=np.pad(textured, short).astype(float))
+        textured = pixels_of_blocks(image, 1).astype(float)
+        yield Case(f"{i}", seen.astype(np.float32), mask=textured)

@@ -13,6 +13,7 @@ import skdefocus as sd
 from skdefocus._grids import enlarge, full_area
 from skdefocus._images import check_image, to_gray
 from skdefocus.pipeline._filling import mean_and_evidence
+from skdefocus.pipeline._records import sigma_at
 
 Map = np.ndarray
 Method = Callable[[np.ndarray], Map]
@@ -21,8 +22,7 @@ Method = Callable[[np.ndarray], Map]
 def raw(image: np.ndarray) -> Map:
     """Mean levels of the cells, interpolated, as σ: no refinement."""
     grid = levels_of(image)
-    level = enlarge(grid.level, grid.step, full_area(grid.image.shape))
-    return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
+    return sigma_at(enlarge(grid.level, grid.step, full_area(grid.image.shape)), grid.sigmas)
 
 
 def one(estimator: object) -> Method:
@@ -71,8 +71,8 @@ def methods() -> dict[str, Method]:
     return found
 
 
-def levels_of(image: np.ndarray, step: int = 4) -> sd.LevelGrid:
-    return sd.BlurLevelClassifier().transform(sd.PatchExtractor(step=step).transform([image]))[0]
+def levels_of(image: np.ndarray) -> sd.LevelGrid:
+    return sd.make_defocus_pipeline()[:-1].transform([image])[0]
 
 
 def most_probable(image: np.ndarray) -> Map:
@@ -86,13 +86,13 @@ def unweighted(image: np.ndarray) -> Map:
     """The weighted guided filter over mean levels, every cell with the same weight."""
     grid = levels_of(image)
     area = full_area(grid.image.shape)
-    level = enlarge(mean_and_evidence(grid.proba)[0], grid.step, area)
+    level = enlarge(grid.level, grid.step, area)
     defaults = sd.WeightedGuidedRefiner()
     level = sd.filters.weighted_guided_filter(
         level, check_image(grid.image), defaults.radius, defaults.eps, alpha=defaults.alpha,
         edge_aware=False, n_iter=defaults.n_iter,
     )  # fmt: skip
-    return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
+    return sigma_at(level, grid.sigmas)
 
 
 def box(image: np.ndarray) -> Map:
@@ -103,7 +103,7 @@ def box(image: np.ndarray) -> Map:
     level = sd.filters.box_mean(
         enlarge(level, grid.step, area), radius, weights=enlarge(evidence + 0.1, grid.step, area)
     )
-    return np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas)
+    return sigma_at(level, grid.sigmas)
 
 
 def changed(**parameters: object) -> Method:

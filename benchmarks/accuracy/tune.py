@@ -1,4 +1,4 @@
-"""How the weights of the octaves and the refiner's defaults were chosen.
+"""Choose the weights of the octaves and the defaults of the refiner.
 
 ``python -m benchmarks.accuracy.tune`` measures candidates on the halves that are kept for choosing:
 scenes with true σ, clean and noisy, evenly blurred photographs, indoor photographs with σ from
@@ -24,8 +24,8 @@ from benchmarks.accuracy.cases import (
     more_cuhk_cases,
     scene_cases,
 )
+from benchmarks.accuracy.methods import raw
 from skdefocus import metrics
-from skdefocus._grids import enlarge, full_area
 from skdefocus.pipeline import _octaves
 
 GRID = [
@@ -123,9 +123,7 @@ def rows_of_octaves(count: int) -> Iterator[tuple[object, list[float]]]:
         for cases, measure in data.values():
             total = 0.0
             for case in cases:
-                grid = sd.make_defocus_pipeline()[:-1].transform([case.image])[0]
-                level = enlarge(grid.level, grid.step, full_area(grid.image.shape))
-                total += measure(case, np.interp(level, np.arange(len(grid.sigmas)), grid.sigmas))
+                total += measure(case, raw(case.image))
             row.append(total / len(cases))
         yield weights, row
 
