@@ -25,6 +25,13 @@ from skdefocus.cli._photos import map_source, run_batch
 #: Folder of `demo` without --out. It belongs to `demo`, which may replace the files in it.
 DEMO_FOLDER = Path("skdefocus-demo")
 DEMO_PHOTO = "flower.jpg"
+#: Options that are parameters of the pipeline.
+PARAMETERS = {
+    "step": "patches__step",
+    "octaves": "levels__octaves",
+    "radius": "refine__radius",
+    "eps": "refine__eps",
+}
 #: Endings of a file that --out may name.
 FILES = (".tif", ".tiff", ".npy", ".png")
 
@@ -182,8 +189,11 @@ def _run_map(args: argparse.Namespace) -> int:
         _need_matplotlib("skdefocus map --no-picture, without --color")
     if args.confidence and file is not None:
         raise UsageError(f"--confidence needs a folder for --out, {str(file)!r} is a file")
-    names = ("step", "radius", "eps")
-    given = {name: value for name in names if (value := getattr(args, name)) is not None}
+    given = {
+        parameter: value
+        for name, parameter in PARAMETERS.items()
+        if (value := getattr(args, name)) is not None
+    }
     work = MapWork(
         args.out.folder(file),
         file,

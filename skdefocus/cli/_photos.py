@@ -69,7 +69,10 @@ def check_same_size(kind: str, path: Path, values: AnyArray, pixels: AnyArray) -
 
 
 def map_source(args: argparse.Namespace, **parameters: Any) -> MapSource:
-    """Make the source of maps for each worker; check the options before any work."""
+    """Make the source of maps for each worker; check the options before any work.
+
+    `parameters` are those of the pipeline, by the names that its ``set_params`` takes.
+    """
     given = getattr(args, "given", None)
     if given is not None:
         if not given.exists():
@@ -81,10 +84,8 @@ def map_source(args: argparse.Namespace, **parameters: Any) -> MapSource:
 
     from skdefocus.pipeline import pipeline_of_worker
 
-    pipeline = pipeline_of_worker(joblib.effective_n_jobs(args.jobs), **parameters)
-    pipeline.set_params(levels__model=args.model)
-    if getattr(args, "octaves", None) is not None:
-        pipeline.set_params(levels__octaves=args.octaves)
+    pipeline = pipeline_of_worker(joblib.effective_n_jobs(args.jobs))
+    pipeline.set_params(levels__model=args.model, **parameters)
     if given is None:
         try:
             pipeline.transform([np.zeros((1, 1), np.float32)])

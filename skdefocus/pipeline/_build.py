@@ -67,14 +67,14 @@ def make_defocus_pipeline(
     )
 
 
-def pipeline_of_worker(n_jobs: int | None, **parameters: Any) -> Pipeline:
+def pipeline_of_worker(n_jobs: int | None) -> Pipeline:
     """Build the pipeline for each of `n_jobs` workers, with its share of the cores.
 
     Call it where the workers are started: only there is their number known.
     """
     jobs = int(effective_n_jobs(n_jobs))
     # The refinement shares the cores among its `n_jobs`, however few photographs it gets.
-    return make_defocus_pipeline(**parameters).set_params(
+    return make_defocus_pipeline().set_params(
         levels__n_threads=threads_per_worker(jobs), refine__n_jobs=jobs
     )
 
