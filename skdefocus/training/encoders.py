@@ -101,11 +101,22 @@ def conv(
     return nn.Sequential(layer, nn.BatchNorm2d(out), activation(inplace=True))
 
 
-class InvertedResidual(nn.Module):
+class Bottleneck(nn.Module):
+    """Base of the blocks with a body and, where the shapes allow it, a shortcut around it."""
+
+    def __init__(self, body: list[nn.Module], shortcut: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*body)
+        self.residual = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x) if self.residual else self.body(x)
+
+
+class InvertedResidual(Bottleneck):
     """MobileNetV2's block: expand, filter depthwise, project linearly (Sandler et al. 2018)."""
 
     def __init__(self, inp: int, out: int, stride: int, expand: int) -> None:
-        super().__init__()
         hidden = inp * expand
         layers: list[nn.Module] = [conv(inp, hidden, 1)] if expand > 1 else []
         layers += [
@@ -113,11 +124,7 @@ class InvertedResidual(nn.Module):
             nn.Conv2d(hidden, out, 1, bias=False),
             nn.BatchNorm2d(out),
         ]
-        self.body = nn.Sequential(*layers)
-        self.residual = stride == 1 and inp == out
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x) if self.residual else self.body(x)
+        super().__init__(layers, stride == 1 and inp == out)
 
 
 #: Expansion, channels, repeats and stride of MobileNetV2's bottlenecks, and the rows that end at
@@ -265,11 +272,10 @@ class SqueezeExcite(nn.Module):
         return x * torch.sigmoid(self.excite(F.silu(self.squeeze(mean))))
 
 
-class MBConv(nn.Module):
+class MBConv(Bottleneck):
     """EfficientNet's block: an inverted residual with squeeze-and-excitation (Tan and Le 2019)."""
 
     def __init__(self, inp: int, out: int, kernel: int, stride: int, expand: int) -> None:
-        super().__init__()
         hidden, smooth = inp * expand, partial(conv, activation=nn.SiLU)
         layers: list[nn.Module] = [smooth(inp, hidden, 1)] if expand > 1 else []
         layers += [
@@ -278,11 +284,7 @@ class MBConv(nn.Module):
             nn.Conv2d(hidden, out, 1, bias=False),
             nn.BatchNorm2d(out),
         ]
-        self.body = nn.Sequential(*layers)
-        self.residual = stride == 1 and inp == out
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x) if self.residual else self.body(x)
+        super().__init__(layers, stride == 1 and inp == out)
 
 
 def efficientnet() -> Encoder:
