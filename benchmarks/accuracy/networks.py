@@ -27,9 +27,11 @@ from benchmarks.accuracy.cases import Case, lytro_cases, more_cuhk_cases
 from skdefocus._grids import enlarge, full_area
 from skdefocus.training import dataset
 from skdefocus.training.batches import Pool
+from skdefocus.training.config import Config
+from skdefocus.training.evaluation import evaluate, held_out
 from skdefocus.training.export import export, to_onnx
 from skdefocus.training.networks import CLASSIFIERS, NETWORKS
-from skdefocus.training.train import Config, Run, evaluate, held_out, learn_from
+from skdefocus.training.train import Run, learn_from
 
 #: Names of the encoders, and what the tables call them.
 TITLES = {

@@ -15,6 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from skdefocus.training import card, export, train
+from skdefocus.training.config import Config
 from skdefocus.training.losses import LOSSES
 from skdefocus.training.networks import NETWORKS
 
@@ -22,8 +23,8 @@ from skdefocus.training.networks import NETWORKS
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for every setting of a run."""
     choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
-    group = parser.add_argument_group("settings of the training (see train.Config)")
-    for field in fields(train.Config):
+    group = parser.add_argument_group("settings of the training (see config.Config)")
+    for field in fields(Config):
         group.add_argument(
             f"--{field.name}",
             type=type(field.default),
@@ -33,9 +34,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def settings(args: argparse.Namespace) -> train.Config:
+def settings(args: argparse.Namespace) -> Config:
     """Collect the settings from the command line."""
-    return train.Config(**{f.name: getattr(args, f.name) for f in fields(train.Config)})
+    return Config(**{f.name: getattr(args, f.name) for f in fields(Config)})
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -87,6 +87,15 @@ def tensors(crops: Tensor, levels: Tensor, device: torch.device) -> tuple[Tensor
     x = crops.to(device, non_blocking=True)[:, None].float() / 255
     y = levels.to(device, non_blocking=True).float() / TENTHS
     return x.contiguous(memory_format=torch.channels_last), y
+
+
+def in_parts(
+    records: AnyArray, device: torch.device, count: int = 16
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield records as tensors on the device, `count` at a time; the last may be fewer."""
+    for start in range(0, len(records), count):
+        part = records[start : start + count]
+        yield tensors(*(torch.from_numpy(part[k].copy()) for k in ("crop", "level")), device)
 
 
 class Feeder:

@@ -24,12 +24,12 @@ from skdefocus._typing import AnyArray, Float64Array
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.network import FORMAT
 from skdefocus.training import dataset
-from skdefocus.training.batches import tensors
+from skdefocus.training.batches import in_parts
+from skdefocus.training.evaluation import evaluate
 from skdefocus.training.levels import N_LEVELS, level_sigmas
 from skdefocus.training.losses import cross_entropy
 from skdefocus.training.networks import NETWORKS, Network
 from skdefocus.training.scenes import CELL, TENTHS
-from skdefocus.training.train import evaluate
 
 #: Largest difference between ONNX Runtime's and PyTorch's answers.
 TOLERANCE = 1e-4
@@ -61,9 +61,7 @@ def load(checkpoint: Path) -> tuple[Network, dict[str, Any]]:
 def answers(net: nn.Module, records: AnyArray) -> tuple[Tensor, Tensor]:
     """Compute logits (N, L, h, w) and true levels (N, h, w) of a sixteenth of the cells."""
     found = []
-    for start in range(0, len(records), 16):
-        part = records[start : start + 16]
-        x, y = tensors(*(torch.from_numpy(part[k].copy()) for k in ("crop", "level")), CPU)
+    for x, y in in_parts(records, CPU):
         found.append((net(x)[:, :, 2::4, 2::4], y[:, 2::4, 2::4]))
     logits, level = zip(*found, strict=True)
     return torch.cat(logits), torch.cat(level)

@@ -9,122 +9,31 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-import shutil
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from joblib import cpu_count
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from skdefocus._typing import AnyArray
 from skdefocus.training import dataset
 from skdefocus.training.batches import Feeder, Pool, tensors
-from skdefocus.training.levels import N_LEVELS, sigma_of_level
+from skdefocus.training.config import Config, fitted
+from skdefocus.training.evaluation import evaluate, held_out, matched
 from skdefocus.training.losses import LOSSES
 from skdefocus.training.networks import NETWORKS
 
 #: Columns of the log.
 LOGGED = ("step", "crops", "scenes", "minutes", "train_loss", "loss", "mae", "bias")
-#: Crops per step on a CPU and on a GPU, and the learning rate that goes with the former; that of
-#: other batches grows with the square root of their size.
-CPU_BATCH, GPU_BATCH, CPU_RATE = 8, 64, 1.5e-3
-#: Share of the machine's memory and of the free disk that scenes may take.
-MEMORY_SHARE, DISK_SHARE = 0.25, 0.5
-
-
-@dataclass(frozen=True)
-class Config:
-    """Settings of a run. Where stated, 0 stands for a value that fits the machine.
-
-    Attributes
-    ----------
-    network : str
-        One of `NETWORKS`.
-    minutes : float
-        Duration of the training, including that before an interruption.
-    steps : int
-        Number of steps of the optimizer, instead of minutes; 0: the minutes decide.
-    small : float
-        Share of the budget for training on quarters of crops, four times as many: more scenes per
-        minute, with less around them.
-    batch : int
-        Crops per step; 0: 8 on a CPU, 64 on a GPU. It is halved when memory runs out.
-    rate : float
-        Highest learning rate; 0: 0.0015 times the square root of a batch's eighth.
-    loss : str
-        One of `LOSSES`.
-    scenes : int
-        Largest number of crops to make; 0: a million, or what half of the free disk holds.
-    pool : int
-        Number of the latest crops that are kept in memory; 0: what a quarter of the memory holds.
-    makers : int
-        Number of processes that make scenes; 0: one for each core that does not train, or one for
-        every core if a GPU trains.
-    size : int
-        Side of the crops in pixels.
-    seed : int
-    start : str
-        File of weights to begin with, such as another run's checkpoint; by default random ones.
-    threads : int
-        Number of threads of PyTorch on the CPU.
-    checkpoint : float
-        Minutes between two checkpoints, at which the error on held-out photographs is measured.
-    checked : int
-        Number of crops of held-out photographs.
-    """
-
-    network: str = "mobilenetv2-stem5"
-    minutes: float = 8.0
-    steps: int = 0
-    small: float = 0.4
-    batch: int = 0
-    rate: float = 0.0
-    loss: str = "cross_entropy"
-    scenes: int = 0
-    pool: int = 0
-    makers: int = 0
-    size: int = 256
-    seed: int = 0
-    start: str = ""
-    threads: int = 1
-    checkpoint: float = 5.0
-    checked: int = 512
-
-
-def fitted(config: Config, device: torch.device, disk: Path) -> Config:
-    """Replace the zeros in the settings by values that fit the machine."""
-    gpu = device.type == "cuda"
-    record_bytes = dataset.record_type(config.size).itemsize
-    batch = config.batch or (GPU_BATCH if gpu else CPU_BATCH)
-    return replace(
-        config,
-        batch=batch,
-        rate=config.rate or CPU_RATE * math.sqrt(batch / CPU_BATCH),
-        scenes=config.scenes
-        or min(1_000_000, int(DISK_SHARE * shutil.disk_usage(disk).free) // record_bytes),
-        pool=config.pool or int(MEMORY_SHARE * _memory()) // record_bytes,
-        makers=config.makers or max(1, cpu_count() - (0 if gpu else config.threads)),
-    )
-
-
-def _memory() -> int:
-    """Return the bytes of the machine's memory, or 8 GB if it is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 * 2**30
 
 
 def find_device() -> torch.device:
@@ -273,54 +182,6 @@ class Run:
             self.best_loss = found["loss"]
             self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
         return found
-
-
-def matched(level: Tensor, logits: Tensor) -> Tensor:
-    """Average true levels (N, h, w) over the grid of the answers: unchanged, or one per patch."""
-    return F.adaptive_avg_pool2d(level, logits.shape[-2:])
-
-
-@torch.no_grad()
-def evaluate(net: nn.Module, records: AnyArray) -> dict[str, float]:
-    """Measure answers on records.
-
-    Returns
-    -------
-    dict
-        Cross-entropy (loss), mean absolute error and mean error of σ in pixels (mae, bias; 8 px
-        stands for all beyond), and shares of the most probable levels that are right (top_one) or
-        next to it (within_one).
-    """
-    device = next(net.parameters()).device
-    sums: dict[str, list[float]] = {}
-    grid = torch.arange(N_LEVELS, device=device, dtype=torch.float32)[:, None, None]
-    for start in range(0, len(records), 16):
-        part = records[start : start + 16]
-        x, y = tensors(*(torch.from_numpy(part[k].copy()) for k in ("crop", "level")), device)
-        logits = net(x).float()
-        y = matched(y, logits)
-        mean = (torch.softmax(logits, 1) * grid).sum(1)
-        off = sigma_of_level(mean.cpu().numpy()) - sigma_of_level(y.cpu().numpy())
-        apart = (logits.argmax(1) - y.round()).abs()
-        for key, value in {
-            "loss": LOSSES["cross_entropy"](logits, y),
-            "mae": np.abs(off).mean(),
-            "bias": off.mean(),
-            "top_one": (apart == 0).float().mean(),
-            "within_one": (apart <= 1).float().mean(),
-        }.items():
-            sums.setdefault(key, []).append(float(value) * len(part))
-    return {k: sum(v) / len(records) for k, v in sums.items()}
-
-
-def held_out(recipe: dataset.Recipe, folder: Path, count: int, jobs: int) -> AnyArray:
-    """Make or read the records of held-out photographs."""
-    with dataset.Makers(recipe, folder, -(-count // dataset.SHARD), jobs) as makers:
-        makers.wait()
-    records = np.concatenate(list(dataset.read_shards(folder)))[:count]
-    if not len(records):
-        raise SystemExit("none of the held-out photographs is in focus; add some")
-    return records
 
 
 def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -> Run:

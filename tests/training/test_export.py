@@ -15,10 +15,11 @@ from skdefocus.network import load_facts  # noqa: E402
 from skdefocus.pipeline import BlurLevelClassifier  # noqa: E402
 from skdefocus.training import __main__ as command  # noqa: E402
 from skdefocus.training import export as exporting  # noqa: E402
+from skdefocus.training.config import Config  # noqa: E402
 from skdefocus.training.dataset import record_type, shard_path  # noqa: E402
 from skdefocus.training.levels import level_sigmas  # noqa: E402
 from skdefocus.training.networks import CLASSIFIERS, NETWORKS  # noqa: E402
-from skdefocus.training.train import Config, Run  # noqa: E402
+from skdefocus.training.train import Run  # noqa: E402
 
 
 def records_of(count, size=64):

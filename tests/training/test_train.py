@@ -11,11 +11,13 @@ torch = pytest.importorskip("torch")
 
 from skdefocus.training import train as training  # noqa: E402
 from skdefocus.training.batches import Pool  # noqa: E402
+from skdefocus.training.config import Config, fitted  # noqa: E402
 from skdefocus.training.dataset import SHARD, record_type, shard_path  # noqa: E402
+from skdefocus.training.evaluation import evaluate  # noqa: E402
 from skdefocus.training.levels import level_sigmas, sigma_of_level  # noqa: E402
 from skdefocus.training.networks import CLASSIFIERS  # noqa: E402
 from skdefocus.training.scenes import TENTHS  # noqa: E402
-from skdefocus.training.train import Config, Run, evaluate, learn_from  # noqa: E402
+from skdefocus.training.train import Run, learn_from  # noqa: E402
 
 SIZE = 64
 
@@ -213,8 +215,8 @@ def test_small_crops_come_first_and_the_rate_falls_to_nothing(tmp_path):
 
 
 def test_zeros_adapt_to_the_machine(tmp_path):
-    cpu = training.fitted(Config(), torch.device("cpu"), tmp_path)
-    gpu = training.fitted(Config(), torch.device("cuda"), tmp_path)
+    cpu = fitted(Config(), torch.device("cpu"), tmp_path)
+    gpu = fitted(Config(), torch.device("cuda"), tmp_path)
     assert (cpu.batch, gpu.batch) == (8, 64)
     assert cpu.rate == pytest.approx(1.5e-3)
     assert gpu.rate == pytest.approx(1.5e-3 * np.sqrt(8))
@@ -222,7 +224,7 @@ def test_zeros_adapt_to_the_machine(tmp_path):
     assert cpu.pool > 0
     assert 0 < cpu.scenes <= 1_000_000
     mine = Config(batch=3, rate=0.5, scenes=7, pool=9, makers=2)
-    assert training.fitted(mine, torch.device("cuda"), tmp_path) == mine
+    assert fitted(mine, torch.device("cuda"), tmp_path) == mine
 
 
 # Figures
