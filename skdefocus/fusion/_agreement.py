@@ -8,8 +8,6 @@ from scipy import ndimage
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.fusion._thumbnails import thumbnail
 
-Float = Float32Array
-
 #: Bands that are compared, as σ of the two Gaussian blurs in pixels of the small picture. Detail
 #: that is finer differs by defocus, and what is coarser is alike in many scenes (bright above).
 BANDS = ((1.0, 4.0), (2.0, 8.0), (4.0, 16.0))
@@ -28,7 +26,7 @@ def agreement_of_photographs(one: AnyArray, other: AnyArray) -> float:
     return -1.0 if found is None else found
 
 
-def agreement(one: Float, other: Float) -> float | None:
+def agreement(one: Float32Array, other: Float32Array) -> float | None:
     """Correlation of two small gray pictures in the band in which they agree best.
 
     Returns

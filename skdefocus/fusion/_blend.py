@@ -10,13 +10,11 @@ from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
 from skdefocus.fusion._settings import FuserSettings
 
-Float = Float32Array
-
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
 WIDE_SEAM = 3.0
 
 
-def spread(where: BoolArray, sigma: float) -> Float:
+def spread(where: BoolArray, sigma: float) -> Float32Array:
     """How much of what is around a pixel is True: boxes taken twice, about σ wide; 0 far away."""
     radius = round((np.sqrt(6 * sigma**2 + 1) - 1) / 2)
     return comparison.twice(where.astype(np.float32), max(radius, 1))
@@ -29,7 +27,7 @@ class Blend:
         self._mean = np.zeros(shape, np.float32)
         self._weights = np.zeros(shape[:2], np.float32)
 
-    def add(self, image: Float, weights: Float) -> None:
+    def add(self, image: Float32Array, weights: Float32Array) -> None:
         """Add a frame; pixels of weight 0 are as if there was none."""
         self._weights += weights
         share = np.zeros_like(weights)
@@ -42,12 +40,12 @@ class Blend:
             np.copyto(mean, moved, where=weights > 0)
 
     @property
-    def image(self) -> Float:
+    def image(self) -> Float32Array:
         """The mean; 0 where nothing was added."""
         return self._mean
 
 
-def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float:
+def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float32Array:
     """Take the chosen pixels, and near seams the mean of what may be the nearest to the truth.
 
     Where two frames meet, the choice is off by some pixels often, and no frame shows the truth.
@@ -80,7 +78,7 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float:
 
 def _likely(
     view: View, chosen: BoolArray, feather: float, composite: View, trials: comparison.Trials
-) -> Float:
+) -> Float32Array:
     """Weight of a frame near where it was chosen, by how likely it is the one."""
     weight = spread(chosen, feather)
     weight *= np.exp(comparison.score(view, composite, trials))

@@ -12,9 +12,6 @@ from skdefocus.filters import box_mean
 from skdefocus.fusion._bands import by_bands
 from skdefocus.fusion._frames import View
 
-Float = Float32Array
-Mask = BoolArray
-
 #: Radii in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
 #: another. Before them comes the first one once; σ of 0.8 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5
 #: pixels, up to what frames at the other end of a stack of small things have.
@@ -61,12 +58,12 @@ class Trial(NamedTuple):
     """
 
     radius: int
-    values: Float
-    light: Float
-    white: Float | None
+    values: Float32Array
+    light: Float32Array
+    white: Float32Array | None
 
 
-def detail(gray: Float, noise: float, frame_noise: float | None = None) -> Float:
+def detail(gray: Float32Array, noise: float, frame_noise: float | None = None) -> Float32Array:
     """Log energy of local detail: the squared modified Laplacian, averaged.
 
     Parameters
@@ -90,11 +87,11 @@ def detail(gray: Float, noise: float, frame_noise: float | None = None) -> Float
     return np.log(mean + floor)
 
 
-def _once(image: Float, radius: int) -> Float:
+def _once(image: Float32Array, radius: int) -> Float32Array:
     return np.asarray(box_mean(image, radius), np.float32)
 
 
-def twice(image: Float, radius: int) -> Float:
+def twice(image: Float32Array, radius: int) -> Float32Array:
     return _once(_once(image, radius), radius)
 
 
@@ -108,7 +105,7 @@ class Trials:
         Where light may be beyond white.
     """
 
-    def __init__(self, gray: Float, lit: Mask | None = None) -> None:
+    def __init__(self, gray: Float32Array, lit: BoolArray | None = None) -> None:
         self._gray, self._lit = gray, lit
         self._held: list[Trial] | None = None
 
@@ -131,7 +128,7 @@ class Trials:
         light = self._gray * self._gray
         white = None if self._lit is None else self._lit.astype(np.float32)
 
-        def trial(radius: int, blur: Callable[[Float, int], Float]) -> Trial:
+        def trial(radius: int, blur: Callable[[Float32Array, int], Float32Array]) -> Trial:
             spread = None if white is None else blur(white, radius)
             return Trial(radius, blur(self._gray, radius), blur(light, radius), spread)
 
@@ -140,7 +137,7 @@ class Trials:
             yield trial(radius, twice)
 
 
-def _brightest(trial: Trial, seen: Float) -> Float:
+def _brightest(trial: Trial, seen: Float32Array) -> Float32Array:
     """The most that may be seen of an image whose clipped places have the light that fits best.
 
     That light is found by least squares around every pixel, and is white at least.
@@ -162,18 +159,18 @@ def _brightest(trial: Trial, seen: Float) -> Float:
     return np.sqrt(np.clip(more, 0, 1, out=more), out=more)
 
 
-def difference(one: Float, other: Float) -> Float:
+def difference(one: Float32Array, other: Float32Array) -> Float32Array:
     """Squared difference, averaged over a small window."""
     return _once((one - other) ** 2, MISMATCH_RADIUS)
 
 
-def _not_of_lamps(explained: Float, light: Float) -> Float:
+def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
     """Part of what is explained that is not beyond white; what is, no exposure does."""
     whole = explained * explained + np.float32(1e-6)
     return np.minimum(light / whole, 1)
 
 
-def mismatch(trials: Iterable[Trial], seen: Float, noise: float) -> Float:
+def mismatch(trials: Iterable[Trial], seen: Float32Array, noise: float) -> Float32Array:
     """Log of how badly the best of the trials explains what is seen."""
     least = np.full(seen.shape, np.inf, np.float32)
     unsure = (np.float32(TOLERANCE) * seen) ** 2
@@ -187,7 +184,7 @@ def mismatch(trials: Iterable[Trial], seen: Float, noise: float) -> Float:
     return np.log(least + np.float32(noise**2))
 
 
-def score(view: View, composite: View, trials: Trials) -> Float:
+def score(view: View, composite: View, trials: Trials) -> Float32Array:
     """Log-likelihood, but for a term common to all frames, that a frame is the one in focus.
 
     Parameters
@@ -199,14 +196,18 @@ def score(view: View, composite: View, trials: Trials) -> Float:
     if trials.held:
         return _score(view.noise, trials, view.gray, view.lit, composite.gray)
 
-    def of_rows(gray: Float, lit: Mask | None, other: Float, other_lit: Mask | None) -> Float:
+    def of_rows(
+        gray: Float32Array, lit: BoolArray | None, other: Float32Array, other_lit: BoolArray | None
+    ) -> Float32Array:
         return _score(view.noise, Trials(other, other_lit), gray, lit, other)
 
     planes = view.gray, view.lit, composite.gray, composite.lit
     return by_bands(of_rows, HALO, *planes)
 
 
-def _score(noise: float, trials: Trials, gray: Float, lit: Mask | None, composite: Float) -> Float:
+def _score(
+    noise: float, trials: Trials, gray: Float32Array, lit: BoolArray | None, composite: Float32Array
+) -> Float32Array:
     score = mismatch(trials, gray, noise)
     score -= mismatch(Trials(gray, lit), composite, noise)
     near = np.log(difference(gray, composite) + np.float32(noise**2))

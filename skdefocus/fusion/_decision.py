@@ -16,7 +16,6 @@ from skdefocus.fusion._bands import by_bands
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._settings import FuserSettings
 
-Float = Float32Array
 #: Shorter sides in pixels from which defocus maps are made at half the size.
 SMALL = 128
 #: Nats against a frame where it is clipped to white and others may show more.
@@ -25,14 +24,14 @@ LOST = 4.0
 
 def decided(
     frames: Frames, settings: FuserSettings, mapper: Pipeline
-) -> tuple[labels.Index, Float, Float]:
+) -> tuple[labels.Index, Float32Array, Float32Array]:
     """Frame of every pixel, how sure that is, and the order in depth."""
     contest = _compared(frames, settings, mapper)
     index = _settled(frames, contest, contest.evidence, settings)
     confidence = np.where(index == contest.index, contest.evidence, np.float32(0))
     radius = max(settings.radius, 1) * 4
 
-    def smoothed(index: labels.Index, guide: Float, weights: Float) -> Float:
+    def smoothed(index: labels.Index, guide: Float32Array, weights: Float32Array) -> Float32Array:
         weights = weights + np.float32(1e-3)
         return guided_filter(index.astype(np.float32), guide, radius, labels.EPS, weights=weights)
 
@@ -46,7 +45,7 @@ def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labe
     composite, undecided = _composite(frames, settings)
     trials = comparison.Trials(composite.gray, composite.lit).hold()
 
-    def judged(view: View) -> Float:
+    def judged(view: View) -> Float32Array:
         score = comparison.score(view, composite, trials)
         score += np.float32(comparison.DETAIL_SHARE) * _detail(view, settings)
         if settings.sigma_weight > 0:
@@ -57,7 +56,7 @@ def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labe
     return _contest(frames, judged)
 
 
-def _composite(frames: Frames, settings: FuserSettings) -> tuple[View, Float]:
+def _composite(frames: Frames, settings: FuserSettings) -> tuple[View, Float32Array]:
     """Gray picture of the frames with the most detail, and how unsure that choice is."""
     contest = _contest(frames, lambda view: _detail(view, settings))
     # Squared, as the smooth tails of defocused edges have some detail too.
@@ -73,11 +72,11 @@ def _composite(frames: Frames, settings: FuserSettings) -> tuple[View, Float]:
     return View(gray, lit if lit.any() else None, None, settings.noise), undecided
 
 
-def _detail(view: View, settings: FuserSettings) -> Float:
+def _detail(view: View, settings: FuserSettings) -> Float32Array:
     return comparison.detail(view.gray, settings.noise, view.noise)
 
 
-def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Choice:
+def _contest(frames: Frames, score: Callable[[View], Float32Array]) -> labels.Choice:
     """Let all frames compete by their scores."""
     contest = labels.Contest((frames.shape[0], frames.shape[1]), frames.numbers[0])
     for k, view in frames.views():
@@ -91,14 +90,14 @@ def _contest(frames: Frames, score: Callable[[View], Float]) -> labels.Choice:
 
 
 def _settled(
-    frames: Frames, contest: labels.Choice, evidence: Float, settings: FuserSettings
+    frames: Frames, contest: labels.Choice, evidence: Float32Array, settings: FuserSettings
 ) -> labels.Index:
     return labels.settle(
         contest.index, evidence, contest.gray, settings.radius, settings.min_area, frames.valid
     )
 
 
-def _sigma(gray: Float, mapper: Pipeline) -> Float:
+def _sigma(gray: Float32Array, mapper: Pipeline) -> Float32Array:
     """Defocus map of a frame, made at half the size: where it counts there is little detail."""
     if min(gray.shape) < SMALL:
         return np.asarray(mapper.transform([gray])[0], np.float32)

@@ -10,8 +10,6 @@ from scipy import ndimage
 from skdefocus._typing import Float32Array
 from skdefocus.fusion._thumbnails import WHITE, Thumbnail, block_sums
 
-Float = Float32Array
-
 #: Encoded value from which matched values are carried over to white, smoothly.
 KNEE = 0.96
 #: Pixels of a thumbnail along the sides of the blocks whose ratios are taken: defocus spreads
@@ -40,7 +38,7 @@ class Gain(NamedTuple):
         Whether a difference that can be seen was measured in some channel.
     """
 
-    factor: Float
+    factor: Float32Array
     needed: bool
 
 
@@ -74,19 +72,21 @@ def relative_gain(reference: Thumbnail, frame: Thumbnail) -> Gain | None:
     return Gain(np.array(factors, np.float32), bool(needed) and frame.tells)
 
 
-def _means(plane: Float, block: int, count: Float) -> Float:
+def _means(plane: Float32Array, block: int, count: Float32Array) -> Float32Array:
     """Sums over blocks, divided by their counts."""
     return np.asarray(block_sums(plane, block) / np.maximum(count, 1), np.float32)
 
 
-def _contrast(light: Float) -> Float:
+def _contrast(light: Float32Array) -> Float32Array:
     """Squared relative differences within 3×3 blocks."""
     level = np.log(light + np.float32(0.02))
     away = level - ndimage.uniform_filter(level, 3)
     return np.asarray(ndimage.uniform_filter(away * away, 3), np.float32)
 
 
-def _median_ratio(one: Float, other: Float, weights: Float) -> tuple[float, float, float]:
+def _median_ratio(
+    one: Float32Array, other: Float32Array, weights: Float32Array
+) -> tuple[float, float, float]:
     """Give the logarithm of the weighted median of ratios, its spread and its standard error."""
     ratios = np.log((one + np.float32(1e-6)) / (other + np.float32(1e-6)))
     weights = weights + np.float32(1e-12)
@@ -96,13 +96,13 @@ def _median_ratio(one: Float, other: Float, weights: Float) -> tuple[float, floa
     return middle, spread, 1.25 * spread * float(np.sqrt(np.sum(share * share)))
 
 
-def _weighted_median(values: Float, weights: Float) -> float:
+def _weighted_median(values: Float32Array, weights: Float32Array) -> float:
     order = np.argsort(values)
     total = np.cumsum(weights[order], dtype=np.float64)
     return float(values[order[np.searchsorted(total, total[-1] / 2)]])
 
 
-def matched(image: Float, gain: Float) -> Float:
+def matched(image: Float32Array, gain: Float32Array) -> Float32Array:
     """Scale a frame; white stays white.
 
     A channel that is clipped was at least as bright as it is, so that it becomes as bright as the

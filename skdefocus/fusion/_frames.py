@@ -18,8 +18,6 @@ from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
 from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
 
-Float = Float32Array
-Mask = BoolArray
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
 
@@ -48,9 +46,9 @@ class View(NamedTuple):
         white the reference may show more.
     """
 
-    gray: Float
-    lit: Mask | None
-    valid: Mask | None
+    gray: Float32Array
+    lit: BoolArray | None
+    valid: BoolArray | None
     noise: float
     brighter: bool = False
 
@@ -59,7 +57,7 @@ class Raw(NamedTuple):
     """A checked photograph and its alpha, None if it is opaque everywhere."""
 
     pixels: AnyArray
-    alpha: Float | None
+    alpha: Float32Array | None
 
 
 class _Look(NamedTuple):
@@ -139,7 +137,7 @@ class Frames:
             for k, gain in self.survey.gains.items()
             if match_exposure is True or (match_exposure == "auto" and gain.needed)
         }
-        self._best_alpha: Float | None = None
+        self._best_alpha: Float32Array | None = None
         if self._has_alpha:
             self._best_alpha = np.zeros(self.shape[:2], np.float32)
             for k in self.numbers:
@@ -176,7 +174,7 @@ class Frames:
         matrix = self.survey.matrices[number]
         return None if np.array_equal(matrix, np.eye(3)) else matrix
 
-    def _warped(self, plane: Float, number: int, order: int = 3) -> Float:
+    def _warped(self, plane: Float32Array, number: int, order: int = 3) -> Float32Array:
         matrix = self._aligned(number)
         return plane if matrix is None else registration.warp(plane, matrix, order)
 
@@ -185,7 +183,7 @@ class Frames:
         raw = raw or self.read(number)
         pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
-        bright: Mask | None = lit(pixels)
+        bright: BoolArray | None = lit(pixels)
         if bright is not None and not bright.any():
             bright = None
         elif bright is not None and self._aligned(number) is not None:
@@ -194,7 +192,7 @@ class Frames:
         brighter = gain is not None and bool(gain.min() < 1)
         return View(self._warped(gray, number), bright, self._valid(number, raw), noise, brighter)
 
-    def color(self, number: int, raw: Raw | None = None) -> Float:
+    def color(self, number: int, raw: Raw | None = None) -> Float32Array:
         """Give a frame's values, shape (H, W) or (H, W, 3); `raw` is what was read of it."""
         raw = raw or self.read(number)
         image = scaled(_filled(raw, 0))
@@ -207,23 +205,23 @@ class Frames:
 
     # --- where they reach ----------------------------------------------------------------------
 
-    def valid(self, number: int) -> Mask | None:
+    def valid(self, number: int) -> BoolArray | None:
         """Where a frame has a say: no other is more opaque. None is everywhere."""
         return self._valid(number, self.read(number) if self._has_alpha else None)
 
-    def _valid(self, number: int, raw: Raw | None) -> Mask | None:
+    def _valid(self, number: int, raw: Raw | None) -> BoolArray | None:
         if self._best_alpha is not None:
             alpha = self._coverage(number, raw)
             return (alpha > 0) & (alpha >= np.float32(OPAQUE) * self._best_alpha)
         return self._reach(number)
 
-    def _reach(self, number: int) -> Mask | None:
+    def _reach(self, number: int) -> BoolArray | None:
         matrix = self._aligned(number)
         if matrix is None:
             return None
         return registration.inside(matrix, (self.shape[0], self.shape[1]))
 
-    def _coverage(self, number: int, raw: Raw | None = None) -> Float:
+    def _coverage(self, number: int, raw: Raw | None = None) -> Float32Array:
         """Alpha of a frame, 0 where it does not reach."""
         alpha = (raw or self.read(number)).alpha
         if alpha is None:
@@ -234,7 +232,7 @@ class Frames:
         return alpha if reach is None else alpha * reach
 
     @property
-    def alpha(self) -> Float:
+    def alpha(self) -> Float32Array:
         """The largest alpha of all frames, 0 where none of them reaches."""
         if self._best_alpha is not None:
             return self._best_alpha
@@ -247,7 +245,7 @@ class Frames:
         return covered.astype(np.float32)
 
     @property
-    def reached(self) -> Mask:
+    def reached(self) -> BoolArray:
         """Where all frames reach."""
         reached = np.ones(self.shape[:2], bool)
         for k in self.numbers:
@@ -378,6 +376,6 @@ def _filled(raw: Raw, least: float) -> AnyArray:
     return np.asarray(raw.pixels[tuple(nearest)])
 
 
-def within(score: Float, where: Mask | None, outside: float = -np.inf) -> Float:
+def within(score: Float32Array, where: BoolArray | None, outside: float = -np.inf) -> Float32Array:
     """Give `score` where a frame has a say, `outside` elsewhere."""
     return score if where is None else np.where(where, score, np.float32(outside))

@@ -13,8 +13,6 @@ from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.filters import GuidedFilter
 from skdefocus.fusion._bands import by_bands
 
-Float = Float32Array
-Mask = BoolArray
 #: Numbers of frames, in half of the memory of those that index.
 Index = NDArray[np.int32]
 
@@ -43,8 +41,8 @@ class Choice:
     """
 
     index: Index
-    evidence: Float
-    gray: Float
+    evidence: Float32Array
+    gray: Float32Array
 
 
 class Contest:
@@ -59,7 +57,7 @@ class Contest:
         self.gray = np.zeros(size, np.float32)
         self.index = np.full(size, first, np.int32)
 
-    def offer(self, number: int, score: Float, gray: Float) -> None:
+    def offer(self, number: int, score: Float32Array, gray: Float32Array) -> None:
         """Let frame `number` compete, with its scores and its gray values."""
         wins = (score > self.best) | ((score == self.best) & (gray > self.gray))
         self.second = np.maximum(self.second, np.where(wins, self.best, score))
@@ -76,11 +74,11 @@ class Contest:
 
 def settle(
     index: Index,
-    evidence: Float,
-    guide: Float,
+    evidence: Float32Array,
+    guide: Float32Array,
     radius: int,
     min_area: int,
-    reach: Callable[[int], Mask | None],
+    reach: Callable[[int], BoolArray | None],
 ) -> Index:
     """Make a choice of frames spatially consistent.
 
@@ -110,7 +108,9 @@ def settle(
             for times in WIDER
         ]
 
-        def narrowed(guide: Float, weights: Float, share: Float) -> Float:
+        def narrowed(
+            guide: Float32Array, weights: Float32Array, share: Float32Array
+        ) -> Float32Array:
             return GuidedFilter(guide, radius, EPS, weights=weights).filter(share)
 
         most, settled = np.full(index.shape, -np.inf, np.float32), index.copy()

@@ -11,9 +11,6 @@ from skimage.registration import phase_cross_correlation
 
 from skdefocus._typing import BoolArray, Float32Array, Float64Array
 
-Float = Float32Array
-Matrix = Float64Array
-
 #: Coarsest level of the pyramid: its shorter side in pixels.
 COARSEST = 64
 #: Steps per level at most, and the motion in pixels at which they end.
@@ -28,19 +25,19 @@ POINTS = 60_000
 SMOOTH = 3.0
 
 #: A gray frame, smoothed, and reduced by 2 again and again.
-Pyramid = list[Float]
+Pyramid = list[Float32Array]
 
 
 class Points(NamedTuple):
     """What the steps need of the reference at one level."""
 
-    rows: Matrix
-    columns: Matrix
-    values: Matrix
-    slopes: Matrix
+    rows: Float64Array
+    columns: Float64Array
+    values: Float64Array
+    slopes: Float64Array
 
 
-def inside(matrix: Matrix, size: tuple[int, int]) -> BoolArray:
+def inside(matrix: Float64Array, size: tuple[int, int]) -> BoolArray:
     """Where `warp` finds pixels of the frame, shape (H, W)."""
     rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
     y = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
@@ -48,7 +45,7 @@ def inside(matrix: Matrix, size: tuple[int, int]) -> BoolArray:
     return (y >= 0) & (y <= size[0] - 1) & (x >= 0) & (x <= size[1] - 1)
 
 
-def warp(image: Float, matrix: Matrix, order: int = 3) -> Float:
+def warp(image: Float32Array, matrix: Float64Array, order: int = 3) -> Float32Array:
     """Resample a frame onto the reference; beyond its border its last pixels are repeated.
 
     Parameters
@@ -73,7 +70,7 @@ def warp(image: Float, matrix: Matrix, order: int = 3) -> Float:
     return np.clip(out, image.min(), image.max(), out=out).reshape(image.shape)
 
 
-def pyramid(gray: Float) -> Pyramid:
+def pyramid(gray: Float32Array) -> Pyramid:
     """Make what `register` compares, finest first."""
     levels = [gray]
     while min(levels[-1].shape) >= 2 * COARSEST:
@@ -81,7 +78,9 @@ def pyramid(gray: Float) -> Pyramid:
     return [ndimage.gaussian_filter(level, SMOOTH) for level in levels]
 
 
-def register(reference: Pyramid, moving: Pyramid, kind: str, guess: Matrix | None = None) -> Matrix:
+def register(
+    reference: Pyramid, moving: Pyramid, kind: str, guess: Float64Array | None = None
+) -> Float64Array:
     """Find the map from the reference's pixels to those of another frame.
 
     At the coarsest level it begins with the best of no motion, a shift by phase correlation and the
@@ -125,7 +124,7 @@ def register(reference: Pyramid, moving: Pyramid, kind: str, guess: Matrix | Non
     return matrix if moved < STILL * still else np.eye(3)
 
 
-def _shift(one: Float, other: Float) -> Matrix:
+def _shift(one: Float32Array, other: Float32Array) -> Float64Array:
     """Motion by phase correlation; none where it is not plausible."""
     matrix = np.eye(3)
     one, other = _windowed(one), _windowed(other)
@@ -136,7 +135,7 @@ def _shift(one: Float, other: Float) -> Matrix:
     return matrix
 
 
-def _points(image: Float) -> Points:
+def _points(image: Float32Array) -> Points:
     """Choose the strongest gradient of every cell."""
     gy, gx = (np.asarray(np.gradient(image, axis=axis), np.float32) for axis in (0, 1))
     cell = max(1, math.ceil(math.sqrt(image.size / POINTS)))
@@ -150,7 +149,9 @@ def _points(image: Float) -> Points:
     return Points(rows.astype(float), columns.astype(float), values, slopes)
 
 
-def _seen(points: Points, moving: Float, matrix: Matrix) -> tuple[Matrix, BoolArray]:
+def _seen(
+    points: Points, moving: Float32Array, matrix: Float64Array
+) -> tuple[Float64Array, BoolArray]:
     """Values of the frame at the points, and which of them it reaches."""
     at = [m[0] * points.rows + m[1] * points.columns + m[2] for m in matrix[:2]]
     use = np.ones(len(points.rows), bool)
@@ -160,7 +161,7 @@ def _seen(points: Points, moving: Float, matrix: Matrix) -> tuple[Matrix, BoolAr
     return seen, use
 
 
-def _likeness(points: Points, moving: Float, matrix: Matrix) -> float:
+def _likeness(points: Points, moving: Float32Array, matrix: Float64Array) -> float:
     """Correlation of the frames at the points; -1 without overlap."""
     seen, use = _seen(points, moving, matrix)
     if np.count_nonzero(use) < max(1, len(use) // 16):
@@ -169,7 +170,7 @@ def _likeness(points: Points, moving: Float, matrix: Matrix) -> float:
     return float((a @ b) / np.sqrt((a @ a) * (b @ b) + 1e-30))
 
 
-def _refined(points: Points, moving: Float, matrix: Matrix, kind: str) -> Matrix:
+def _refined(points: Points, moving: Float32Array, matrix: Float64Array, kind: str) -> Float64Array:
     """Gauss-Newton steps at one level of the pyramid."""
     middle = np.array(moving.shape) / 2
     y, x = (points.rows - middle[0]) / middle[0], (points.columns - middle[1]) / middle[1]
@@ -205,14 +206,14 @@ def _refined(points: Points, moving: Float, matrix: Matrix, kind: str) -> Matrix
     return matrix
 
 
-def half(image: Float) -> Float:
+def half(image: Float32Array) -> Float32Array:
     """Mean over blocks of 2×2 pixels; an odd last row or column is left out."""
     h, w = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
     blocks = image[:h, :w].reshape(h // 2, 2, w // 2, 2, *image.shape[2:])
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
-def _windowed(image: Float) -> Float:
+def _windowed(image: Float32Array) -> Float32Array:
     """Without mean and borders, which would hold the correlation at no shift."""
     window = np.outer(np.hanning(image.shape[0]), np.hanning(image.shape[1]))
     return np.asarray((image - image.mean()) * window, np.float32)

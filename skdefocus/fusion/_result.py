@@ -9,8 +9,6 @@ import numpy as np
 
 from skdefocus._typing import BoolArray, Float32Array, IndexArray
 
-Float = Float32Array
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FusionResult:
@@ -39,12 +37,12 @@ class FusionResult:
         1 for those that are not mentioned.
     """
 
-    image: Float
+    image: Float32Array
     index: IndexArray
-    confidence: Float
-    depth: Float
+    confidence: Float32Array
+    depth: Float32Array
     reached: BoolArray
-    alpha: Float = field(default_factory=lambda: np.ones((1, 1), np.float32))
+    alpha: Float32Array = field(default_factory=lambda: np.ones((1, 1), np.float32))
     left_out: Mapping[int, str] = field(default_factory=dict)
     gains: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 

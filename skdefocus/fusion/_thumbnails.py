@@ -9,9 +9,6 @@ from scipy import ndimage
 
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 
-Float = Float32Array
-Matrix = Float64Array
-
 #: Shorter side of the small pictures, pixels (up to twice that).
 SMALL_SIDE = 96
 #: Frames whose thumbnail has a shorter side below this are too small to be judged.
@@ -39,9 +36,9 @@ class Thumbnail:
         Side of the blocks in pixels of the frame.
     """
 
-    values: Float
-    usable: Float
-    gray: Float
+    values: Float32Array
+    usable: Float32Array
+    gray: Float32Array
     white: float
     block: int
 
@@ -50,7 +47,7 @@ class Thumbnail:
         """Whether it is large enough to judge the frame by."""
         return min(self.gray.shape) >= LEAST_SIDE
 
-    def aligned(self, matrix: Matrix | None) -> Thumbnail:
+    def aligned(self, matrix: Float64Array | None) -> Thumbnail:
         """Give it as seen in the reference's pixels, `matrix` being the frame's."""
         if matrix is None or np.array_equal(matrix, np.eye(3)):
             return self
@@ -58,7 +55,7 @@ class Thumbnail:
         scale = np.array([[step, 0, offset], [0, step, offset], [0, 0, 1.0]])
         small = np.linalg.inv(scale) @ matrix @ scale
 
-        def moved(plane: Float, mode: str = "nearest") -> Float:
+        def moved(plane: Float32Array, mode: str = "nearest") -> Float32Array:
             return np.asarray(
                 ndimage.affine_transform(plane, small[:2, :2], small[:2, 2], order=1, mode=mode),
                 np.float32,
@@ -74,7 +71,7 @@ def block_size(size: tuple[int, int]) -> int:
     return max(1, min(size) // SMALL_SIDE)
 
 
-def block_sums(plane: AnyArray, block: int) -> Float:
+def block_sums(plane: AnyArray, block: int) -> Float32Array:
     """Sums over blocks; rows and columns that fill no block are left out."""
     h, w = plane.shape[0] // block, plane.shape[1] // block
     part = plane[: h * block, : w * block]

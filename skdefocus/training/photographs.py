@@ -15,14 +15,13 @@ from skimage.segmentation import felzenszwalb
 
 from skdefocus._typing import Float32Array, IndexArray
 
-Float = Float32Array
 Places = IndexArray
 
 #: Side in pixels of the blocks on whose grid the windows for crops begin.
 BLOCK = 16
 
 
-def edge_blur_blocks(image: Float, block: int = BLOCK) -> NDArray[np.int8]:
+def edge_blur_blocks(image: Float32Array, block: int = BLOCK) -> NDArray[np.int8]:
     """Find the blocks of a photograph whose strongest edge is sharp.
 
     An edge's own σ follows from how much its gradient falls when it is blurred by σ = 1 more
@@ -42,13 +41,13 @@ def edge_blur_blocks(image: Float, block: int = BLOCK) -> NDArray[np.int8]:
     """
     again = ndimage.gaussian_filter(image, 1.0)
 
-    def slope(x: Float) -> Float:
+    def slope(x: Float32Array) -> Float32Array:
         return np.hypot(ndimage.sobel(x, 0), ndimage.sobel(x, 1)) / 8
 
     before, after = slope(image), slope(again)
     rows, cols = image.shape[0] // block, image.shape[1] // block
 
-    def blocks(x: Float) -> Float:
+    def blocks(x: Float32Array) -> Float32Array:
         x = x[: rows * block, : cols * block].reshape(rows, block, cols, block)
         return x.swapaxes(1, 2).reshape(rows, cols, block * block)
 
@@ -60,7 +59,7 @@ def edge_blur_blocks(image: Float, block: int = BLOCK) -> NDArray[np.int8]:
     return np.where(top < 0.03, 0, np.where(sharp, 1, -1)).astype(np.int8)
 
 
-def is_in_focus(image: Float) -> bool:
+def is_in_focus(image: Float32Array) -> bool:
     """Tell whether a photograph is sharp all over, so that its only blur is the one added to it.
 
     Of the blocks with a strong edge at most a tenth may be soft, and four blocks in ten must be
@@ -71,7 +70,7 @@ def is_in_focus(image: Float) -> bool:
     return sharp >= 0.4 and soft <= 0.1 * (sharp + soft)
 
 
-def crop_places(image: Float, window: int) -> tuple[Places, Places, Places]:
+def crop_places(image: Float32Array, window: int) -> tuple[Places, Places, Places]:
     """Find the top-left corners of the usable windows, on the grid of blocks.
 
     A window is usable if at most one in ten of its blocks has a soft strong edge, and a sharp block
@@ -107,7 +106,7 @@ def photographs(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in kinds)
 
 
-def read_gray(path: Path) -> Float:
+def read_gray(path: Path) -> Float32Array:
     with Image.open(path) as image:
         if image.mode.startswith("I;16"):
             return np.asarray(image, np.float32) / 65535
@@ -132,12 +131,12 @@ class View:
         Corners of textured, of flat and of all usable windows; see `crop_places`.
     """
 
-    image: Float
+    image: Float32Array
     regions: NDArray[np.uint16]
     places: tuple[Places, Places, Places]
 
 
-def outlines(image: Float) -> NDArray[np.uint16]:
+def outlines(image: Float32Array) -> NDArray[np.uint16]:
     """Segment a photograph along its outlines (Felzenszwalb and Huttenlocher, IJCV 2004)."""
     found = felzenszwalb(image, scale=150, sigma=0.8, min_size=300)
     return np.minimum(found, np.iinfo(np.uint16).max).astype(np.uint16)

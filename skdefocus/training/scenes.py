@@ -12,10 +12,10 @@ from PIL import Image
 from scipy import fft, ndimage
 
 from skdefocus import synthesis
-from skdefocus._typing import PSFShape, UInt8Array
+from skdefocus._typing import Float32Array, PSFShape, UInt8Array
 from skdefocus.training import surfaces
 from skdefocus.training.levels import CAMERA_SIGMA, N_LEVELS, level_of_sigma, sigma_of_level
-from skdefocus.training.surfaces import Float, Rng, log_uniform
+from skdefocus.training.surfaces import Rng, log_uniform
 
 #: Side in pixels of the cells, each of which has one label.
 CELL = 4
@@ -59,17 +59,17 @@ class Conditions:
 class Surface:
     """A picture, its coverage (None: everywhere), and its blur as one level or one per pixel."""
 
-    image: Float
-    alpha: Float | None
-    level: float | Float
+    image: Float32Array
+    alpha: Float32Array | None
+    level: float | Float32Array
 
 
 #: Function that draws a window of a photograph and its segments; True asks for another photograph.
-Pick = Callable[[bool], tuple[Float, NDArray[np.uint16]]]
+Pick = Callable[[bool], tuple[Float32Array, NDArray[np.uint16]]]
 
 
 @lru_cache(maxsize=384)
-def _transfer(level: float, shape: PSFShape, n: int) -> Float:
+def _transfer(level: float, shape: PSFShape, n: int) -> Float32Array:
     """Compute a PSF's transfer function on a periodic n × n window; symmetry makes it real."""
     kernel = synthesis.psf(float(sigma_of_level(level)), shape)
     # A kernel larger than the window wraps around. The folded kernel has every m-th frequency of
@@ -79,12 +79,12 @@ def _transfer(level: float, shape: PSFShape, n: int) -> Float:
     return transfer[::m, ::m].real.astype(np.float32)
 
 
-def blur(image: Float, level: float | Float, shape: PSFShape) -> Float:
+def blur(image: Float32Array, level: float | Float32Array, shape: PSFShape) -> Float32Array:
     """Blur a periodic window by one level, or by a level per pixel (evenly changing)."""
     n = image.shape[0]
     spectrum = fft.rfft2(image)
 
-    def at(one: float) -> Float:
+    def at(one: float) -> Float32Array:
         return np.asarray(fft.irfft2(spectrum * _transfer(one, shape, n), s=(n, n)), np.float32)
 
     if isinstance(level, float):
@@ -120,7 +120,7 @@ class SceneMaker:
         look = self.look(linear)
         enlarged = log_uniform(self.rng, 1.2, 2) if self.chance(self.c.enlarged) else 1.0
 
-        def window(other: bool) -> tuple[Float, NDArray[np.uint16]]:
+        def window(other: bool) -> tuple[Float32Array, NDArray[np.uint16]]:
             image, regions = pick(other)
             if enlarged > 1:
                 image, regions = enlarge(image, enlarged), enlarge(regions, enlarged)
@@ -137,7 +137,7 @@ class SceneMaker:
             level = level_of_sigma(np.sqrt(sigma_of_level(level) ** 2 + own))
         return np.round(image * 255).astype(np.uint8), cell_labels(level)
 
-    def look(self, linear: bool) -> Callable[[Float], Float]:
+    def look(self, linear: bool) -> Callable[[Float32Array], Float32Array]:
         """Make a function for denoising, exposure and tone, the same for the whole scene."""
         rng = self.rng
         denoised = self.chance(self.c.denoised)
@@ -150,7 +150,7 @@ class SceneMaker:
             lift = rng.uniform(0, 1 - gain)
         gamma = np.float32(np.exp(rng.uniform(-0.5, 0.5)))
 
-        def apply(image: Float) -> Float:
+        def apply(image: Float32Array) -> Float32Array:
             if denoised:
                 image = smooth_faint(image, size, eps)
             image = np.asarray(image**gamma * np.float32(gain) + np.float32(lift), np.float32)
@@ -178,7 +178,9 @@ class SceneMaker:
             return self.lit([Surface(image, None, self.plane())])
         return self.lit([Surface(image, None, self.level(flat=True))])
 
-    def along_outlines(self, image: Float, regions: NDArray[np.uint16]) -> list[Surface] | None:
+    def along_outlines(
+        self, image: Float32Array, regions: NDArray[np.uint16]
+    ) -> list[Surface] | None:
         """Cut a photograph into a foreground and a background along its own outlines."""
         front = surfaces.outline_group(regions, self.rng)
         if front is None:
@@ -191,7 +193,7 @@ class SceneMaker:
         alpha = surfaces.silhouette(self.window, self.c.thin, self.rng)
         return Surface(self.painted(window(True)[0]), alpha, self.level())
 
-    def painted(self, image: Float) -> Float:
+    def painted(self, image: Float32Array) -> Float32Array:
         return surfaces.wall(image, self.rng) if self.chance(self.c.walls) else image
 
     def focused(self, layers: list[Surface]) -> list[Surface]:
@@ -221,7 +223,7 @@ class SceneMaker:
             layers[k] = Surface(surfaces.add_lamps(s.image, rng), s.alpha, s.level)
         return layers
 
-    def level(self, flat: bool = False) -> float | Float:
+    def level(self, flat: bool = False) -> float | Float32Array:
         """Draw a blur: mostly one level for a whole surface, sometimes a slope."""
         rng, c = self.rng, self.c
         if self.chance(c.wide):
@@ -234,7 +236,7 @@ class SceneMaker:
         other = float(np.clip(level + rng.normal(0, 2.5), 0, N_LEVELS - 1))
         return (level + (other - level) * surfaces.ramp(self.window, rng)).astype(np.float32)
 
-    def plane(self) -> Float:
+    def plane(self) -> Float32Array:
         """Draw a surface through or near the focal plane: σ is linear in the distance from it."""
         rng = self.rng
         steep = log_uniform(rng, 0.5, float(sigma_of_level(N_LEVELS - 1)) * 1.2)
@@ -242,7 +244,9 @@ class SceneMaker:
         focus = rng.uniform(-0.4, 1.0)
         return level_of_sigma(np.abs(t - np.float32(focus)) * np.float32(steep)).astype(np.float32)
 
-    def render(self, layers: list[Surface], shape: PSFShape, linear: bool) -> tuple[Float, Float]:
+    def render(
+        self, layers: list[Surface], shape: PSFShape, linear: bool
+    ) -> tuple[Float32Array, Float32Array]:
         """Compute the light on the sensor, and the level of the surface that each pixel shows."""
         n = self.window
         back, *others = layers
@@ -255,7 +259,7 @@ class SceneMaker:
             level = np.where(s.alpha > 0.5, np.asarray(s.level, np.float32), level)
         return np.maximum(seen, 0), level
 
-    def develop(self, x: Float) -> Float:
+    def develop(self, x: Float32Array) -> Float32Array:
         """Add the effects of sensor and file: noise, sharpening, JPEG."""
         rng, c = self.rng, self.c
         if self.chance(c.noise):
@@ -275,7 +279,7 @@ class SceneMaker:
         return x
 
 
-def smooth_faint(x: Float, size: int, eps: np.float32) -> Float:
+def smooth_faint(x: Float32Array, size: int, eps: np.float32) -> Float32Array:
     """Smooth what is faint and keep strong edges: a guided filter with the scene as guide.
 
     Blur also removes the grain of the source photograph. Without sharp scenes that have no grain,
@@ -302,7 +306,7 @@ def enlarge(window: NDArray, factor: float) -> NDArray:
     return middle[at[:, None], at]
 
 
-def cell_labels(level: Float) -> UInt8Array:
+def cell_labels(level: Float32Array) -> UInt8Array:
     """Compute the level of every cell in tenths: the upper median, clipped to the last level.
 
     At a depth edge, the median is the level of the surface that covers more of the cell. A mean

@@ -12,7 +12,6 @@ from scipy import ndimage
 
 from skdefocus._typing import Float32Array
 
-Float = Float32Array
 Rng = np.random.Generator
 
 LETTERS = list("ABCDEFGHKLMNOPRSTUVWXYZabcdefghkmnopqrstuvwxyz0123456789")
@@ -22,7 +21,7 @@ def log_uniform(rng: Rng, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def ramp(n: int, rng: Rng) -> Float:
+def ramp(n: int, rng: Rng) -> Float32Array:
     """Draw a plane from 0 to 1 across an n × n window, in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     t = np.linspace(-0.5, 0.5, n, dtype=np.float32)
@@ -30,7 +29,7 @@ def ramp(n: int, rng: Rng) -> Float:
     return np.asarray((plane - plane.min()) / np.ptp(plane))
 
 
-def smooth_noise(n: int, scale: float, rng: Rng) -> Float:
+def smooth_noise(n: int, scale: float, rng: Rng) -> Float32Array:
     """Draw low-pass noise of unit variance, on a coarse grid because it is smooth."""
     small = -(-n // 4)
     coarse = rng.standard_normal((small, small)).astype(np.float32)
@@ -39,7 +38,7 @@ def smooth_noise(n: int, scale: float, rng: Rng) -> Float:
     return np.asarray(big[:n, :n])
 
 
-def blob(n: int, rng: Rng) -> Float:
+def blob(n: int, rng: Rng) -> Float32Array:
     """Draw the coverage of a bent half plane or of blobs, anti-aliased."""
     field = smooth_noise(n, log_uniform(rng, 6, 60), rng) * np.float32(rng.uniform(0.0, 0.8))
     field += (ramp(n, rng) - np.float32(0.5)) * np.float32(rng.uniform(0, 4))
@@ -48,7 +47,7 @@ def blob(n: int, rng: Rng) -> Float:
     return np.clip(field / np.maximum(slope, 1e-4) + 0.5, 0, 1).astype(np.float32)
 
 
-def soft_blob(n: int, rng: Rng) -> Float:
+def soft_blob(n: int, rng: Rng) -> Float32Array:
     """Draw a blob whose edge fades over some pixels, like fur."""
     return np.asarray(ndimage.gaussian_filter(blob(n, rng), rng.uniform(1.5, 4)), np.float32)
 
@@ -135,7 +134,7 @@ DRAWN = {
 OVERSAMPLED = 3
 
 
-def _drawn(n: int, kind: str, rng: Rng) -> Float:
+def _drawn(n: int, kind: str, rng: Rng) -> Float32Array:
     """Draw shapes of a kind, anti-aliased."""
     side = n * OVERSAMPLED
     canvas = Image.new("L", (side, side))
@@ -144,7 +143,7 @@ def _drawn(n: int, kind: str, rng: Rng) -> Float:
     return np.asarray(small, np.float32) / np.float32(255)
 
 
-def silhouette(n: int, thin: float, rng: Rng) -> Float:
+def silhouette(n: int, thin: float, rng: Rng) -> Float32Array:
     """Draw the coverage (n, n) of a foreground in [0, 1]; a share `thin` is lines, twigs, text."""
     name = str(rng.choice(THIN if rng.random() < thin else SOLID))
     if name == "blob":
@@ -166,7 +165,7 @@ def neighbors_of(segments: NDArray[np.integer], count: int) -> list[set[int]]:
     return touching
 
 
-def outline_group(regions: NDArray[np.integer], rng: Rng) -> Float | None:
+def outline_group(regions: NDArray[np.integer], rng: Rng) -> Float32Array | None:
     """Draw the coverage of neighboring segments that together fill 10 to 60 % of the window.
 
     Real depth edges coincide with edges of brightness; those of pasted shapes do not.
@@ -192,7 +191,7 @@ def outline_group(regions: NDArray[np.integer], rng: Rng) -> Float | None:
     return covered[segments].astype(np.float32)
 
 
-def fill_hidden(image: Float, known: Float) -> Float:
+def fill_hidden(image: Float32Array, known: Float32Array) -> Float32Array:
     """Continue the `known` part (1, else 0) of an image smoothly into the rest.
 
     Unknown pixels get means of known ones over the smallest blocks that have any.
@@ -212,7 +211,7 @@ def fill_hidden(image: Float, known: Float) -> Float:
     return np.where(known > 0.5, image, guess)
 
 
-def wall(image: Float, rng: Rng) -> Float:
+def wall(image: Float32Array, rng: Rng) -> Float32Array:
     """Draw a surface of one tone with a soft shade and hardly any structure."""
     n = image.shape[0]
     tone = float(image.mean()) + rng.uniform(-0.2, 0.2)
@@ -221,14 +220,14 @@ def wall(image: Float, rng: Rng) -> Float:
     return np.clip(np.float32(tone) + shade + texture, 0, 1).astype(np.float32)
 
 
-def expand_highlights(light: Float, rng: Rng) -> Float:
+def expand_highlights(light: Float32Array, rng: Rng) -> Float32Array:
     """Restore the light of values near white: up to ten times white, in linear light."""
     start = np.float32(rng.uniform(0.6, 0.95))
     above = np.maximum(light - start, 0) / (1 - start)
     return np.asarray(light + np.float32(log_uniform(rng, 0.5, 10)) * above**2, np.float32)
 
 
-def add_lamps(light: Float, rng: Rng) -> Float:
+def add_lamps(light: Float32Array, rng: Rng) -> Float32Array:
     """Put small lamps of 1.5 to 80 times white into a surface, in linear light."""
     n = light.shape[0]
     out = light.copy()
