@@ -54,10 +54,11 @@ def cell_means(image: AnyArray, step: int) -> Float32Array:
     return out
 
 
-def block_sums(cells: Float32Array, side: int) -> Float32Array:
-    """Sum cells over blocks of `side` × `side`; the last blocks may be smaller."""
+def block_sums(cells: AnyArray, side: int) -> Float32Array:
+    """Sum cells in float32 over blocks of `side` × `side`; the last blocks may be smaller."""
     for axis in (0, 1):
-        cells = np.add.reduceat(cells, np.arange(0, cells.shape[axis], side), axis=axis)
+        starts = np.arange(0, cells.shape[axis], side)
+        cells = np.add.reduceat(cells, starts, axis=axis, dtype=np.float32)
     return cells
 
 

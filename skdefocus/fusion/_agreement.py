@@ -1,4 +1,4 @@
-"""Whether two frames show the same scene, told from small pictures of them."""
+"""Agreement of two frames on the scene that they show, measured on small pictures of them."""
 
 from __future__ import annotations
 

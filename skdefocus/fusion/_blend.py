@@ -1,4 +1,4 @@
-"""The fused picture: chosen pixels, and near seams a mean of what may be nearest to the truth."""
+"""The fused picture: chosen pixels, and near seams a weighted mean of the likely ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDE_SEAM = 3.0
 
 
 def spread(where: BoolArray, sigma: float) -> Float32Array:
-    """How much of what is around a pixel is True: boxes taken twice, about σ wide; 0 far away."""
+    """Compute the share of True around every pixel, by two box means with a joint σ of `sigma`."""
     radius = round((np.sqrt(6 * sigma**2 + 1) - 1) / 2)
     return comparison.twice(where.astype(np.float32), max(radius, 1))
 
@@ -53,12 +53,12 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float32Arr
     with a composite whose seams are wide, so that it leans to neither side.
     """
     used = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
-    whole = Blend(frames.shape)
+    fused = Blend(frames.shape)
     if len(used) == 1 or settings.feather == 0:
         for k in used:
             weight = (index == k).astype(np.float32)
-            whole.add(frames.color(k), within(weight, frames.valid(k), 0))
-        return whole.image
+            fused.add(frames.color(k), within(weight, frames.valid(k), 0))
+        return fused.image
     size = (frames.shape[0], frames.shape[1])
     seams, lit = Blend(size), np.zeros(size, bool)
     for k in used:
@@ -68,12 +68,12 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float32Arr
         if view.lit is not None:
             lit |= view.lit & (weight > 0)
     composite = View(seams.image, lit if lit.any() else None, None, settings.noise)
-    trials = comparison.Trials(composite.gray, composite.lit).hold()
+    trials = comparison.Trials(composite.gray, composite.lit).keep()
     for k in used:
         raw = frames.read(k)
         weight = _likely(frames.view(k, raw), index == k, settings.feather, composite, trials)
-        whole.add(frames.color(k, raw), weight)
-    return whole.image
+        fused.add(frames.color(k, raw), weight)
+    return fused.image
 
 
 def _likely(

@@ -1,4 +1,4 @@
-"""How frames are compared: by their detail, and by whether one blurred looks like the other."""
+"""Comparison of frames: by their detail, and by how well one of them, blurred, explains another."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ PEAK = 3.0
 #: Rows that a score depends on above and below: the widest boxes twice, and the windows in which
 #: the light of lamps is fitted.
 HALO = 4 * TRIALS[-1] + 2
-#: Frames of so many pixels have their trials held; those of larger ones are made anew.
-HELD = 4_000_000
+#: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
+LARGEST_KEPT = 4_000_000
 
 
 class Trial(NamedTuple):
@@ -107,22 +107,23 @@ class Trials:
 
     def __init__(self, gray: Float32Array, lit: BoolArray | None = None) -> None:
         self._gray, self._lit = gray, lit
-        self._held: list[Trial] | None = None
+        self._kept: list[Trial] | None = None
 
-    def hold(self) -> Trials:
-        """Keep what is made, for repeated use, unless it is large."""
-        if self._gray.size <= HELD:
-            self._held = list(self)
+    def keep(self) -> Trials:
+        """Compute the trials once for repeated use, unless they are large."""
+        if self._gray.size <= LARGEST_KEPT:
+            self._kept = list(self)
         return self
 
     @property
-    def held(self) -> bool:
-        """Whether what was made is kept."""
-        return self._held is not None
+    def are_kept(self) -> bool:
+        """True if the trials are kept for repeated use."""
+        return self._kept is not None
 
     def __iter__(self) -> Iterator[Trial]:
-        if self._held is not None:
-            yield from self._held
+        """Yield the trials, from the least blurred on."""
+        if self._kept is not None:
+            yield from self._kept
             return
         # Light adds where it is blurred, not its encoded values, whose square it is near enough.
         light = self._gray * self._gray
@@ -147,9 +148,9 @@ def _brightest(trial: Trial, seen: Float32Array) -> Float32Array:
     step = max(1, trial.radius // 2)
     thin = (slice(None, None, step),) * 2
     white = trial.white[thin]
-    missing = (seen[thin] ** 2 - trial.light[thin]) * white
+    excess = (seen[thin] ** 2 - trial.light[thin]) * white
     reach = max(1, 2 * trial.radius // step)
-    more = box_mean(missing, reach) / (box_mean(white * white, reach) + np.float32(1e-9))
+    more = box_mean(excess, reach) / (box_mean(white * white, reach) + np.float32(1e-9))
     more -= np.float32(HARDLY)
     np.clip(more, 0, BEYOND_WHITE - 1, out=more)
     more = np.repeat(np.repeat(more, step, axis=0), step, axis=1)[: seen.shape[0], : seen.shape[1]]
@@ -166,8 +167,8 @@ def difference(one: Float32Array, other: Float32Array) -> Float32Array:
 
 def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
     """Part of what is explained that is not beyond white; what is, no exposure does."""
-    whole = explained * explained + np.float32(1e-6)
-    return np.minimum(light / whole, 1)
+    total = explained * explained + np.float32(1e-6)
+    return np.minimum(light / total, 1)
 
 
 def mismatch(trials: Iterable[Trial], seen: Float32Array, noise: float) -> Float32Array:
@@ -193,7 +194,7 @@ def score(view: View, composite: View, trials: Trials) -> Float32Array:
     trials : Trials
         Of the composite.
     """
-    if trials.held:
+    if trials.are_kept:
         return _score(view.noise, trials, view.gray, view.lit, composite.gray)
 
     def of_rows(
@@ -208,6 +209,7 @@ def score(view: View, composite: View, trials: Trials) -> Float32Array:
 def _score(
     noise: float, trials: Trials, gray: Float32Array, lit: BoolArray | None, composite: Float32Array
 ) -> Float32Array:
+    """Compute the score from planes, see `score`."""
     score = mismatch(trials, gray, noise)
     score -= mismatch(Trials(gray, lit), composite, noise)
     near = np.log(difference(gray, composite) + np.float32(noise**2))

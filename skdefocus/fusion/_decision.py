@@ -1,4 +1,4 @@
-"""Which frame each pixel comes from: every frame judged against the picture of the sharpest."""
+"""Choice of a frame for every pixel: each frame is judged against a composite of the sharpest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def decided(
 ) -> tuple[labels.Index, Float32Array, Float32Array]:
     """Frame of every pixel, how sure that is, and the order in depth."""
     contest = _compared(frames, settings, mapper)
-    index = _settled(frames, contest, contest.evidence, settings)
+    index = _consistent(frames, contest, contest.evidence, settings)
     confidence = np.where(index == contest.index, contest.evidence, np.float32(0))
     radius = max(settings.radius, 1) * 4
 
@@ -43,7 +43,7 @@ def decided(
 def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Choice:
     """Judge every frame against the composite of those with the most detail."""
     composite, undecided = _composite(frames, settings)
-    trials = comparison.Trials(composite.gray, composite.lit).hold()
+    trials = comparison.Trials(composite.gray, composite.lit).keep()
 
     def judged(view: View) -> Float32Array:
         score = comparison.score(view, composite, trials)
@@ -60,7 +60,7 @@ def _composite(frames: Frames, settings: FuserSettings) -> tuple[View, Float32Ar
     """Gray picture of the frames with the most detail, and how unsure that choice is."""
     contest = _contest(frames, lambda view: _detail(view, settings))
     # Squared, as the smooth tails of defocused edges have some detail too.
-    index = _settled(frames, contest, contest.evidence**2, settings)
+    index = _consistent(frames, contest, contest.evidence**2, settings)
     undecided = 1 - contest.evidence
     del contest
     gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
@@ -89,7 +89,7 @@ def _contest(frames: Frames, score: Callable[[View], Float32Array]) -> labels.Ch
     return contest.choice()
 
 
-def _settled(
+def _consistent(
     frames: Frames, contest: labels.Choice, evidence: Float32Array, settings: FuserSettings
 ) -> labels.Index:
     return labels.settle(
@@ -102,6 +102,6 @@ def _sigma(gray: Float32Array, mapper: Pipeline) -> Float32Array:
     if min(gray.shape) < SMALL:
         return np.asarray(mapper.transform([gray])[0], np.float32)
     half = mapper.transform([registration.half(gray)])[0]
-    whole = 2 * np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
-    rest = [(0, n - m) for n, m in zip(gray.shape, whole.shape, strict=True)]
-    return np.asarray(np.pad(whole, rest, mode="edge"), np.float32)
+    full = 2 * np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
+    rest = [(0, n - m) for n, m in zip(gray.shape, full.shape, strict=True)]
+    return np.asarray(np.pad(full, rest, mode="edge"), np.float32)

@@ -1,4 +1,4 @@
-"""How much brighter one frame is than another, and undoing it without graying what is white."""
+"""Ratios of brightness between frames, and their correction, which leaves white white."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from skdefocus._typing import Float32Array
-from skdefocus.fusion._thumbnails import WHITE, Thumbnail, block_sums
+from skdefocus.fusion._thumbnails import WHITE, Thumbnail, full_block_sums
 
 #: Encoded value from which matched values are carried over to white, smoothly.
 KNEE = 0.96
@@ -22,8 +22,8 @@ MOST_GAIN = 3.0
 LEAST_GAIN, SURE, SPREAD = 0.008, 3.0, 1.5
 #: Share of pixels that two thumbnails together have to use, of 2.
 BOTH = 1.9
-#: Relative contrast of blocks below which they are even.
-EVEN = 0.01
+#: Relative contrast below which blocks count as uniform.
+UNIFORM_CONTRAST = 0.01
 #: Share of usable blocks that gains need.
 LEAST_SHARE = 0.02
 
@@ -58,14 +58,14 @@ def relative_gain(reference: Thumbnail, frame: Thumbnail) -> Gain | None:
     weight = np.where(reference.usable + frame.usable > BOTH, 1, 0).astype(np.float32)
     if weight.mean() < LEAST_SHARE:
         weight = reference.usable * frame.usable
-    count = block_sums(weight, block)
+    count = full_block_sums(weight, block)
     use = count > 0.5 * block**2
     if np.count_nonzero(use) < max(1, LEAST_SHARE * use.size):
         return None
     factors, needed = [], False
     for c in range(reference.values.shape[2]):
         one, other = (_means(weight * t.values[..., c], block, count) for t in (reference, frame))
-        shares = np.minimum(one, other) / (_contrast(one) + _contrast(other) + EVEN**2)
+        shares = np.minimum(one, other) / (_contrast(one) + _contrast(other) + UNIFORM_CONTRAST**2)
         found, spread, error = _median_ratio(one[use], other[use], shares[use])
         factors.append(np.exp(found))
         needed |= abs(found) > max(LEAST_GAIN, SURE * error, SPREAD * spread)
@@ -74,7 +74,7 @@ def relative_gain(reference: Thumbnail, frame: Thumbnail) -> Gain | None:
 
 def _means(plane: Float32Array, block: int, count: Float32Array) -> Float32Array:
     """Sums over blocks, divided by their counts."""
-    return np.asarray(block_sums(plane, block) / np.maximum(count, 1), np.float32)
+    return np.asarray(full_block_sums(plane, block) / np.maximum(count, 1), np.float32)
 
 
 def _contrast(light: Float32Array) -> Float32Array:

@@ -16,6 +16,7 @@ from skdefocus._validation import as_array
 from skdefocus.fusion import _registration as registration
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
+from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
 
 #: A frame, or what reads it.
@@ -61,7 +62,7 @@ class Raw(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What is looked at of a frame to judge it."""
+    """Reduced copies of a frame, by which it is judged and aligned."""
 
     small: Thumbnail
     pyramid: registration.Pyramid | None
@@ -69,7 +70,7 @@ class _Look(NamedTuple):
 
 @dataclass
 class Survey:
-    """What was measured of the frames against one of them.
+    """Measurements of the frames against one of them.
 
     Attributes
     ----------
@@ -100,10 +101,8 @@ class Frames:
         Of the frames to use.
     reference : int
         Number of the frame that the others are brought to coincide with.
-    align : {"none", "translation", "affine"}
-    match_exposure : {"auto", True, False}
-    outliers : {"drop", "raise", "keep"}
-    noise : float
+    settings : FuserSettings
+        Of these, `align`, `match_exposure`, `outliers` and `noise` are used.
 
     Attributes
     ----------
@@ -121,13 +120,10 @@ class Frames:
         *,
         numbers: range,
         reference: int,
-        align: str,
-        match_exposure: bool | str,
-        outliers: str,
-        noise: float,
+        settings: FuserSettings,
     ) -> None:
-        self._stack, self._names = stack, names
-        self._align, self.noise, self._outliers = align, noise, outliers
+        self._stack, self._names, self._settings = stack, names, settings
+        self.noise = settings.noise
         self._has_alpha = False
         self.shape: tuple[int, ...] = ()
         self.survey = self._surveyed(numbers, reference)
@@ -135,7 +131,8 @@ class Frames:
         self._gains = {
             k: gain.factor
             for k, gain in self.survey.gains.items()
-            if match_exposure is True or (match_exposure == "auto" and gain.needed)
+            if settings.match_exposure is True
+            or (settings.match_exposure == "auto" and gain.needed)
         }
         self._best_alpha: Float32Array | None = None
         if self._has_alpha:
@@ -206,7 +203,7 @@ class Frames:
     # --- where they reach ----------------------------------------------------------------------
 
     def valid(self, number: int) -> BoolArray | None:
-        """Where a frame has a say: no other is more opaque. None is everywhere."""
+        """Find the pixels where no other frame is more opaque, which it may win; None means all."""
         return self._valid(number, self.read(number) if self._has_alpha else None)
 
     def _valid(self, number: int, raw: Raw | None) -> BoolArray | None:
@@ -246,7 +243,7 @@ class Frames:
 
     @property
     def reached(self) -> BoolArray:
-        """Where all frames reach."""
+        """Pixels that all frames reach."""
         reached = np.ones(self.shape[:2], bool)
         for k in self.numbers:
             if self._has_alpha:
@@ -268,7 +265,7 @@ class Frames:
                 break
             reference = min(found.left_out)
         assert best is not None
-        if best.left_out and (self._outliers == "raise" or len(best.matrices) < 2):
+        if best.left_out and (self._settings.outliers == "raise" or len(best.matrices) < 2):
             number, why = min(best.left_out.items())
             raise ValueError(
                 f"{self._names[number]} does not belong to the stack: {why}; leave it out"
@@ -293,7 +290,7 @@ class Frames:
                 moved = seen.small.aligned(matrix)
                 gain = relative_gain(first.small, moved)
                 why = self._fault(first.small, small, moved, gain, (reference, before))
-                if why and self._outliers != "keep":
+                if why and self._settings.outliers != "keep":
                     survey.left_out[k] = why
                     continue
                 survey.matrices[k] = matrix
@@ -306,14 +303,14 @@ class Frames:
         raw = self.read(number)
         opaque = None if raw.alpha is None else raw.alpha >= OPAQUE * raw.alpha.max()
         small = thumbnail(raw.pixels, opaque)
-        if self._align == "none":
+        if self._settings.align == "none":
             return _Look(small, None)
         return _Look(small, registration.pyramid(to_gray(_filled(raw, OPAQUE))))
 
     def _step(self, before: _Look, after: _Look, guess: Float64Array | None) -> Float64Array:
         if before.pyramid is None or after.pyramid is None:
             return np.eye(3)
-        return registration.register(before.pyramid, after.pyramid, self._align, guess)
+        return registration.register(before.pyramid, after.pyramid, self._settings.align, guess)
 
     def _fault(
         self,

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skdefocus._estimators import ImageTransformer, restack
-from skdefocus._estimators import map_samples as each
+from skdefocus._estimators import ImageTransformer, map_samples, restack
 from skdefocus._images import looks_like_one
 from skdefocus._typing import AnyArray
 from skdefocus._validation import is_sequence
@@ -162,7 +161,7 @@ class FocusFuser(ImageTransformer):
         _check_stacks(X)
         samples = [(stack, f"X[{i}]", None) for i, stack in enumerate(X)]
         mapper = pipeline_of_worker(self.n_jobs)
-        images = each(self.n_jobs, _fused_image, samples, settings, mapper)
+        images = map_samples(self.n_jobs, _fused_image, samples, settings, mapper)
         return restack(images, isinstance(X, np.ndarray) and X.dtype != object)
 
     def fuse(
@@ -195,6 +194,7 @@ class FocusFuser(ImageTransformer):
 
 
 def _check_stacks(X: Any) -> None:
+    """Check that stacks were given, and not a single one."""
     if not is_sequence(X):
         raise TypeError(f"X must be a list of stacks, got {type(X).__name__}")
     if len(X) == 0:
@@ -240,10 +240,7 @@ def _fuse(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> FusionRe
         names,
         numbers=range(start, stop),
         reference=reference,
-        align=settings.align,
-        match_exposure=settings.match_exposure,
-        outliers=settings.outliers,
-        noise=settings.noise,
+        settings=settings,
     )
     for k, why in sorted(frames.left_out.items()):
         warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)

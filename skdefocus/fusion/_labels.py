@@ -28,7 +28,7 @@ SUBSAMPLE = 4
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What won a contest.
+    """The winners of a contest.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ def settle(
         ) -> Float32Array:
             return GuidedFilter(guide, radius, EPS, weights=weights).filter(share)
 
-        most, settled = np.full(index.shape, -np.inf, np.float32), index.copy()
+        most, result = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
             own = share = (index == label).astype(np.float32)
             for wide in wider:
@@ -126,8 +126,8 @@ def settle(
             if (where := reach(label)) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
-            most[wins], settled[wins] = share[wins], label
-        index = settled
+            most[wins], result[wins] = share[wins], label
+        index = result
     clean = without_specks(index, min_area)
     for label in labels:
         if (where := reach(label)) is not None:

@@ -29,7 +29,7 @@ Pyramid = list[Float32Array]
 
 
 class Points(NamedTuple):
-    """What the steps need of the reference at one level."""
+    """Points of the reference at one level of the pyramid, with values and gradients."""
 
     rows: Float64Array
     columns: Float64Array
@@ -38,7 +38,7 @@ class Points(NamedTuple):
 
 
 def inside(matrix: Float64Array, size: tuple[int, int]) -> BoolArray:
-    """Where `warp` finds pixels of the frame, shape (H, W)."""
+    """Find the pixels (H, W) of the reference for which `warp` finds pixels of the frame."""
     rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
     y = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
     x = matrix[1, 0] * rows + matrix[1, 1] * columns + matrix[1, 2]

@@ -1,4 +1,4 @@
-"""What a fusion gives."""
+"""The result of a fusion."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class FusionResult:
         ``result.image[result.inner]`` is the fused photograph without ragged borders; it is empty
         if the frames have nothing in common.
         """
-        # Frames have straight outlines: what is whole along its borders is whole within.
+        # Frames have straight outlines: a part that is covered along its borders is covered inside.
         top, left = 0, 0
         bottom, right = self.reached.shape
         while top < bottom and left < right:
             part = ~self.reached[top:bottom, left:right]
             borders = part[0], part[-1], part[:, 0], part[:, -1]
-            missing = [float(border.mean()) for border in borders]
-            worst = int(np.argmax(missing))
-            if missing[worst] == 0:
+            uncovered = [float(border.mean()) for border in borders]
+            worst = int(np.argmax(uncovered))
+            if uncovered[worst] == 0:
                 break
             top, bottom = top + (worst == 0), bottom - (worst == 1)
             left, right = left + (worst == 2), right - (worst == 3)

@@ -1,4 +1,4 @@
-"""Small pictures of frames, for what is measured of them as a whole."""
+"""Small pictures of frames, on which properties of entire frames are measured."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from skdefocus._grids import block_sums
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 
 #: Shorter side of the small pictures, pixels (up to twice that).
@@ -44,7 +45,7 @@ class Thumbnail:
 
     @property
     def tells(self) -> bool:
-        """Whether it is large enough to judge the frame by."""
+        """True if the thumbnail is large enough to judge the frame by."""
         return min(self.gray.shape) >= LEAST_SIDE
 
     def aligned(self, matrix: Float64Array | None) -> Thumbnail:
@@ -71,18 +72,15 @@ def block_size(size: tuple[int, int]) -> int:
     return max(1, min(size) // SMALL_SIDE)
 
 
-def block_sums(plane: AnyArray, block: int) -> Float32Array:
-    """Sums over blocks; rows and columns that fill no block are left out."""
-    h, w = plane.shape[0] // block, plane.shape[1] // block
-    part = plane[: h * block, : w * block]
-    if part.dtype == np.bool_:
-        part = part.view(np.uint8)
-    rows = np.add.reduceat(part, np.arange(0, h * block, block), axis=0, dtype=np.float32)
-    return np.add.reduceat(rows, np.arange(0, w * block, block), axis=1)
+def full_block_sums(plane: AnyArray, block: int) -> Float32Array:
+    """Sum over blocks; rows and columns that do not fill a block are left out."""
+    h, w = plane.shape[0] // block * block, plane.shape[1] // block * block
+    part = plane[:h, :w]
+    return block_sums(part.view(np.uint8) if part.dtype == np.bool_ else part, block)
 
 
 def lit(image: AnyArray) -> BoolArray:
-    """Where a photograph's light may be beyond white in some channel, shape (H, W)."""
+    """Find the pixels (H, W) where a photograph's light may be beyond white in some channel."""
     bright = image >= _limit(image, WHITE)
     return np.asarray(bright if image.ndim == 2 else bright.any(axis=2))
 
@@ -107,10 +105,14 @@ def thumbnail(image: AnyArray, opaque: BoolArray | None = None) -> Thumbnail:
     usable = ~bright & (planes > _limit(image, BLACK)).any(axis=2)
     known = np.ones(bright.shape, bool) if opaque is None else opaque
     usable &= known
-    count, seen = block_sums(usable, block), block_sums(known, block)
+    count, seen = full_block_sums(usable, block), full_block_sums(known, block)
     unit = 1 / _limit(image, 1)
-    sums = [block_sums(np.where(usable, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)]
-    every = [block_sums(np.where(known, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)]
+    sums = [
+        full_block_sums(np.where(usable, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)
+    ]
+    every = [
+        full_block_sums(np.where(known, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)
+    ]
     values = np.stack(sums, axis=2) * np.float32(unit) / np.maximum(count, 1)[..., None]
     gray = np.asarray(np.mean(every, axis=0) * unit / np.maximum(seen, 1), np.float32)
     if (seen == 0).any() and seen.any():

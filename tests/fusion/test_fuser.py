@@ -280,7 +280,7 @@ def test_frames_that_are_read_when_needed_are_held_one_at_a_time():
 @pytest.mark.parametrize("align", ["none", "affine"])
 def test_memory(align, monkeypatch):
     """In bytes per pixel, as documented for large frames, and the same for any number of them."""
-    monkeypatch.setattr("skdefocus.fusion._comparison.HELD", 0)
+    monkeypatch.setattr("skdefocus.fusion._comparison.LARGEST_KEPT", 0)
     sharp = np.stack([sample_photographs(384)[1]] * 3, axis=-1)
     left = np.arange(384)[:, None] < 192
     pair = [np.where(left == k, sharp, blur(sharp, 2.5)) for k in (True, False)]
@@ -464,7 +464,7 @@ def test_messages_name_the_frames():
 def test_bands_change_nothing(monkeypatch):
     """Large frames are worked on by bands of rows."""
     whole = PLAIN.fuse(halves())
-    monkeypatch.setattr("skdefocus.fusion._comparison.HELD", 0)
+    monkeypatch.setattr("skdefocus.fusion._comparison.LARGEST_KEPT", 0)
     monkeypatch.setattr("skdefocus.fusion._bands.BAND", 10 * 96)
     banded = PLAIN.fuse(halves())
     assert np.mean(banded.index == whole.index) > 0.995
