@@ -19,6 +19,8 @@ STEPS, SMALL = 8, 0.01
 LEAST = 3
 #: Part of the unlikeness without motion that a motion has to leave less than.
 STILL = 0.98
+#: Share of the points that a motion is judged by. Beside the others is what only one frame shows.
+LIKE = 0.9
 #: Points that are compared at most, the one of the strongest gradient in each cell of a grid.
 POINTS = 60_000
 #: σ in pixels of the blur that goes before gradients: much of what defocus differs by is gone then.
@@ -162,12 +164,19 @@ def _seen(
 
 
 def _likeness(points: Points, moving: Float32Array, matrix: Float64Array) -> float:
-    """Correlation of the frames at the points; -1 without overlap."""
+    """Correlation of the frames at all but the most unlike points; -1 without overlap."""
     seen, use = _seen(points, moving, matrix)
     if np.count_nonzero(use) < max(1, len(use) // 16):
         return -1.0
-    a, b = points.values[use] - points.values[use].mean(), seen[use] - seen[use].mean()
+    a, b = _centered(points.values[use]), _centered(seen[use])
+    difference = np.abs(b - a * ((a @ b) / (a @ a + 1e-30)))
+    like = difference <= np.quantile(difference, LIKE)
+    a, b = _centered(a[like]), _centered(b[like])
     return float((a @ b) / np.sqrt((a @ a) * (b @ b) + 1e-30))
+
+
+def _centered(values: Float64Array) -> Float64Array:
+    return values - values.mean()
 
 
 def _refined(points: Points, moving: Float32Array, matrix: Float64Array, kind: str) -> Float64Array:
