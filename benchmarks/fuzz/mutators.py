@@ -7,7 +7,8 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from skdefocus.network._model_file import BYTES, FIXED32, FIXED64, MODEL_GRAPH, VARINT, _varint
+from skdefocus.network._model_file import BYTES, FIXED32, FIXED64, MODEL_GRAPH, VARINT, read_varint
+from skdefocus.network._model_head import encoded_varint
 
 PNG = b"\x89PNG\r\n\x1a\n"
 #: What whole numbers of a model are set to.
@@ -87,15 +88,15 @@ def parse(data: bytes) -> list[Field] | None:
     view, at = memoryview(data), 0
     try:
         while at < len(data):
-            tag, at = _varint(view, at)
+            tag, at = read_varint(view, at)
             number, kind = tag >> 3, tag & 7
             if kind == VARINT:
-                value, at = _varint(view, at)
+                value, at = read_varint(view, at)
                 fields.append((number, kind, value))
                 continue
             size = {FIXED32: 4, FIXED64: 8}.get(kind, 0)
             if kind == BYTES:
-                size, at = _varint(view, at)
+                size, at = read_varint(view, at)
             if number == 0 or kind not in (BYTES, FIXED32, FIXED64) or at + size > len(data):
                 return None
             fields.append((number, kind, data[at : at + size]))
@@ -110,18 +111,9 @@ def pack(fields: list[Field]) -> bytes:
     out = bytearray()
     for number, kind, value in fields:
         if isinstance(value, int):
-            out += _packed_int(number << 3) + _packed_int(value)
+            out += encoded_varint(number << 3) + encoded_varint(value)
         elif len(value) == {FIXED32: 4, FIXED64: 8}.get(kind):
-            out += _packed_int(number << 3 | kind) + value
+            out += encoded_varint(number << 3 | kind) + value
         else:
-            out += _packed_int(number << 3 | BYTES) + _packed_int(len(value)) + value
-    return bytes(out)
-
-
-def _packed_int(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
+            out += encoded_varint(number << 3 | BYTES) + encoded_varint(len(value)) + value
     return bytes(out)

@@ -67,8 +67,8 @@ class ReblurSettings(Settings):
 class Gradient(NamedTuple):
     """Gradient of an image at one scale.
 
-    `variance` is that of all its smoothing in squared pixels, `noise` the variance of its
-    components `y` and `x` where there is no structure.
+    `variance` is the σ² of all smoothing before it, in squared pixels. `noise` is the variance that
+    `y` and `x` each have from noise alone.
     """
 
     variance: float

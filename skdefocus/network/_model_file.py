@@ -145,16 +145,16 @@ def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryvi
     at, end = 0, len(message)
     while at < end:
         start = at
-        tag, at = _varint(message, at)
+        tag, at = read_varint(message, at)
         field, kind = tag >> 3, tag & 7
         if not 0 < field < 2**29:
             raise ValueError("it is not an ONNX model")
         if kind == VARINT:
-            number, at = _varint(message, at)
+            number, at = read_varint(message, at)
             yield field, number, message[start:at]
             continue
         if kind == BYTES:
-            size, at = _varint(message, at)
+            size, at = read_varint(message, at)
         elif kind in (FIXED32, FIXED64):
             size = 4 if kind == FIXED32 else 8
         else:
@@ -165,7 +165,7 @@ def spans(message: memoryview) -> Iterator[tuple[int, int | memoryview, memoryvi
         at += size
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
+def read_varint(message: memoryview, at: int) -> tuple[int, int]:
     """Read an integer of variable length; return it and the position after it."""
     value = shift = 0
     while at < len(message) and shift < 70:

@@ -131,8 +131,8 @@ def _layer(weights: Float32Array, bias: Float32Array) -> bytes:
 def _tensor(name: str, values: Float32Array) -> bytes:
     """Encode a tensor of floats."""
     data = np.ascontiguousarray(values, "<f4").tobytes()
-    dims = b"".join(map(_varint, values.shape))
-    kind = _varint(TENSOR_TYPE << 3) + _varint(FLOAT)
+    dims = b"".join(map(encoded_varint, values.shape))
+    kind = encoded_varint(TENSOR_TYPE << 3) + encoded_varint(FLOAT)
     return (
         _field(TENSOR_DIMS, dims)
         + kind
@@ -143,10 +143,10 @@ def _tensor(name: str, values: Float32Array) -> bytes:
 
 def _field(number: int, value: bytes) -> bytes:
     """Encode a field of bytes."""
-    return _varint(number << 3 | BYTES) + _varint(len(value)) + value
+    return encoded_varint(number << 3 | BYTES) + encoded_varint(len(value)) + value
 
 
-def _varint(value: int) -> bytes:
+def encoded_varint(value: int) -> bytes:
     """Encode an integer in variable length."""
     out = bytearray()
     while value > 0x7F:

@@ -32,7 +32,7 @@ def integers(value):
         return [value]
     found, at = [], 0
     while at < len(value):
-        number, at = file._varint(value, at)
+        number, at = file.read_varint(value, at)
         found.append(number)
     return found
 
