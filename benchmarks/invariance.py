@@ -10,15 +10,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.report import machine, table
 from skdefocus import defocus_map
 from skdefocus._images import check_image
+from skdefocus._typing import Float32Array
 from skdefocus.io import read_image
 from skdefocus.synthesis import blur
 
-Float = NDArray[np.float32]
 SIGMAS = (0, 0.5, 1, 1.5, 2, 3, 4, 6, 8)
 
 
@@ -47,14 +46,14 @@ def main() -> None:
     print(table(["Blurred by σ", "mean σ rises by (median)", "least", "falls in"], rows))
 
 
-def middle(photo: Float, size: int) -> Float:
+def middle(photo: Float32Array, size: int) -> Float32Array:
     """The middle, with sides that hold whole cells of the grid: else a cut cell changes its end."""
     height, width = (min(n, size) // 8 * 8 for n in photo.shape[:2])
     top, left = (photo.shape[0] - height) // 2, (photo.shape[1] - width) // 2
     return photo[top : top + height, left : left + width]
 
 
-def turns(photo: Float) -> tuple[float, float, float]:
+def turns(photo: Float32Array) -> tuple[float, float, float]:
     """Worst of the seven: mean and 99th percentile of the absolute change, change of the mean."""
     sigma = defocus_map(photo)
     found = []

@@ -22,7 +22,6 @@ from skdefocus.pipeline import BlurLevelClassifier, PatchExtractor
 from skdefocus.training.dataset import PATCH
 from skdefocus.training.photographs import (
     BLOCK,
-    Float,
     edge_blur_blocks,
     is_in_focus,
     photographs,
@@ -46,7 +45,7 @@ STRONG, FAINT_NOISE = (3.0, 5.0, 8.0, 12.0, 20.0, 30.0), 0.006
 Answers = tuple[Float32Array, IndexArray]
 
 
-def places(image: Float, textured: bool) -> IndexArray:
+def places(image: Float32Array, textured: bool) -> IndexArray:
     """Find places of 32 pixels with texture or without strong edges; return rows and columns.
 
     None of the four blocks of a place is soft, and at least two of them or none are sharp. Places
@@ -64,7 +63,9 @@ def places(image: Float, textured: bool) -> IndexArray:
     return at[np.linspace(0, len(at) - 1, min(len(at), MOST)).astype(int)]
 
 
-def surrounded(classifier: BlurLevelClassifier, image: Float, at: IndexArray) -> Float:
+def surrounded(
+    classifier: BlurLevelClassifier, image: Float32Array, at: IndexArray
+) -> Float32Array:
     """Compute the probabilities (n, levels) in the middle of places, as in a map."""
     grid = classifier.transform(PatchExtractor(step=CELL).transform([image]))[0]
     last = at * (PATCH // CELL) + PATCH // CELL // 2
@@ -72,7 +73,7 @@ def surrounded(classifier: BlurLevelClassifier, image: Float, at: IndexArray) ->
     return np.asarray(np.mean(four, axis=0))
 
 
-def alone(classifier: BlurLevelClassifier, image: Float, at: IndexArray) -> Float:
+def alone(classifier: BlurLevelClassifier, image: Float32Array, at: IndexArray) -> Float32Array:
     """Compute the probabilities (n, levels) of places without their surroundings."""
     if not len(at):
         return np.empty((0, len(classifier.sigmas_)), np.float32)
@@ -83,8 +84,8 @@ def alone(classifier: BlurLevelClassifier, image: Float, at: IndexArray) -> Floa
 
 
 def photographed(
-    image: Float, sigma: float, shape: PSFShape, noise: float, quality: int | None, seed: int
-) -> Float:
+    image: Float32Array, sigma: float, shape: PSFShape, noise: float, quality: int | None, seed: int
+) -> Float32Array:
     """Blur in linear light, add noise and compress."""
     seen = synthesis.blur(image, sigma, shape=shape, linear_light=True)
     if noise:
@@ -94,7 +95,7 @@ def photographed(
     return np.clip(seen, 0, 1)
 
 
-def answers(model: Path | None, images: list[Float]) -> dict[str, Answers]:
+def answers(model: Path | None, images: list[Float32Array]) -> dict[str, Answers]:
     """Compute the answers for the places, for every row of the first table."""
     classifier = BlurLevelClassifier(model)
     ways = {"in surroundings": surrounded, "alone": alone}
@@ -136,14 +137,14 @@ def figures(proba: Float32Array, truth: IndexArray, sigmas: Float64Array) -> dic
     }
 
 
-def level_sigmas_of(model: Path | None, image: Float) -> tuple[Float64Array, ...]:
+def level_sigmas_of(model: Path | None, image: Float32Array) -> tuple[Float64Array, ...]:
     """Return σ of the levels of the answers in surroundings, and of those alone."""
     classifier = BlurLevelClassifier(model)
     grid = classifier.transform(PatchExtractor(step=CELL).transform([image[:64, :64]]))[0]
     return np.asarray(grid.sigmas, np.float64), classifier.sigmas_
 
 
-def measure(model: Path | None, images: list[Float]) -> dict[str, dict[str, float]]:
+def measure(model: Path | None, images: list[Float32Array]) -> dict[str, dict[str, float]]:
     """Compute all rows of the first table."""
     extended, own = level_sigmas_of(model, images[0])
     return {
@@ -153,7 +154,7 @@ def measure(model: Path | None, images: list[Float]) -> dict[str, dict[str, floa
     }
 
 
-def strong(model: Path | None, images: list[Float]) -> dict[str, dict[str, float]]:
+def strong(model: Path | None, images: list[Float32Array]) -> dict[str, dict[str, float]]:
     """Compute medians of σ, and shares below 1 px, of textured places with strong blur."""
     classifier, sigmas = BlurLevelClassifier(model), level_sigmas_of(model, images[0])[0]
     rows: dict[str, dict[str, float]] = {}
@@ -172,7 +173,7 @@ def strong(model: Path | None, images: list[Float]) -> dict[str, dict[str, float
 
 def _strong_sigmas(
     classifier: BlurLevelClassifier,
-    images: list[Float],
+    images: list[Float32Array],
     sigmas: Float64Array,
     sigma: float,
     noise: float,
