@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -22,6 +22,14 @@ from skdefocus.training.scenes import CELL, TENTHS
 READY, LOOK = 6, 5.0
 #: A file of this many bytes or fewer is an empty shard.
 EMPTY = 4096
+
+
+class Shape(NamedTuple):
+    """Number of a batch's crops, their side, and whether each is seen without its surroundings."""
+
+    count: int
+    size: int
+    alone: bool = False
 
 
 class Pool:
@@ -58,10 +66,12 @@ class Pool:
     def __len__(self) -> int:
         return len(self.shards) * SHARD
 
-    def batch(
-        self, count: int, size: int, rng: np.random.Generator
-    ) -> tuple[UInt8Array, UInt8Array]:
-        """Draw crops of `size` pixels, randomly flipped and transposed, with their levels."""
+    def batch(self, shape: Shape, rng: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
+        """Draw crops, randomly flipped and transposed, with their levels.
+
+        Crops that are alone get mirrored surroundings, as a patch has that comes by itself.
+        """
+        count, size, alone = shape
         crops = np.empty((count, size, size), np.uint8)
         levels = np.empty((count, size // CELL, size // CELL), np.uint8)
         for k, n in enumerate(rng.integers(0, len(self), count)):
@@ -72,7 +82,13 @@ class Pool:
             level = level[i : i + size // CELL, j : j + size // CELL]
             turn = int(rng.integers(8))
             crops[k], levels[k] = turned(crop, turn), turned(level, turn)
-        return crops, levels
+        return (surrounded(crops), surrounded(levels)) if alone else (crops, levels)
+
+
+def surrounded(x: UInt8Array) -> UInt8Array:
+    """Mirror each of a number of squares into its surroundings, of three times its side."""
+    around = ((0, 0), (x.shape[1],) * 2, (x.shape[2],) * 2)
+    return np.pad(x, around, mode="symmetric")
 
 
 def turned(x: AnyArray, turn: int) -> AnyArray:
@@ -106,7 +122,7 @@ class Feeder:
     pool : Pool
         It belongs to the thread from now on.
     shape_of : callable
-        Number and side of the crops of the n-th batch.
+        Shape of the n-th batch.
     rng : Generator
     pinned : bool
         Whether batches lie in memory that a GPU can fetch by itself.
@@ -115,7 +131,7 @@ class Feeder:
     def __init__(
         self,
         pool: Pool,
-        shape_of: Callable[[int], tuple[int, int]],
+        shape_of: Callable[[int], Shape],
         rng: np.random.Generator,
         pinned: bool,
     ) -> None:
@@ -149,7 +165,7 @@ class Feeder:
                 if time.monotonic() - looked > LOOK:
                     self.pool.look()
                     looked = time.monotonic()
-                pair = self.pool.batch(*self.shape_of(number), self.rng)
+                pair = self.pool.batch(self.shape_of(number), self.rng)
                 crops, levels = map(torch.from_numpy, pair)
                 if self.pinned:
                     crops, levels = crops.pin_memory(), levels.pin_memory()

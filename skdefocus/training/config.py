@@ -35,6 +35,8 @@ class Config:
     small : float
         Share of the budget for training on quarters of crops, four times as many: more scenes per
         minute, with less around them.
+    alone : float
+        Share of the steps that train on patches of 32 pixels by themselves.
     batch : int
         Crops per step; 0: 8 on a CPU, 64 on a GPU. It is halved when memory runs out.
     rate : float
@@ -65,6 +67,7 @@ class Config:
     minutes: float = 8.0
     steps: int = 0
     small: float = 0.4
+    alone: float = 0.1
     batch: int = 0
     rate: float = 0.0
     loss: str = "cross_entropy"

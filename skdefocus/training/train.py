@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from skdefocus._typing import AnyArray
 from skdefocus.training import dataset
-from skdefocus.training.batches import Feeder, Pool, tensors
+from skdefocus.training.batches import Feeder, Pool, Shape, tensors
 from skdefocus.training.config import Config, fitted
 from skdefocus.training.evaluation import evaluate, held_out, matched
 from skdefocus.training.losses import LOSSES
@@ -125,12 +125,15 @@ class Run:
         c = self.config
         return min(1.0, self.step / c.steps if c.steps else self.seconds / (60 * c.minutes))
 
-    def shape_at(self, step: int) -> tuple[int, int]:
-        """Number and side of the crops of a step."""
+    def shape_at(self, step: int) -> Shape:
+        """Choose the crops of a step: patches alone, quarters or whole ones."""
         c = self.config
+        if int((step + 1) * c.alone) > int(step * c.alone):
+            seen = 3 * dataset.PATCH  # with their mirrored surroundings
+            return Shape(max(1, self.batch * c.size**2 // seen**2), dataset.PATCH, alone=True)
         if (step / c.steps if c.steps else self.done) < c.small:
-            return 4 * self.batch, c.size // 2
-        return self.batch, c.size
+            return Shape(4 * self.batch, c.size // 2)
+        return Shape(self.batch, c.size)
 
     def rate(self) -> float:
         """Learning rate: a short rise, then half a cosine down to zero at the end."""
@@ -158,7 +161,7 @@ class Run:
         """Call `advance` with ever smaller batches until the GPU's memory holds them."""
         while True:
             # Batches that were prepared before the last halving are still larger.
-            most = max(1, self.batch * (self.config.size // crops.shape[1]) ** 2)
+            most = max(1, self.batch * self.config.size**2 // crops.shape[1] ** 2)
             try:
                 return self.advance(crops[:most], levels[:most])
             except torch.cuda.OutOfMemoryError:

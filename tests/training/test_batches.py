@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 torch = pytest.importorskip("torch")
 
 from skdefocus.training import batches  # noqa: E402
-from skdefocus.training.batches import Feeder, Pool, tensors, turned  # noqa: E402
+from skdefocus.training.batches import Feeder, Pool, Shape, tensors, turned  # noqa: E402
 from skdefocus.training.dataset import SHARD, record_type, shard_path  # noqa: E402
 from skdefocus.training.scenes import CELL, TENTHS  # noqa: E402
 
@@ -46,11 +46,22 @@ def test_a_pool_keeps_the_latest_and_counts_all(pool, tmp_path):
 
 @pytest.mark.parametrize("size", [SIZE, 16, 8])
 def test_crops_are_cut_and_turned_together_with_their_levels(pool, size):
-    crops, levels = pool.batch(50, size, np.random.default_rng(0))
+    crops, levels = pool.batch(Shape(50, size), np.random.default_rng(0))
     assert crops.shape == (50, size, size)
     assert levels.shape == (50, size // CELL, size // CELL)
     assert_array_equal(crops, levels.repeat(CELL, 1).repeat(CELL, 2))
     assert len({c.tobytes() for c in crops}) > 40
+
+
+def test_crops_that_are_alone_get_mirrored_surroundings(pool):
+    crops, levels = pool.batch(Shape(5, 16, alone=True), np.random.default_rng(0))
+    assert crops.shape == (5, 48, 48)
+    assert levels.shape == (5, 48 // CELL, 48 // CELL)
+    inside, _ = pool.batch(Shape(5, 16), np.random.default_rng(0))
+    assert_array_equal(crops[:, 16:32, 16:32], inside)
+    assert_array_equal(crops[:, :16, 16:32], inside[:, ::-1])
+    assert_array_equal(crops[:, 16:32, 32:], inside[:, :, ::-1])
+    assert_array_equal(crops, levels.repeat(CELL, 1).repeat(CELL, 2))
 
 
 def test_all_flips_and_turns_occur_and_are_the_eight_of_a_square():
@@ -70,9 +81,9 @@ def test_tensors_are_gray_values_and_levels():
 
 
 def test_a_feeder_gives_the_batches_of_its_generator_in_order(pool):
-    shapes = [(2, 16), (3, 8), (1, 32), (2, 16)]
+    shapes = [Shape(2, 16), Shape(3, 8), Shape(1, 32), Shape(2, 16)]
     rng = np.random.default_rng(5)
-    expected = [pool.batch(*shape, rng) for shape in shapes]
+    expected = [pool.batch(shape, rng) for shape in shapes]
     with Feeder(pool, lambda n: shapes[n % 4], np.random.default_rng(5), False) as feeder:
         for crops, levels in expected:
             found = feeder.next()
@@ -84,7 +95,7 @@ def test_a_feeder_gives_the_batches_of_its_generator_in_order(pool):
 def test_a_feeder_takes_up_new_shards(pool, tmp_path, monkeypatch):
     monkeypatch.setattr(batches, "LOOK", 0.0)
     np.save(shard_path(tmp_path, 9), coded(9))
-    with Feeder(pool, lambda _: (1, 8), np.random.default_rng(0), False) as feeder:
+    with Feeder(pool, lambda _: Shape(1, 8), np.random.default_rng(0), False) as feeder:
         for _ in range(batches.READY + 2):
             feeder.next()
     assert pool.seen == 128
@@ -94,7 +105,7 @@ def test_what_fails_in_the_thread_is_raised_where_batches_are_asked_for(pool):
     def shape_of(number):
         if number == 2:
             raise ValueError("no more")
-        return 1, 8
+        return Shape(1, 8)
 
     with Feeder(pool, shape_of, np.random.default_rng(0), False) as feeder:
         feeder.next()

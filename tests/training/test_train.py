@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from skdefocus.training import train as training  # noqa: E402
-from skdefocus.training.batches import Pool  # noqa: E402
+from skdefocus.training.batches import Pool, Shape  # noqa: E402
 from skdefocus.training.config import Config, fitted  # noqa: E402
-from skdefocus.training.dataset import SHARD, record_type, shard_path  # noqa: E402
+from skdefocus.training.dataset import PATCH, SHARD, record_type, shard_path  # noqa: E402
 from skdefocus.training.evaluation import evaluate  # noqa: E402
 from skdefocus.training.levels import level_sigmas, sigma_of_level  # noqa: E402
 from skdefocus.training.networks import CLASSIFIERS  # noqa: E402
@@ -195,10 +195,17 @@ def test_the_best_weights_are_kept_when_later_ones_are_worse(tmp_path):
     assert run.best_loss == first["loss"]
 
 
+def test_a_share_of_the_steps_sees_patches_alone(tmp_path):
+    run = run_of(tmp_path, steps=1000, alone=0.25, size=256, batch=8)
+    shapes = [run.shape_at(step) for step in range(100)]
+    assert sum(s.alone for s in shapes) == 25
+    assert {s for s in shapes if s.alone} == {Shape(56, PATCH, alone=True)}
+
+
 def test_small_crops_come_first_and_the_rate_falls_to_nothing(tmp_path):
-    run = run_of(tmp_path, steps=1000, small=0.3, batch=8)
-    assert run.shape_at(299) == (32, SIZE // 2)
-    assert run.shape_at(300) == (8, SIZE)
+    run = run_of(tmp_path, steps=1000, small=0.3, alone=0, batch=8)
+    assert run.shape_at(299) == Shape(32, SIZE // 2)
+    assert run.shape_at(300) == Shape(8, SIZE)
     rates = []
     for step in range(0, 1001, 10):
         run.step = step
