@@ -161,11 +161,11 @@ def sheet(cases: list[Case], maps: dict[str, list[np.ndarray]], path: Path) -> N
 def kept_shares(cases: list[Case]) -> dict[str, dict[str, float]]:
     """Error of the raw and the refined map on the pixels of the surest cells."""
     errors: dict[str, list[np.ndarray]] = {"raw": [], "refined": []}
-    sure: dict[str, list[np.ndarray]] = {"spread in pixels": [], "confidence": []}
+    sure: dict[str, list[np.ndarray]] = {"expected error": [], "confidence": []}
     for case in cases:
         grid = levels_of(case.image)
         area = full_area(case.image.shape)
-        for kind, values in zip(sure, (-grid.sigma_std, grid.confidence), strict=True):
+        for kind, values in zip(sure, (-grid.sigma_error, grid.confidence), strict=True):
             sure[kind].append(enlarge(values, grid.step, area).ravel()[::7])
         for name, found in (
             ("raw", enlarge(grid.sigma, grid.step, area)),
@@ -303,7 +303,7 @@ def main() -> None:
     clean, middle, lytro = ((n, sets[n]) for n in (CLEAN, MIDDLE, LYTRO))
     parts.append(
         "## What the confidence is worth\n\nMAE in pixels over the clean scenes, on the pixels of "
-        "the surest cells: by the standard deviation of σ (`LevelGrid.sigma_std`) and by the "
+        "the surest cells: by the expected error in pixels (`LevelGrid.sigma_error`) and by the "
         f"confidence, which is about levels.\n\n{table(kept_shares(clean[1]))}\n"
     )
     for name, cases in (clean, lytro):

@@ -58,18 +58,18 @@ def test_confidence_is_one_minus_the_level_s_spread(proba):
 
 
 @given(distributions())
-def test_sigma_std_is_half_of_what_the_spread_of_the_level_spans(proba):
+def test_level_std_and_sigma_error_are_those_of_the_distribution(proba):
     n = proba.shape[-1]
-    sigmas = np.linspace(0, 5, n)
+    sigmas = np.linspace(0, 5, n) ** 2
     grid = levels(proba, sigmas)
-    assert grid.level_std.dtype == grid.sigma_std.dtype == np.float32
+    assert grid.level_std.dtype == grid.sigma_error.dtype == np.float32
     level = np.arange(n)
     mean = (proba * level).sum(-1)
     spread = np.sqrt((proba * (level - mean[..., None]) ** 2).sum(-1))
     # float32, and a root of almost nothing
     assert_allclose(grid.level_std, spread, atol=0.03)
-    low, high = (np.clip(mean + s * spread, 0, n - 1) for s in (-1, 1))
-    assert_allclose(grid.sigma_std, (high - low) / 2 * 5 / (n - 1), atol=0.03)
+    expected = (proba * np.abs(sigmas - np.interp(mean, level, sigmas)[..., None])).sum(-1)
+    assert_allclose(grid.sigma_error, expected, atol=0.01)
 
 
 @given(distributions())
