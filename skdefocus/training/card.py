@@ -20,6 +20,7 @@ from skdefocus._typing import Float32Array, Float64Array, IndexArray, PSFShape
 from skdefocus.metrics import expected_calibration_error
 from skdefocus.pipeline import BlurLevelClassifier, PatchExtractor
 from skdefocus.training.dataset import PATCH
+from skdefocus.training.levels import drawn_levels
 from skdefocus.training.photographs import (
     BLOCK,
     edge_blur_blocks,
@@ -41,8 +42,8 @@ MOST = 40
 #: σ in pixels, and noise, of the table of strong blur.
 STRONG, FAINT_NOISE = (3.0, 5.0, 8.0, 12.0, 20.0, 30.0), 0.006
 
-#: Probabilities (n, levels) and true levels (n,).
-Answers = tuple[Float32Array, IndexArray]
+#: Probabilities (n, levels) and true levels (n,), fractional.
+Answers = tuple[Float32Array, Float64Array]
 
 
 def places(image: Float32Array, textured: bool) -> IndexArray:
@@ -105,9 +106,10 @@ def answers(model: Path | None, images: list[Float32Array]) -> dict[str, Answers
     }
     for number, image in enumerate(tqdm(images, unit="photo")):
         chosen = {kind: places(image, textured) for kind, textured in kinds.items()}
-        for level, sigma in enumerate(classifier.sigmas_):
+        for step, level in enumerate(true_levels(len(classifier.sigmas_), number)):
+            sigma = float(np.interp(level, np.arange(len(classifier.sigmas_)), classifier.sigmas_))
             for title, *condition in CONDITIONS:
-                seen = photographed(image, float(sigma), *condition, seed=number * 100 + level)
+                seen = photographed(image, sigma, *condition, seed=number * 100 + step)
                 for way, ask in ways.items():
                     for kind, at in chosen.items():
                         row = ask(classifier, seen, at), np.full(len(at), level)
@@ -118,22 +120,30 @@ def answers(model: Path | None, images: list[Float32Array]) -> dict[str, Answers
     }
 
 
-def figures(proba: Float32Array, truth: IndexArray, sigmas: Float64Array) -> dict[str, float]:
-    """Compute a row of the table from probabilities over `sigmas` and true levels."""
+def true_levels(count: int, seed: int) -> Float64Array:
+    """Draw one fractional level around each of the network's, as scenes for training do."""
+    off = np.random.default_rng(seed).uniform(-0.5, 0.5, count)
+    return np.clip(np.arange(count) + off, 0, count - 1)
+
+
+def figures(proba: Float32Array, truth: Float64Array, sigmas: Float64Array) -> dict[str, float]:
+    """Compute a row of the table from probabilities over `sigmas` and fractional true levels."""
     levels = np.arange(len(sigmas))
-    error = np.abs(np.interp(proba @ levels, levels, sigmas) - sigmas[truth])
+    true_sigma = np.interp(truth, levels, sigmas)
+    error = np.abs(np.interp(proba @ levels, levels, sigmas) - true_sigma)
+    nearest = np.round(truth)
     spread = proba @ levels**2 - (proba @ levels) ** 2
     sure = spread <= np.median(spread)
     guess = proba.argmax(axis=1)
     return {
         "places": len(truth),
-        "top-1": float((guess == truth).mean()),
-        "within one": float((np.abs(guess - truth) <= 1).mean()),
-        "error, σ ≤ 5": float(error[sigmas[truth] <= 5].mean()),
+        "top-1": float((guess == nearest).mean()),
+        "within one": float((np.abs(guess - nearest) <= 1).mean()),
+        "error, σ ≤ 5": float(error[true_sigma <= 5].mean()),
         "error, all": float(error.mean()),
         "sure half": float(error[sure].mean()),
         "unsure half": float(error[~sure].mean()) if not sure.all() else 0.0,
-        "ECE": expected_calibration_error(proba, truth),
+        "ECE": expected_calibration_error(proba, drawn_levels(truth, np.random.default_rng(0))),
     }
 
 
@@ -221,15 +231,17 @@ then noise, sharpening, JPEG and exposure are drawn at random.{photographs}
 
 `python -m skdefocus.training.card --images DIR --half {half} --out MODEL_CARD.md` measured
 {count} photographs, other ones than those for training, in focus all over, blurred in linear light
-at each of the {levels} levels. Of places with texture, seen in their surroundings, the error is
-{clean_5:.3f} px for σ up to 5 px and {clean:.3f} px over all levels; with some noise and JPEG
-{noisy:.3f} px, with a lot of them {noisier:.3f} px. Where there is no strong edge it is
+{levels} times, by a σ near each of the levels. Of places with texture, seen in their surroundings,
+the error is {clean_5:.3f} px for σ up to 5 px and {clean:.3f} px over all levels; with some noise
+and JPEG {noisy:.3f} px, with a lot of them {noisier:.3f} px. Where there is no strong edge it is
 {flat:.3f} px.
 
 Errors are mean absolute errors of σ at the mean level, in pixels. The sure half are the places of
-least variance. ECE is the expected calibration error of the most probable level. "Alone" shows
-the network a patch of 32×32 pixels with mirrored surroundings; "no strong edge" are places in
-which hardly anything can be seen but faint structure and noise.
+least variance. The most probable level is right (top-1) if it is the nearest to the true one. ECE
+is its expected calibration error against a level drawn from the two around the true one by their
+shares, which is what the network is trained to predict. "Alone" shows the network a patch of 32×32
+pixels with mirrored surroundings; "no strong edge" are places in which hardly anything can be seen
+but faint structure and noise.
 
 {table}
 

@@ -26,7 +26,7 @@ from skdefocus.network import FORMAT
 from skdefocus.training import dataset
 from skdefocus.training.batches import in_parts
 from skdefocus.training.evaluation import evaluate
-from skdefocus.training.levels import N_LEVELS, level_sigmas
+from skdefocus.training.levels import N_LEVELS, drawn_levels, level_sigmas
 from skdefocus.training.losses import cross_entropy
 from skdefocus.training.networks import NETWORKS, Network
 from skdefocus.training.scenes import CELL, TENTHS
@@ -77,7 +77,8 @@ def temperature_of(logits: Tensor, level: Tensor) -> float:
 def calibration_error(logits: Tensor, level: Tensor) -> float:
     """Compute the expected calibration error of the most probable level."""
     proba = torch.softmax(logits, 1).movedim(1, -1).reshape(-1, logits.shape[1])
-    return expected_calibration_error(proba.numpy(), level.round().long().reshape(-1).numpy())
+    drawn = drawn_levels(level.reshape(-1).numpy(), np.random.default_rng(0))
+    return expected_calibration_error(proba.numpy(), drawn)
 
 
 def prior_of(records: AnyArray) -> Float64Array:

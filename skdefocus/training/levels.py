@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdefocus._typing import Float64Array
+from skdefocus._typing import Float64Array, IndexArray
 
 N_LEVELS = 20
 MAX_SIGMA = 8.0
@@ -38,3 +38,14 @@ def level_of_sigma(
     total = np.hypot(np.asarray(sigma, np.float64) / CAMERA_SIGMA, 1.0)
     ratio = np.hypot(1.0, max_sigma / CAMERA_SIGMA) ** (1.0 / (n_levels - 1))
     return np.asarray(np.log(total) / np.log(ratio))
+
+
+def drawn_levels(level: ArrayLike, rng: np.random.Generator) -> IndexArray:
+    """Draw, for each fractional level, one of the two around it by their shares.
+
+    A network is trained to give both levels their shares, so that its probabilities are to be
+    checked against such draws. Rounding instead would always take the nearer one, and a calibrated
+    network would look too unsure.
+    """
+    exact = np.asarray(level, np.float64)
+    return np.floor(exact + rng.random(exact.shape)).astype(np.intp)

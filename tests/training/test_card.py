@@ -70,7 +70,7 @@ def test_a_photograph_of_a_seed_is_one(image, noise, quality):
 
 def test_figures_by_hand():
     proba = np.array([[1, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1.0], [0, 1, 0, 0]], np.float32)
-    found = card.figures(proba, np.array([0, 1, 3, 3]), SIGMAS)
+    found = card.figures(proba, np.array([0.0, 1.0, 3.0, 3.0]), SIGMAS)
     assert found["places"] == 4
     assert found["top-1"] == 0.75
     assert found["within one"] == 0.75

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from skdefocus.training.levels import (
     CAMERA_SIGMA,
     MAX_SIGMA,
     N_LEVELS,
+    drawn_levels,
     level_of_sigma,
     level_sigmas,
     sigma_of_level,
@@ -55,3 +56,11 @@ def test_level_of_sigma_is_the_inverse_beyond_the_last_level_too(sigma, n, large
     level = level_of_sigma(sigma, n, largest)
     assert sigma_of_level(level, n, largest) == pytest.approx(sigma, rel=1e-9, abs=1e-6)
     assert (level > n - 1 + 1e-9) == (sigma > largest * (1 + 1e-12)) or abs(sigma - largest) < 1e-6
+
+
+def test_drawn_levels_are_the_two_around_in_their_shares():
+    rng = np.random.default_rng(0)
+    drawn = drawn_levels(np.full(4000, 3.25), rng)
+    assert set(drawn) == {3, 4}
+    assert abs(drawn.mean() - 3.25) < 0.03
+    assert_array_equal(drawn_levels([0.0, 7.0, 19.0], rng), [0, 7, 19])
