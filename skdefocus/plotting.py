@@ -23,8 +23,12 @@ __all__ = ["overview", "show_map"]
 #: Perceptually uniform, and suitable for color-blind readers; dark is in focus.
 CMAP = "inferno"
 DPI = 120
-#: Largest width and height of a panel in inches, and the space around the panels of an overview.
-PANEL = (5.3, 4.6)
+#: Opacity of a map over its photograph.
+ALPHA = 0.55
+GRAY: dict[str, Any] = {"cmap": "gray", "vmax": 1}
+#: Largest width and height of a panel in inches, in an overview and in a showcase.
+PANEL, SMALL_PANEL = (5.3, 4.6), (3.6, 3.2)
+#: Space around the panels in inches.
 LEFT, RIGHT, TOP, BOTTOM, GAP, BAR, TICKS = 0.1, 0.05, 0.36, 0.1, 0.16, 0.13, 0.36
 
 
@@ -68,7 +72,7 @@ def show_map(
     colorbar : bool, default=True
         Draw a color bar in pixels next to the map. Its end is pointed if some σ are larger.
     alpha : float or None, default=None
-        Opacity of the map, from 0 to 1. None means 0.65 over a photograph and 1 otherwise.
+        Opacity of the map, from 0 to 1. None means 0.55 over a photograph and 1 otherwise.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def show_map(
     values = check_map(sigma)
     photograph = None if image is None else _check_photograph(image, values)
     if alpha is None:
-        alpha = 1.0 if image is None else 0.65
+        alpha = 1.0 if image is None else ALPHA
     alpha = check_real(alpha, "alpha", 0, 1)
     height, width = values.shape
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
@@ -100,7 +104,7 @@ def show_map(
         factor = _factor(values.shape)
         values = _shrink(values, factor)
         photograph = None if photograph is None else _shrink(photograph, factor)
-        width, height = _panel_size((height, width))
+        width, height = _panel_size((height, width), PANEL)
         figure = _figure(width + (0.78 if colorbar else 0.1), height + 0.1)
         figure.set_layout_engine("constrained")
         ax = figure.add_subplot()
@@ -117,7 +121,7 @@ def show_map(
 
 
 def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = None) -> Figure:
-    """Draw a photograph, its map and the confidence in one figure.
+    """Draw a photograph, its map over it in gray, and the confidence in one figure.
 
     Parameters
     ----------
@@ -150,23 +154,37 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
     """
     values = check_map(sigma)
     panels = _panels(values, _check_photograph(image, values), confidence)
-    width, height = _panel_size(values.shape)
-    bars = [0.0 if panel.bar is None else BAR + TICKS for panel in panels]
+    width, height = _panel_size(values.shape, PANEL)
     vertical = width > 1.9 * height
-    if vertical:
-        size = (LEFT + width + max(bars) + RIGHT, len(panels) * (TOP + height) + BOTTOM)
-    else:
-        gaps = GAP * (len(panels) - 1)
-        size = (LEFT + len(panels) * width + sum(bars) + gaps + RIGHT, TOP + height + BOTTOM)
-    figure = _figure(*size)
-    x, y = LEFT, size[1] - TOP - height
-    for panel, bar in zip(panels, bars, strict=True):
-        _draw_panel(figure, panel, (x, y, width, height), values)
-        if vertical:
-            y -= TOP + height
-        else:
-            x += width + bar + GAP
-    return figure
+    return _arrange(panels, values, (width, height), 1 if vertical else len(panels))
+
+
+def showcase(
+    image: AnyArray, sigma: Float32Array, confidence: Float32Array, effect: AnyArray, title: str
+) -> Figure:
+    """Draw a photograph, its map, an effect and the confidence two by two, for small screens.
+
+    Parameters
+    ----------
+    image : ndarray of shape (H, W) or (H, W, C)
+        The photograph.
+    sigma : ndarray of shape (H, W)
+        The map, σ in pixels.
+    confidence : ndarray of shape (H, W) or (rows, columns)
+        From 0 to 1.
+    effect : ndarray of shape (H, W) or (H, W, C)
+        What was made of the photograph by the map.
+    title : str
+        Title of the effect.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    photograph, blur, sure = _panels(sigma, image, confidence)
+    made = photograph._replace(title=title, layers=_photograph_layers(effect, sigma.shape))
+    size = _panel_size(sigma.shape, SMALL_PANEL)
+    return _arrange([photograph, blur, made, sure], sigma, size, 2)
 
 
 def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
@@ -195,14 +213,14 @@ def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
 
 
 class _Panel(NamedTuple):
-    """One picture of an overview.
+    """One picture of a figure.
 
-    `style` is for matplotlib's ``imshow``, and `bar` the shape of the color bar's ends.
+    `layers` are drawn over each other, each with its style for matplotlib's ``imshow``. `bar` is
+    the shape of the color bar's ends; it belongs to the last layer.
     """
 
     title: str
-    pixels: AnyArray
-    style: dict[str, Any]
+    layers: list[tuple[AnyArray, dict[str, Any]]]
     bar: str | None
 
 
@@ -213,17 +231,47 @@ def _panels(
     factor = _factor(sigma.shape)
     small = _shrink(sigma, factor)
     top = _upper_end(small)
-    gray: dict[str, Any] = {"cmap": "gray", "vmax": 1}
-    color: dict[str, Any] = {"cmap": CMAP, "vmax": top}
+    seen = _photograph_layers(photograph, sigma.shape)
+    # A brighter gray photograph keeps its detail visible below the dark end of the colors.
+    below = (np.sqrt(to_gray(seen[0][0])), GRAY)
+    color: dict[str, Any] = {"cmap": CMAP, "vmax": top, "alpha": ALPHA}
     panels = [
-        _Panel("Photograph", scaled(_shrink(photograph, factor)), gray, None),
-        _Panel("Blur σ (pixels, 0 is in focus)", small, color, _extend(small, top)),
+        _Panel("Photograph", seen, None),
+        _Panel("Blur σ in pixels", [below, (small, color)], _extend(small, top)),
     ]
     if confidence is not None:
         cells = check_map(confidence, "confidence")
-        style = gray | {"interpolation": "nearest"}
-        panels.append(_Panel("Confidence (0 cannot tell, 1 sure)", cells, style, "neither"))
+        style = GRAY | {"interpolation": "nearest"}
+        panels.append(_Panel("Confidence (1 is sure)", [(cells, style)], "neither"))
     return panels
+
+
+def _photograph_layers(
+    photograph: AnyArray, shape: tuple[int, ...]
+) -> list[tuple[AnyArray, dict[str, Any]]]:
+    """Return a photograph with as many pixels as a panel can show, and its style."""
+    return [(scaled(_shrink(photograph, _factor(shape))), GRAY)]
+
+
+def _arrange(
+    panels: list[_Panel], sigma: Float32Array, size: tuple[float, float], columns: int
+) -> Figure:
+    """Draw panels of a size in inches in a grid of so many columns."""
+    width, height = size
+    bars = [0.0 if panel.bar is None else BAR + TICKS for panel in panels]
+    space = [max(bars[column::columns]) for column in range(columns)]
+    rows = math.ceil(len(panels) / columns)
+    total = (
+        LEFT + columns * width + sum(space) + GAP * (columns - 1) + RIGHT,
+        rows * (TOP + height) + BOTTOM,
+    )
+    figure = _figure(*total)
+    for k, panel in enumerate(panels):
+        row, column = divmod(k, columns)
+        x = LEFT + column * (width + GAP) + sum(space[:column])
+        y = total[1] - (row + 1) * (TOP + height)
+        _draw_panel(figure, panel, (x, y, width, height), sigma)
+    return figure
 
 
 def _draw_panel(
@@ -236,16 +284,18 @@ def _draw_panel(
     x, y, width, height = position
     ax = figure.add_axes(_box(x, y, width, height, figure))
     ax.set_axis_off()
-    ax.set_title(panel.title, loc="left", fontsize=11, pad=5)
-    # With one extent for all, cells are drawn on their pixels whatever the size of the array.
-    extent = _extent(panel.pixels, sigma)
-    drawn = ax.imshow(panel.pixels, extent=extent, aspect="auto", vmin=0, **panel.style)
+    ax.set_title(panel.title, loc="left", fontsize=12, pad=5)
+    for pixels, style in panel.layers:
+        # With one extent for all, cells are drawn on their pixels whatever the size of the array.
+        extent = _extent(pixels, sigma)
+        drawn = ax.imshow(pixels, extent=extent, aspect="auto", vmin=0, **style)
     ax.set(xlim=(0, sigma.shape[1]), ylim=(sigma.shape[0], 0))
     if panel.bar is not None:
         bar = figure.add_axes(_box(x + width + 0.06, y, BAR, height, figure))
         scale = figure.colorbar(drawn, cax=bar, extend=panel.bar, extendfrac=0.03)
         scale.outline.set_visible(False)
-        bar.tick_params(labelsize=9, length=2, pad=2)
+        bar.set_facecolor("gray")  # what is below the colors of a map, on average
+        bar.tick_params(labelsize=10, length=2, pad=2)
 
 
 def _box(x: float, y: float, w: float, h: float, figure: Figure) -> Any:
@@ -254,10 +304,10 @@ def _box(x: float, y: float, w: float, h: float, figure: Figure) -> Any:
     return x / width, y / height, w / width, h / height
 
 
-def _panel_size(shape: tuple[int, ...]) -> tuple[float, float]:
+def _panel_size(shape: tuple[int, ...], largest: tuple[float, float]) -> tuple[float, float]:
     """Return the width and height of a picture in inches; narrow strips are widened."""
     height, width = shape
-    scale = min(PANEL[0] / width, PANEL[1] / height)
+    scale = min(largest[0] / width, largest[1] / height)
     return max(width * scale, 1.6), max(height * scale, 1.2)
 
 

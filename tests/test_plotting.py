@@ -4,12 +4,12 @@ import sys
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 pytest.importorskip("matplotlib")
 
 from skdefocus._images import to_gray
-from skdefocus.plotting import overview, show_map
+from skdefocus.plotting import overview, show_map, showcase
 
 SIGMA = np.linspace(0, 3.2, 40 * 60).reshape(40, 60)
 PHOTO = np.random.default_rng(0).random((40, 60, 3))
@@ -69,6 +69,27 @@ def test_overview_has_three_panels_and_saves(tmp_path, shape):
 
 def test_without_confidence_there_are_two_panels():
     assert len(overview(PHOTO, SIGMA).axes) == 3
+
+
+def test_the_overview_draws_the_map_over_the_photograph():
+    below, above = overview(PHOTO, SIGMA).axes[1].images
+    assert_array_equal(below.get_array(), np.sqrt(to_gray(PHOTO)))
+    assert_array_equal(above.get_array(), SIGMA.astype(np.float32))
+    assert 0.4 < above.get_alpha() < 0.8
+
+
+def test_a_showcase_is_two_by_two_and_fits_a_small_screen():
+    sigma = SIGMA.astype(np.float32)
+    figure = showcase(PHOTO, sigma, np.full((10, 15), 0.5, np.float32), 1 - PHOTO, "Negative")
+    pictures = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    assert len(pictures) == 4
+    corners = {tuple(np.round(ax.get_position().p0, 2)) for ax in pictures}
+    assert (len({x for x, _ in corners}), len({y for _, y in corners})) == (2, 2)
+    negative = next(ax for ax in pictures if ax.get_title(loc="left") == "Negative")
+    assert_allclose(negative.images[0].get_array(), 1 - PHOTO, rtol=1e-6)
+    # On a screen 400 pixels wide the titles are still 8 pixels high.
+    scale = 400 / (figure.get_figwidth() * figure.dpi)
+    assert pictures[0].title.get_fontsize() * figure.dpi / 72 * scale >= 8
 
 
 def test_pyplot_is_not_imported():

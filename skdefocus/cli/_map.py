@@ -25,6 +25,8 @@ from skdefocus.cli._photos import map_source, run_batch
 #: Folder of `demo` without --out. It belongs to `demo`, which may replace the files in it.
 DEMO_FOLDER = Path("skdefocus-demo")
 DEMO_PHOTO = "flower.jpg"
+#: Ratio of the apertures of the demo's shallower depth of field.
+DEMO_STRENGTH = 3.0
 #: Options that are parameters of the pipeline.
 PARAMETERS = {
     "step": "patches__step",
@@ -53,9 +55,10 @@ def add_demo(commands: Any) -> None:
         "demo",
         _run_demo,
         "Map a photograph that comes with scikit-learn.",
-        "Writes flower_overview.png (photograph, map and confidence), flower_sigma.tif (σ in "
-        "pixels, float32) and flower_sigma.png (16 bits, its scale is in the file). In the default "
-        "folder it replaces earlier ones.",
+        "It writes three files: flower_overview.png shows the photograph, its map, a shallower "
+        "depth of field and the confidence; flower_sigma.tif holds σ in pixels as float32; "
+        "flower_sigma.png is the map as a 16-bit image. Earlier files in the default folder are "
+        "replaced.",
     )
     add_output(parser, default=Output(DEMO_FOLDER))
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
@@ -264,7 +267,7 @@ class MapWork:
     def make(self, photo: str, files: dict[str, Path]) -> None:
         """Write the outputs of a photograph."""
         from skdefocus.io import write_map, write_scaled_png, write_values
-        from skdefocus.plotting import overview, write_colored
+        from skdefocus.plotting import write_colored
 
         levels = self.pipeline[:-1].transform([self.read(photo)])
         grid = levels[0]
@@ -280,7 +283,13 @@ class MapWork:
             confidence = grid.confidence.repeat(grid.step, 0).repeat(grid.step, 1)[:height, :width]
             write_values(files["confidence"], confidence, "Confidence: 0 cannot tell, 1 is sure")
         if "picture" in files:
-            overview(grid.image, sigma, grid.confidence).savefig(files["picture"])
+            self.draw(grid.image, sigma, grid.confidence).savefig(files["picture"])
+
+    def draw(self, image: AnyArray, sigma: Float32Array, confidence: Float32Array) -> Any:
+        """Draw the picture of a photograph."""
+        from skdefocus.plotting import overview
+
+        return overview(image, sigma, confidence)
 
 
 class DemoWork(MapWork):
@@ -291,3 +300,11 @@ class DemoWork(MapWork):
 
         found: AnyArray = load_sample_image(photo)
         return found
+
+    def draw(self, image: AnyArray, sigma: Float32Array, confidence: Float32Array) -> Any:
+        """Draw the picture of the demo, with an effect."""
+        from skdefocus.effects import magnify
+        from skdefocus.plotting import showcase
+
+        shallow = magnify(image, sigma, strength=DEMO_STRENGTH)
+        return showcase(image, sigma, confidence, shallow, "Shallower depth of field")
