@@ -1,4 +1,4 @@
-"""What of the measurements is told first: the README's table, and where others are ahead."""
+"""The README's table, and a list of where others are ahead."""
 
 from __future__ import annotations
 
@@ -67,10 +67,12 @@ def highlights(lines: Sequence[Line]) -> str:
         rows.append(row)
     return (
         f"{report.table(['', *COLUMNS.values()], rows)}\n\n"
-        "CUHK and Lytro are photographs with masks: AUC and best F tell how well a map separates "
-        "what is in focus. Indoor are photographs whose σ follows from measured depth. The scenes "
-        "are made, so that their σ is known. None of them was used to train or to choose. "
-        "Written by `python -m benchmarks.accuracy`; all figures, data and machine are in "
-        "[benchmarks/accuracy/RESULTS.md](benchmarks/accuracy/RESULTS.md), those of fusion, "
-        "filters and speed in [benchmarks/RESULTS.md](benchmarks/RESULTS.md)."
+        "CUHK and Lytro are photographs with masks of what is in focus; AUC and best F say how well "
+        "a map separates it from the rest. *Indoor* photographs have measured depth, from which σ "
+        "follows. *Scenes* are synthetic, so their σ is known exactly. No photograph of the table "
+        "was used to train the network or to choose parameters. "
+        "The command `python -m benchmarks.accuracy` writes the table; "
+        "[benchmarks/accuracy/RESULTS.md](benchmarks/accuracy/RESULTS.md) holds all figures, the "
+        "data and the machine, and [benchmarks/RESULTS.md](benchmarks/RESULTS.md) those of fusion, "
+        "filters and speed."
     )
