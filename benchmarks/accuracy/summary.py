@@ -67,8 +67,8 @@ def highlights(lines: Sequence[Line]) -> str:
         rows.append(row)
     return (
         f"{report.table(['', *COLUMNS.values()], rows)}\n\n"
-        "CUHK and Lytro are photographs with masks of what is in focus; AUC and best F say how well "
-        "a map separates it from the rest. *Indoor* photographs have measured depth, from which σ "
+        "CUHK and Lytro are photographs with masks of what is in focus; AUC and best F say how "
+        "well a map separates it from the rest. *Indoor* photographs have measured depth, from which σ "
         "follows. *Scenes* are synthetic, so their σ is known exactly. No photograph of the table "
         "was used to train the network or to choose parameters. "
         "The command `python -m benchmarks.accuracy` writes the table; "
