@@ -56,13 +56,21 @@ class Order:
         return (FIRST.index(name) if name in FIRST else len(FIRST), name)
 
 
+def enlarge_text(gallery_conf, fname):
+    """Keep figures of the gallery readable on a telephone, where they are 400 pixels wide."""
+    import matplotlib as mpl
+
+    mpl.rcParams.update({"font.size": 13, "axes.titlesize": 14, "legend.fontsize": 12})
+
+
 sphinx_gallery_conf = {
+    "reset_modules": ("matplotlib", enlarge_text),
     "within_subsection_order": Order,
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"plot_",
     "abort_on_example_error": True,
-    "download_all_examples": False,
+    "download_all_examples": True,
     "show_memory": False,
     "show_signature": False,
     "write_computation_times": False,
@@ -86,6 +94,11 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
+    # The list of versions lies at the root of the site, next to the folders of the versions. It is
+    # read by the browser; nothing is fetched while the site is built.
+    "switcher": {"json_url": "_static/switcher.json", "version_match": version},
+    "check_switcher": False,
+    "navbar_end": ["version-switcher", "theme-switcher"],
     "show_toc_level": 2,
 }
 html_math_renderer = "mathml"

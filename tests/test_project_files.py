@@ -1,5 +1,6 @@
 """Workflows, forms, recipe, container file and citation are valid, and agree with the package."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -47,6 +48,8 @@ def test_the_version_is_written_in_the_package_and_followed_by_the_rest(project,
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert newest
     assert newest[1] == sd.__version__
+    switcher = (ROOT / "docs" / "_static" / "switcher.json").read_text("utf-8")
+    assert sd.__version__ in [entry["version"] for entry in json.loads(switcher)]
 
 
 def test_the_recipe_has_the_dependencies_of_the_package(project, recipe):

@@ -68,9 +68,9 @@ def highlights(lines: Sequence[Line]) -> str:
     return (
         f"{report.table(['', *COLUMNS.values()], rows)}\n\n"
         "CUHK and Lytro are photographs with masks of what is in focus; AUC and best F say how "
-        "well a map separates it from the rest. *Indoor* photographs have measured depth, from which σ "
-        "follows. *Scenes* are synthetic, so their σ is known exactly. No photograph of the table "
-        "was used to train the network or to choose parameters. "
+        "well a map separates it from the rest. *Indoor* photographs have measured depth, from "
+        "which σ follows. *Scenes* are synthetic, so their σ is known exactly. No photograph of the "
+        "table was used to train the network or to choose parameters. "
         "The command `python -m benchmarks.accuracy` writes the table; "
         "[benchmarks/accuracy/RESULTS.md](benchmarks/accuracy/RESULTS.md) holds all figures, the "
         "data and the machine, and [benchmarks/RESULTS.md](benchmarks/RESULTS.md) those of fusion, "

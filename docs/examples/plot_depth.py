@@ -2,8 +2,9 @@
 From blur to distance
 =====================
 
-With the facts of the lens, σ is a distance: two of them, as a photograph does not tell whether
-something lies in front of the focus or behind it.
+You will see how σ grows with the distance from the focus, and how well a measured σ determines the
+distance. There are always two distances, because a photograph does not show whether something lies
+in front of the focus or behind it.
 """
 
 import matplotlib.pyplot as plt
@@ -21,13 +22,13 @@ lens = {"focal_length": 50, "f_number": 2.8, "focus_distance": 3.0, "pixel_pitch
 
 # %%
 # The photograph was shrunk to a quarter of its size, so the pixel pitch is four times that of the
-# sensor. σ rises steeply in front of the focus, and towards a limit behind it.
+# sensor. σ rises steeply in front of the focus, and approaches a limit behind it.
 
 distance = np.geomspace(1, 100, 400)
 sigma = coc_to_sigma(coc_at_distance(distance, **lens))
 near, far = depth_of_field(max_coc=2, **lens)
 
-fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 ax.axvspan(near, far, color="C2", alpha=0.2, label="depth of field")
 ax.plot(distance, sigma)
 ax.axhline(coc_to_sigma(coc_at_distance(np.inf, **lens)), ls=":", color="k", label="at infinity")
@@ -36,12 +37,12 @@ ax.legend()
 plt.show()
 
 # %%
-# The other way round, with an error of σ of a tenth and no less than 0.2 px: behind the focus,
-# where the curve is flat, soon nothing can be said of the distance any more.
+# From σ to distance. The bands show an error of σ of 10 %, but at least 0.2 px. Behind the focus,
+# where the curve is flat, σ soon says nothing about the distance.
 
 measured = np.linspace(0.1, 4.6, 200)
 error = np.maximum(0.1 * measured, 0.2)
-fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 for side in ("front", "behind"):
     low, middle, high = (
         getattr(distances_for_coc(sigma_to_coc(np.maximum(s, 0)), **lens), side)

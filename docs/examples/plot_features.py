@@ -2,9 +2,12 @@
 Defocus features in a larger pipeline
 =====================================
 
-:class:`~skdefocus.features.DefocusFeatures` turns each photograph, of any size, into one row of
-numbers. These feed any estimator, also beside other features.
+You will see a classifier tell photographs that are focused on the left from those that are focused
+on the right, and which features it uses. :class:`~skdefocus.features.DefocusFeatures` turns each
+photograph, of any size, into one row of numbers for any estimator.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,8 +21,8 @@ import skdefocus as sd
 from skdefocus.features import DefocusFeatures
 
 # %%
-# A small task: was the camera focused on the left or on the right of what it saw? The photographs
-# are crops, blurred more and more to one side.
+# The task: was the camera focused on the left or on the right of the picture? The photographs are
+# crops with a blur that grows to one side.
 
 rng = np.random.default_rng(0)
 sources = [image / 255.0 for image in load_sample_images().images]
@@ -32,15 +35,15 @@ for i in range(24):
     X.append(sd.synthesis.blur_varying(crop, ramp[:, ::-1] if focused_right else ramp))
     y.append(["left", "right"][focused_right])
 
-fig, axes = plt.subplots(1, 4, figsize=(10, 2.3), layout="constrained")
-for ax, image, label in zip(axes, X, y, strict=False):
+fig, axes = plt.subplots(2, 2, figsize=(6.4, 5.4), layout="constrained")
+for ax, image, label in zip(axes.ravel(), X, y, strict=False):
     ax.imshow(image.clip(0, 1))
     ax.set_axis_off()
     ax.set_title(f"focused {label}")
 plt.show()
 
 # %%
-# Map statistics beside plain color statistics, in one model.
+# One model uses both the statistics of the maps and plain statistics of the colors.
 
 
 def colors(images):
@@ -56,7 +59,8 @@ model = make_pipeline(
 model
 
 # %%
-# Predictions for photographs that the model has not seen:
+# A cross-validation predicts photographs that the model has not seen. Colors alone say nothing
+# about focus:
 
 predicted = cross_val_predict(model, X, y, cv=4)
 print(f"{np.mean(predicted == np.array(y)):.0%} right, by colors alone:", end=" ")
@@ -64,13 +68,13 @@ alone = make_pipeline(FunctionTransformer(colors), StandardScaler(), LogisticReg
 print(f"{np.mean(cross_val_predict(alone, X, y, cv=4) == np.array(y)):.0%}")
 
 # %%
-# Which numbers decide?
+# The largest weights show which features decide:
 
 model.fit(X, y)
 names = DefocusFeatures().get_feature_names_out()
 weights = model[-1].coef_[0][: len(names)]
 order = np.argsort(np.abs(weights))[-8:]
-fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
 ax.barh(names[order], weights[order])
 ax.set_xlabel("weight for “right”")
 plt.show()

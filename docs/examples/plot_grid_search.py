@@ -2,9 +2,12 @@
 Choosing parameters by a grid search
 ====================================
 
-The steps are ordinary estimators, so :class:`sklearn.model_selection.GridSearchCV` tunes them,
-against true maps or against focus masks. Whether that is worth it show scenes that it has not seen.
+You will see the error of sixteen candidates in a grid search, and a curve that shows whether the
+best one also helps with scenes that the search has not seen. The steps of the pipeline are ordinary
+estimators, so :class:`sklearn.model_selection.GridSearchCV` can tune them.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 import tempfile
 
@@ -26,16 +29,16 @@ def scenes(seeds):
 
 
 learned, unseen = scenes(range(10)), scenes(range(100, 110))
-fig, axes = plt.subplots(2, 5, figsize=(10, 4), layout="constrained")
-for column, image, sigma in zip(axes.T, *(part[:5] for part in learned), strict=True):
+fig, axes = plt.subplots(2, 3, figsize=(6.4, 4.4), layout="constrained")
+for column, image, sigma in zip(axes.T, *(part[1:4] for part in learned), strict=True):
     column[0].imshow(image, cmap="gray", vmin=0, vmax=1)
     column[0].set_axis_off()
     show_map(sigma, ax=column[1], vmax=5, colorbar=False)
 plt.show()
 
 # %%
-# With ``memory`` the network runs once per photograph, whatever the number of candidates: only
-# the refinement is computed again. The pipeline's own score is minus the mean absolute error.
+# With ``memory`` the network runs only once per photograph, and only the refinement is computed
+# again for each candidate. The score of the pipeline is minus the mean absolute error.
 
 grid = {"refine__context": [0.0, 0.1, 0.3, 0.6], "refine__radius": [2, 4, 8, 16]}
 with tempfile.TemporaryDirectory() as folder:
@@ -52,15 +55,15 @@ with tempfile.TemporaryDirectory() as folder:
 print(search.best_params_)
 
 # %%
-# The error over the folds for all candidates, and the validation curve of `context` at the best
-# radius: on the scenes of the search and on others it falls and rises alike, so that what the
-# search finds holds beyond its own scenes.
+# The first figure shows the error of every candidate over the folds. The second one shows the
+# validation curve of ``context`` at the best radius. Both curves fall and rise alike, so the
+# result of the search holds beyond its own scenes.
 
 errors = -search.cv_results_["mean_test_score"].reshape(4, 4)
 constant = np.median(np.concatenate([sigma.ravel() for sigma in learned[1]]))
 level = sd.metrics.sigma_mae(unseen[1], [np.full_like(sigma, constant) for sigma in unseen[1]])
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+fig, left = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
 shown = left.imshow(errors, cmap="viridis_r")
 left.set_xticks(range(4), grid["refine__radius"])
 left.set_yticks(range(4), grid["refine__context"])
@@ -70,6 +73,9 @@ for (row, column), error in np.ndenumerate(errors):
     ink = "white" if error > errors.mean() else "black"
     left.text(column, row, f"{error:.2f}", ha="center", va="center", color=ink)
 fig.colorbar(shown, ax=left, label="MAE over the folds (pixels)")
+plt.show()
+
+fig, right = plt.subplots(figsize=(6.4, 4), layout="constrained")
 for values, label in zip(curve, ("scenes of the search", "unseen scenes"), strict=True):
     right.plot(grid["refine__context"], values, marker="o", label=label)
 right.axhline(default, color="gray", label="default, unseen")

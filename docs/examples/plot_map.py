@@ -2,7 +2,8 @@
 A map and its confidence
 ========================
 
-How blurred is each pixel, and where does the answer come from?
+You will see the defocus map of a flower over its photograph, the coarse answers of the network
+behind the map, and how sure the network is of them.
 """
 
 import matplotlib.pyplot as plt
@@ -16,40 +17,44 @@ sigma = sd.defocus_map(flower)
 print(sigma.shape, sigma.dtype, f"σ from {sigma.min():.2f} to {sigma.max():.2f} px")
 
 # %%
-# The map is in pixels: 0 is in focus. Its edges are those of the photograph.
+# The map is in pixels: 0 is in focus, and shows the gray photograph below. The edges of the map are
+# those of the photograph.
 
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(6.4, 7.6), layout="constrained")
 axes[0].imshow(flower)
 axes[0].set_axis_off()
 axes[0].set_title("photograph")
-show_map(sigma, ax=axes[1])
-axes[1].set_title("σ")
+show_map(sigma, flower, ax=axes[1])
+axes[1].set_title("map over the photograph")
 plt.show()
 
 # %%
-# The pipeline's first two steps tell more: the probability of each level of blur in every cell of
-# 4 × 4 pixels. Their mean level is a coarse map, their spread is a confidence. A cell that shows
-# hardly anything has little; the refinement gives it what its surroundings say.
+# The first two steps of the pipeline give more detail: the probability of each level of blur in
+# every cell of 4 × 4 pixels. The mean level makes a coarse map, and the spread of the levels makes
+# a confidence. It is low at the outline, where a cell shows two surfaces. The refinement gives
+# such cells the value that their surroundings suggest.
 
 levels = sd.make_defocus_pipeline()[:-1].transform([flower])[0]
 print(levels)
 
-fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+fig, axes = plt.subplots(2, 1, figsize=(6.4, 7.6), layout="constrained")
 show_map(levels.sigma, ax=axes[0])
 axes[0].set_title("σ by cell, before the refinement")
-shown = axes[1].imshow(levels.confidence, vmin=0, vmax=1, cmap="viridis")
+shown = axes[1].imshow(levels.confidence, vmin=0, vmax=1, cmap="gray")
 axes[1].set_axis_off()
 axes[1].set_title("confidence")
 fig.colorbar(shown, ax=axes[1], pad=0.02)
 plt.show()
 
 # %%
-# One cell of each kind: where the network is sure, and where it says that it cannot tell.
+# These are the probabilities in two cells: the one of which the network is surest, and the one of
+# which it is least sure.
 
 flat = levels.confidence.ravel()
-fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 for name, cell in (("surest cell", flat.argmax()), ("least sure cell", flat.argmin())):
     ax.plot(levels.sigmas, levels.proba.reshape(len(flat), -1)[cell], "o-", label=name)
+ax.set_xscale("symlog", linthresh=1)
 ax.set_xlabel("σ (pixels)")
 ax.set_ylabel("probability")
 ax.legend()
