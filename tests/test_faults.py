@@ -149,7 +149,7 @@ def test_a_batch_that_is_told_to_end(tmp_path, sent, jobs, code, word):
     if sent == signal.SIGINT:  # the other leaves the same
         code, said, complaints = end(start([*command, "--skip-existing"]))
         assert (code, complaints) == (0, [])
-        assert "there already" in said[0]
+        assert "existed already" in said[0]
         check_outputs(out, photos)
 
 

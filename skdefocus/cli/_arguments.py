@@ -63,7 +63,7 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="+",
         metavar="PHOTO",
-        help="PNG, JPEG, TIFF, WebP, …; HEIC and raw files with their extras",
+        help="photographs: PNG, JPEG, TIFF, WebP, …; HEIC and raw files with their extras",
     )
 
 
@@ -73,7 +73,7 @@ def add_existing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-existing",
         action="store_true",
-        help="keep existing files and make the missing ones; resumes a run",
+        help="keep existing files and make only missing ones, such as to resume a run",
     )
 
 
@@ -95,10 +95,12 @@ def add_jobs(parser: argparse.ArgumentParser) -> None:
         type=number(int, 1, -1),
         default=1,
         metavar="N",
-        help="number of photographs to work on at once, each in its own process; -1 is one per "
-        "core (default: 1, which uses all cores)",
+        help="number of photographs to process at once, each in a process of its own; -1 means one "
+        "per core (default: 1, which also uses all cores)",
     )
-    parser.add_argument("--quiet", "-q", action="store_true", help="no progress bar, no summary")
+    parser.add_argument(
+        "--quiet", "-q", action="store_true", help="print no progress bar and no summary"
+    )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +120,6 @@ def add_given_map(parser: argparse.ArgumentParser) -> None:
         dest="given",
         type=path_argument,
         metavar="FILE",
-        help="an existing map, perhaps corrected by hand: TIFF, NPY or 16-bit PNG as written by "
-        "`skdefocus map`, or a folder with such maps",
+        help="use this map, for example one corrected by hand: TIFF, NPY or 16-bit PNG as written "
+        "by `skdefocus map`, or a folder with such maps",
     )

@@ -24,10 +24,10 @@ from skdefocus.cli._photos import MapSource, map_source, run_batch
 SIDES = ("front", "behind")
 #: Options for facts that are not in a file: the name of the fact, the unit and the help.
 FACTS = {
-    "focus_distance": ("M", "distance in focus in meters, from the lens"),
+    "focus_distance": ("M", "distance from the lens to what is in focus, in meters"),
     "focal_length": ("MM", "focal length in mm"),
     "f_number": ("N", "f-number"),
-    "pixel_pitch": ("UM", "distance of neighboring pixels on the sensor in µm"),
+    "pixel_pitch": ("UM", "distance between neighboring pixels on the sensor in µm"),
 }
 TEXT = "Distance from the lens in meters, {side} of what is in focus"
 
@@ -38,15 +38,16 @@ def add_depth(commands: Any) -> None:
         commands,
         "depth",
         _run_depth,
-        "Distances from the lens, from blur and EXIF.",
-        "For NAME.jpg it writes NAME_front.tif and NAME_behind.tif, float32 in meters: a "
-        "photograph does not tell which of two distances something blurred has, nearer than what "
-        "is in focus or beyond it. The largest distance is infinity. The model is a thin lens: "
-        "it does not hold for macro, and the photograph must not have been cropped or resized. "
-        "Facts that EXIF lacks must be given; given ones override EXIF.",
+        "Compute distances from the lens, from blur and EXIF.",
+        "For NAME.jpg the command writes NAME_front.tif and NAME_behind.tif, in meters as float32. "
+        "There are two files because the same blur occurs in front of the focus and behind it, and "
+        "a photograph does not show which. The largest distance is infinity. The formula is that "
+        "of a thin lens: it does not hold for macro photographs, and the photograph must not have "
+        "been cropped or resized. Give the facts of the lens that EXIF lacks; given facts override "
+        "EXIF.",
     )
     add_photos(parser)
-    add_output(parser, "with --side, of one photograph, a file: .tif or .npy")
+    add_output(parser, "for one photograph with --side, a file: .tif or .npy")
     add_existing(parser)
     for name, (unit, text) in FACTS.items():
         parser.add_argument(
@@ -133,5 +134,5 @@ class DepthWork:
         unknown = [name for name in FACTS if name not in known]
         if unknown:
             options = " ".join(f"--{name.replace('_', '-')} {FACTS[name][0]}" for name in unknown)
-            raise ValueError(f"its EXIF does not tell {', '.join(unknown)}; give {options}")
+            raise ValueError(f"its EXIF lacks {', '.join(unknown)}; give {options}")
         return known

@@ -61,7 +61,7 @@ def _magnify_options(parser: argparse.ArgumentParser) -> None:
         type=number(float, 1),
         default=2.0,
         metavar="X",
-        help="factor of the blur (default: 2)",
+        help="factor by which the blur grows: 2 leads from f/4 to f/2 (default: 2)",
     )
     parser.add_argument(
         "--aperture",
@@ -89,7 +89,7 @@ def _sharpen_options(parser: argparse.ArgumentParser) -> None:
         type=number(float, 0),
         default=1.0,
         metavar="X",
-        help="share of the correction that is applied (default: 1)",
+        help="strength of the sharpening; 1 undoes the blur in full (default: 1)",
     )
 
 
@@ -101,10 +101,14 @@ def _sharpen(args: argparse.Namespace) -> FloatEffect:
 
 COMMANDS = {
     "magnify": EffectCommand(
-        "Blur what is out of focus even more.", "_magnified", _magnify_options, _magnify, True
+        "Blur the background more: a shallower depth of field.",
+        "_magnified",
+        _magnify_options,
+        _magnify,
+        True,
     ),
     "sharpen": EffectCommand(
-        "Sharpen what is nearly in focus and nothing else.",
+        "Sharpen what is nearly in focus, and nothing else.",
         "_sharpened",
         _sharpen_options,
         _sharpen,
@@ -121,10 +125,11 @@ def add_effects(commands: Any) -> None:
             name,
             partial(_run_effect, entry),
             entry.text,
-            f"For NAME.jpg it writes NAME{entry.ending}.jpg, with the photograph's depth, alpha, "
-            "color profile, EXIF and other metadata. From formats other than PNG, JPEG and TIFF it "
-            "makes a JPEG (HEIC, AVIF), a TIFF of 16 bits (raw) or a PNG. It reports metadata that "
-            "the format cannot hold. A bad file is reported and the rest go on.",
+            f"For NAME.jpg the command writes NAME{entry.ending}.jpg, with the bit depth, alpha, "
+            "color profile, EXIF and other metadata of the photograph. HEIC and AVIF become JPEG, "
+            "raw files become 16-bit TIFF, and formats other than PNG, JPEG and TIFF become PNG. "
+            "Metadata that the format cannot hold are reported. A file that cannot be read is "
+            "reported, and the rest go on.",
         )
         add_photos(parser)
         add_output(parser, "for one photograph, a file: PNG, JPEG or TIFF")

@@ -45,12 +45,17 @@ def add_fuse(commands: Any) -> None:
         commands,
         "fuse",
         _run_fuse,
-        "Fuse photographs of one scene, focused at different depths.",
-        "The result has the depth, color profile, EXIF and all else of the reference frame. Frames "
-        "are read one at a time, each six times. One that does not belong to the stack is left out "
-        "and named.",
+        "Fuse photographs of one scene that are focused at different depths.",
+        "The result has the bit depth, color profile, EXIF and other metadata of the reference "
+        "frame. Frames are read one at a time, each of them six times. A frame that does not "
+        "belong to the stack is left out and named.",
     )
-    parser.add_argument("frames", nargs="+", metavar="FRAME", help="two or more, in order of focus")
+    parser.add_argument(
+        "frames",
+        nargs="+",
+        metavar="FRAME",
+        help="two or more photographs, in the order of their focus",
+    )
     add_output(parser, "the file itself: PNG, JPEG or TIFF (in a folder it is FIRST_fused)")
     add_existing(parser)
     _add_settings(parser)
@@ -64,28 +69,30 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         "--align",
         choices=("none", "translation", "affine"),
         default="none",
-        help="bring the frames to coincide; affine undoes focus breathing too (default: none)",
+        help="align the frames; affine also undoes focus breathing (default: none)",
     )
     parser.add_argument(
         "--match-exposure",
         action=argparse.BooleanOptionalAction,
         default="auto",
-        help="scale the frames to the reference's exposure (default: where it differs visibly)",
+        help="scale the frames to the exposure of the reference (default: if it differs visibly)",
     )
     parser.add_argument(
         "--reference",
         metavar="FRAME",
-        help="the frame that others are aligned with and matched to (default: the first)",
+        help="the frame that the others are aligned with and matched to (default: the first)",
     )
     parser.add_argument(
         "--min-area",
         type=number(int, 0),
         default=16,
         metavar="N",
-        help="smallest region, in pixels, that is taken from a frame of its own (default: 16)",
+        help="regions of fewer pixels are given to the frame around them (default: 16)",
     )
     parser.add_argument(
-        "--keep-all", action="store_true", help="fuse frames that do not seem to belong, too"
+        "--keep-all",
+        action="store_true",
+        help="also fuse frames that do not seem to belong to the stack",
     )
 
 
@@ -94,19 +101,19 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crop",
         action="store_true",
-        help="cut off borders that not all frames reach once they are aligned",
+        help="cut off borders that some of the aligned frames do not reach",
     )
     parser.add_argument(
         "--depth",
         type=path_argument,
         metavar="FILE",
-        help="also write the order in depth (TIFF or NPY)",
+        help="also write the depth order, as numbers of frames (TIFF or NPY)",
     )
     parser.add_argument(
         "--preview",
         type=path_argument,
         metavar="FILE",
-        help="also write frames and result side by side",
+        help="also write a picture of the frames and the result, side by side",
     )
 
 
@@ -121,7 +128,7 @@ def _run_fuse(args: argparse.Namespace) -> int:
     out = _output(args)
     outputs = [p for p in (out, args.depth, args.preview) if p is not None]
     if args.skip_existing and all(os.path.lexists(path) for path in outputs):
-        print("\n".join(f"{str(path)!r} is there already" for path in outputs))
+        print("\n".join(f"{str(path)!r} exists already" for path in outputs))
         return 0
     check_outputs(outputs, args.frames, args.overwrite)
     for path, suffixes in ((out, FORMATS), (args.preview, FORMATS), (args.depth, MAPS)):
@@ -165,7 +172,7 @@ def _write(
 
     kept = result.inner if args.crop else (slice(None), slice(None))
     if not result.image[kept].size:
-        raise ValueError("the aligned frames have nothing in common; is it one scene?")
+        raise ValueError("the aligned frames have nothing in common; do they show one scene?")
     like = stack.first.with_alpha(result.alpha).cut(kept)
     write_photograph(out, result.image[kept], like, args.overwrite)
     if args.depth is not None:
@@ -184,8 +191,8 @@ def _tell(result: FusionResult, names: list[str]) -> None:
         gains = [gain for factors in result.gains.values() for gain in factors]
         count = f"{len(result.gains)} of {len(names)} frames"
         complain(
-            f"exposure of {count} matched, by factors from {min(gains):.3f} to {max(gains):.3f} "
-            "(--no-match-exposure leaves them alone)"
+            f"the exposure of {count} was scaled by {min(gains):.3f} to {max(gains):.3f} "
+            "(--no-match-exposure turns this off)"
         )
 
 
@@ -259,8 +266,8 @@ class _Stack:
         if common <= own:
             return frame.orientation
         complain(
-            f"{name!r}: its EXIF orientation, {frame.orientation}, is ignored; as the others have "
-            f"it, {self._orientation}, it shows what they show"
+            f"{name!r}: its EXIF orientation, {frame.orientation}, is ignored; with that of the "
+            f"others, {self._orientation}, it shows the same as they do"
         )
         return self._orientation
 

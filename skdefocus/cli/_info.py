@@ -15,7 +15,7 @@ def add_info(commands: Any) -> None:
         "info",
         _run_info,
         "Print versions and the facts of the network.",
-        "Add it to a bug report.",
+        "Add the output to a bug report.",
     )
     add_model(parser)
 

@@ -80,8 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = _Parser(
         prog="skdefocus",
-        description="How blurred is each pixel of a photograph? Maps of σ, the standard deviation "
-        "of the blur in pixels; 0 is in focus.",
+        description="Measure how blurred each pixel of a photograph is, and use it: maps of the "
+        "blur, focus stacking, a shallower depth of field, sharpening. Try `skdefocus demo` first.",
+        epilog="`skdefocus COMMAND --help` lists the options of a command.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"skdefocus {__version__}")

@@ -101,10 +101,11 @@ def add_map(commands: Any) -> None:
         "map",
         _run_map,
         "Make defocus maps of photographs.",
-        "For NAME.jpg it writes NAME_sigma.tif (σ in pixels, float32), NAME_sigma.png (16 bits; "
-        "the value divided by the text sigma_scale in the file is σ) and NAME_overview.png "
-        "(photograph, map and confidence). A bad file is reported and the rest go on. Names that "
-        "begin with a dash go after a double dash. Pass very many names through xargs.",
+        "A map holds σ, the standard deviation of the blur in pixels; 0 is in focus. For NAME.jpg "
+        "the command writes NAME_sigma.tif (σ as float32), NAME_sigma.png (16 bits; σ is the value "
+        "divided by the text sigma_scale in the file) and NAME_overview.png (photograph, map and "
+        "confidence). A file that cannot be read is reported, and the rest go on. Put names that "
+        "begin with a dash after a double dash. Pass a very large number of names through xargs.",
     )
     add_photos(parser)
     add_output(parser, "for one photograph, a file: .tif or .npy for the map, .png for a picture")
@@ -119,7 +120,7 @@ def add_map(commands: Any) -> None:
         "--no-picture",
         dest="picture",
         action="store_false",
-        help="write no overview picture; matplotlib is then not needed",
+        help="do not write the overview picture; matplotlib is then not needed",
     )
     parser.add_argument(
         "--confidence",
@@ -141,13 +142,13 @@ def _add_appearance(parser: argparse.ArgumentParser) -> None:
         type=number(float, 1e-9),
         metavar="X",
         help="gray levels of NAME_sigma.png per pixel of σ, the same for all photographs (default: "
-        "one per photograph, which makes its largest σ, at least 1, white)",
+        "a scale per photograph that makes its largest σ, or at least 1, white)",
     )
     group.add_argument(
         "--color",
         action="store_true",
-        help="write NAME_sigma.png in color with 8 bits, for viewing; the σ of its brightest color "
-        "is in the file as the text sigma_max",
+        help="write NAME_sigma.png in color with 8 bits, for viewing; the text sigma_max in the "
+        "file is the σ of the brightest color",
     )
 
 
@@ -157,29 +158,29 @@ def _add_refinement(parser: argparse.ArgumentParser) -> None:
         "--step",
         type=number(int, 1),
         metavar="N",
-        help="side in pixels of the cells that are classified, a multiple of 4 up to 32; larger is "
-        "coarser (default: that of PatchExtractor)",
+        help="side in pixels of the cells that get one answer of the network, a multiple of 4 up "
+        "to 32; a larger step gives a coarser map (default: 4)",
     )
     parser.add_argument(
         "--octaves",
         type=number(int, 0),
         metavar="N",
-        help="how often the photograph is halved for strong blur; every one doubles the largest σ, "
-        "which is 8 pixels without (default: that of BlurLevelClassifier)",
+        help="how often the photograph is also seen at half its size to recognize strong blur; "
+        "the largest σ is 8 pixels with 0, and doubles with each (default: 3)",
     )
     parser.add_argument(
         "--radius",
         type=number(int, 1),
         metavar="N",
-        help="radius of the refinement in pixels: how far the map's edges can move to those of the "
-        "photograph (default: that of WeightedGuidedRefiner)",
+        help="radius of the refinement in pixels: how far edges of the map can move to meet those "
+        "of the photograph (default: 8)",
     )
     parser.add_argument(
         "--eps",
         type=number(float, 0),
         metavar="X",
-        help="regularization of the refinement in squared intensity, above 0; smaller "
-        "values follow fainter edges of the photograph (default: that of WeightedGuidedRefiner)",
+        help="regularization of the refinement in squared intensity, above 0; with a smaller value "
+        "the map follows fainter edges of the photograph (default: 0.0003)",
     )
 
 

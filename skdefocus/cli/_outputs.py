@@ -88,7 +88,7 @@ def add_output(
     parser: argparse.ArgumentParser, files: str = "", default: Output | None = None
 ) -> None:
     """Add ``--out``; `files` describes the files that it may name."""
-    text = f"folder to write to, made if missing{'; or ' if files else ''}{files}"
+    text = f"folder to write to, created if necessary{'; or ' if files else ''}{files}"
     parser.add_argument(
         "--out",
         "-o",

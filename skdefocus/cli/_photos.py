@@ -187,7 +187,7 @@ def _sum_up(written: str, skipped: int, failed: list[str]) -> None:
     """Print a summary."""
     parts = [written]
     if skipped:
-        parts.append(f"{skipped} there already")
+        parts.append(f"{skipped} existed already")
     if failed:
         parts.append(f"{len(failed)} failed: {', '.join(map(repr, failed))}")
     print("; ".join(parts))

@@ -55,5 +55,5 @@ def test_ten_thousand_photographs_in_the_command_line(tmp_path, monkeypatch, cap
     summary = f"4 failed: {', '.join(map(repr, bad))}"
     assert said.out.strip().splitlines()[-1].endswith(summary)
     assert f"{COUNT // 2} mapped" in said.out
-    assert f"{COUNT // 2 - 4} there already" in said.out
+    assert f"{COUNT // 2 - 4} existed already" in said.out
     assert [line.split("'")[1] for line in said.err.strip().splitlines()] == bad

@@ -69,7 +69,7 @@ def test_effects_are_resumed(tmp_path, capsys):
     arguments = ["sharpen", *names[:2], "-o", names[2], "--skip-existing", "--jobs", 2]
     code, out, err = run(*arguments, capsys=capsys)
     assert (code, err) == (0, "")
-    assert f"1 written to {names[2]!r}; 1 there already" in out
+    assert f"1 written to {names[2]!r}; 1 existed already" in out
     assert (tmp_path / "o" / "a_sharpened.png").read_bytes() == b"mine"
     assert read_image("o/b_sharpened.png").shape == PHOTO.shape
     assert run("fuse", "a.png", "a.png", "-o", "f.png", capsys=capsys)[0] == 0
@@ -258,7 +258,7 @@ def test_facts_that_are_missing_are_named(capsys):
     code, _, err = run("depth", "p.jpg", "a.png", "-o", "d", capsys=capsys)
     assert code == 1
     first, second = err.splitlines()
-    assert first.endswith("'p.jpg': its EXIF does not tell focus_distance; give --focus-distance M")
+    assert first.endswith("'p.jpg': its EXIF lacks focus_distance; give --focus-distance M")
     assert "'a.png'" in second
     assert "--focal-length MM --f-number N --pixel-pitch UM" in second
 

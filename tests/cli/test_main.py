@@ -19,6 +19,7 @@ from PIL import Image
 import skdefocus as sd
 from skdefocus import io
 from skdefocus.cli import _batch
+from skdefocus.cli._map import PARAMETERS
 
 pytest.importorskip("matplotlib")
 
@@ -219,7 +220,7 @@ def test_overwrite_and_skip_existing(tmp_path, capsys):
     assert "--overwrite" in err
     code, text, _ = run(*arguments, "--skip-existing", capsys=capsys)
     assert code == 0
-    assert "1 there already" in text
+    assert "1 existed already" in text
     assert target.read_bytes() == b"mine"
     (out / "photo_sigma.png").unlink()
     assert run(*arguments, "--skip-existing", capsys=capsys)[0] == 0
@@ -365,3 +366,11 @@ def test_workers_that_fail_are_reported(tmp_path, capsys, monkeypatch):
     assert code == 1
     assert "1 photographs not done: the workers failed" in err
     assert_array_equal(names(tmp_path / "m"), [])
+
+
+def test_help_states_the_defaults_of_the_pipeline(capsys):
+    text = " ".join(run("map", "--help", capsys=capsys)[1].split())
+    parameters = sd.make_defocus_pipeline().get_params()
+    for option, name in PARAMETERS.items():
+        help_text = text[text.rindex(f"--{option} ") :]
+        assert f"(default: {parameters[name]:g})" in help_text[: help_text.index(")") + 1], option
