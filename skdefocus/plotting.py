@@ -25,6 +25,8 @@ CMAP = "inferno"
 DPI = 120
 #: Opacity of a map over its photograph.
 ALPHA = 0.55
+#: Color below that of a map over a photograph, on average; color bars are drawn over it.
+BELOW = "gray"
 GRAY: dict[str, Any] = {"cmap": "gray", "vmax": 1}
 #: Largest width and height of a panel in inches, in an overview and in a showcase.
 PANEL, SMALL_PANEL = (5.3, 4.6), (3.6, 3.2)
@@ -117,6 +119,8 @@ def show_map(
         bar = ax.figure.colorbar(drawn, ax=ax, extend=_extend(values, top), pad=0.02)
         bar.set_label("blur σ (pixels)")
         bar.outline.set_visible(False)
+        if photograph is not None:
+            bar.ax.set_facecolor(BELOW)
     return ax
 
 
@@ -294,7 +298,7 @@ def _draw_panel(
         bar = figure.add_axes(_box(x + width + 0.06, y, BAR, height, figure))
         scale = figure.colorbar(drawn, cax=bar, extend=panel.bar, extendfrac=0.03)
         scale.outline.set_visible(False)
-        bar.set_facecolor("gray")  # what is below the colors of a map, on average
+        bar.set_facecolor(BELOW)
         bar.tick_params(labelsize=10, length=2, pad=2)
 
 

@@ -18,8 +18,8 @@ from skdefocus.synthesis import Layer, render_layers
 
 china, flower = (image[:360, :480] / 255.0 for image in load_sample_images().images)
 y, x = np.mgrid[:360, :480]
-front = ((x - 150) ** 2 + (y - 190) ** 2 < 120**2).astype(float)
-middle = ((x > 300) & (y > 90)).astype(float)
+front = ((x - 310) ** 2 + (y - 200) ** 2 < 140**2).astype(float)
+middle = ((x < 200) & (y > 90)).astype(float)
 
 # %%
 # There are three surfaces, and one photograph is focused on each. The farther a surface is from the
@@ -39,12 +39,11 @@ for focus in range(3):
 truth = scene.sharp
 
 fig, axes = plt.subplots(2, 2, figsize=(6.4, 5.4), layout="constrained")
-pictures = {f"frame {k}": frame for k, frame in enumerate(stack)}
-for ax, (name, picture) in zip(axes.ravel(), pictures.items(), strict=False):
+titles = [f"frame {k}: {sd.metrics.psnr(frame, truth):.1f} dB" for k, frame in enumerate(stack)]
+for ax, picture, title in zip(axes.ravel(), [*stack, truth], [*titles, "truth"], strict=True):
     ax.imshow(picture)
-    ax.set_title(f"{name}: {sd.metrics.psnr(picture, truth):.1f} dB")
-for ax in axes.ravel():
     ax.set_axis_off()
+    ax.set_title(title)
 plt.show()
 
 # %%
@@ -59,7 +58,7 @@ axes[0].set_title(f"fused: {sd.metrics.psnr(result.image, truth):.1f} dB")
 axes[1].imshow(result.index, cmap="viridis", interpolation="nearest")
 right = np.mean(result.index == scene.index)
 axes[1].set_title(f"frames: {right:.1%} right")
-axes[2].imshow(result.confidence, vmin=0, vmax=1)
+axes[2].imshow(result.confidence, cmap="gray", vmin=0, vmax=1)
 axes[2].set_title("confidence")
 axes[3].imshow(np.abs(result.image - truth).max(axis=2), cmap="gray_r", vmin=0, vmax=0.5)
 axes[3].set_title("error (black is 0.5)")

@@ -113,7 +113,7 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "--preview",
         type=path_argument,
         metavar="FILE",
-        help="also write a picture of the frames and the result, side by side",
+        help="also write a picture of the first frame, the last one and the result",
     )
 
 
