@@ -15,8 +15,8 @@ from sklearn.pipeline import make_pipeline
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
 
-GREY = sample_photographs(64)[0]
-IMAGES = [GREY, GREY[:40, ::-1], np.stack([GREY[5:60]] * 3, axis=-1)]
+GRAY = sample_photographs(64)[0]
+IMAGES = [GRAY, GRAY[:40, ::-1], np.stack([GRAY[5:60]] * 3, axis=-1)]
 
 
 def records(images):
@@ -133,13 +133,13 @@ def test_what_is_no_batch_is_refused(estimator):
         ("photo.jpg", TypeError),
     ]:
         with pytest.raises(error, match="X"):
-            clone(estimator).fit([GREY]).transform(wrong)
+            clone(estimator).fit([GRAY]).transform(wrong)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS[1:3], ids=lambda e: type(e).__name__)
 def test_records_of_another_stage_are_refused(estimator):
     with pytest.raises(TypeError, match="X must be a list of"):
-        estimator.transform([GREY])
+        estimator.transform([GRAY])
 
 
 @each_estimator

@@ -10,10 +10,10 @@ from numpy.testing import assert_array_equal
 import skdefocus as sd
 from skdefocus import effects, filters, metrics, optics, synthesis
 
-GREY = np.linspace(0, 1, 12).reshape(3, 4)
+GRAY = np.linspace(0, 1, 12).reshape(3, 4)
 MAPS = [np.ones((2, 2)), np.ones((3, 3))]
 RAGGED = [[0.5, 0.2], [0.1]]
-MASKED = np.ma.masked_less(GREY, 0.5)
+MASKED = np.ma.masked_less(GRAY, 0.5)
 LENS = {"focal_length": 50, "f_number": 2, "focus_distance": 2, "pixel_pitch": 4}
 HUGE = 10**400
 AUC = metrics.get_scorer("focus_auc")
@@ -45,8 +45,8 @@ def test_fine_maps_of_thin_photographs(shape, step):
         lambda: filters.box_mean(MASKED, 1),
         lambda: synthesis.blur(MASKED, 1.0),
         lambda: effects.sharpen(MASKED, np.ones((3, 4))),
-        lambda: effects.magnify(GREY, np.ma.masked_less(GREY, 0.5)),
-        lambda: metrics.sigma_mae([MASKED], [GREY]),
+        lambda: effects.magnify(GRAY, np.ma.masked_less(GRAY, 0.5)),
+        lambda: metrics.sigma_mae([MASKED], [GRAY]),
     ],
 )
 def test_masked_values_are_not_taken_for_values(call):
@@ -56,56 +56,56 @@ def test_masked_values_are_not_taken_for_values(call):
 
 
 def test_an_array_with_an_empty_mask_is_an_array():
-    found = filters.box_mean(np.ma.MaskedArray(GREY), 1)
+    found = filters.box_mean(np.ma.MaskedArray(GRAY), 1)
     assert type(found) is np.ndarray
-    assert_array_equal(found, filters.box_mean(GREY, 1))
+    assert_array_equal(found, filters.box_mean(GRAY, 1))
 
 
 @pytest.mark.parametrize(
     ("call", "name"),
     [
         # numbers beyond what a float holds, or memory
-        (lambda: synthesis.blur(GREY, HUGE), "sigma"),
+        (lambda: synthesis.blur(GRAY, HUGE), "sigma"),
         (lambda: metrics.best_f([[1, 0]], [[1, 0]], HUGE), "beta2"),
         (lambda: metrics.best_f([[1, 0]], [[1, 0]], Fraction(-HUGE)), "beta2"),
         (lambda: synthesis.psf(1e300), "sigma"),
         (lambda: effects.aperture_psf(1e300, "polygon"), "sigma"),
         (lambda: effects.aperture_psf(np.ones(1), "polygon"), "sigma"),
-        (lambda: effects.paper_magnify(GREY, GREY, 1e300), "strength"),
-        (lambda: effects.magnify(GREY, GREY, in_focus=1e300), "in_focus"),
-        (lambda: synthesis.add_noise(GREY, 0.1, 1e300), "shot"),
-        (lambda: effects.sharpen(GREY, GREY, limit=10**30), "limit"),
+        (lambda: effects.paper_magnify(GRAY, GRAY, 1e300), "strength"),
+        (lambda: effects.magnify(GRAY, GRAY, in_focus=1e300), "in_focus"),
+        (lambda: synthesis.add_noise(GRAY, 0.1, 1e300), "shot"),
+        (lambda: effects.sharpen(GRAY, GRAY, limit=10**30), "limit"),
         (lambda: sd.WeightedGuidedRefiner(prior=1e38).fit([]), "prior"),
         (lambda: sd.FocusMeasure(smoothing=1e30).fit([]), "smoothing"),
         (lambda: sd.EdgeReblurEstimator(sigma0=1e300).fit([]), "sigma0"),
         (lambda: sd.EdgeReblurEstimator(sigma0=1e-300).fit([]), "sigma0"),
-        (lambda: filters.weighted_guided_filter(GREY, GREY, 1, 1e-3, alpha=1e30), "alpha"),
-        (lambda: filters.guided_filter(GREY, np.where(GREY > 0.5, 1e300, 0), 1, 1e-3), "guide"),
-        (lambda: filters.box_mean(GREY, 1, weights=GREY.astype("m8[s]")), "weights"),
+        (lambda: filters.weighted_guided_filter(GRAY, GRAY, 1, 1e-3, alpha=1e30), "alpha"),
+        (lambda: filters.guided_filter(GRAY, np.where(GRAY > 0.5, 1e300, 0), 1, 1e-3), "guide"),
+        (lambda: filters.box_mean(GRAY, 1, weights=GRAY.astype("m8[s]")), "weights"),
         (lambda: sd.FocusFuser(feather=1e300).fit([]), "feather"),
         (lambda: sd.FocusFuser(noise=1e300).fit([]), "noise"),
         (lambda: sd.FocusFuser(noise=1e-300).fit([]), "noise"),
         (lambda: sd.FocusFuser(sigma_weight=1e300).fit([]), "sigma_weight"),
         (lambda: sd.EdgeReblurEstimator(threshold=1e300).fit([]), "threshold"),
         (lambda: sd.AdaptiveSharpener(amount=1e300).fit([]), "amount"),
-        (lambda: synthesis.blur_varying(GREY, np.full((3, 4), 1e300)), "sigma"),
+        (lambda: synthesis.blur_varying(GRAY, np.full((3, 4), 1e300)), "sigma"),
         (lambda: optics.sigma_to_coc(HUGE), "sigma"),
         (lambda: optics.hyperfocal_distance(2, focal_length=50, f_number=HUGE, pixel_pitch=4),
          "f_number"),
         (lambda: optics.distances_for_coc(2, **LENS | {"focal_length": 1e-300}), "focal_length"),
-        (lambda: filters.GuidedFilter(GREY.astype("f4"), 1, 1e-3).filter(GREY * 1e300), "image"),
+        (lambda: filters.GuidedFilter(GRAY.astype("f4"), 1, 1e-3).filter(GRAY * 1e300), "image"),
         # what is no array of numbers
         (lambda: filters.box_mean(RAGGED, 1), "image"),
-        (lambda: filters.guided_filter(GREY, Broken(), 1, 1e-3), "guide"),
-        (lambda: filters.guided_filter(GREY, GREY, 1, 1e-3, weights=RAGGED), "weights"),
+        (lambda: filters.guided_filter(GRAY, Broken(), 1, 1e-3), "guide"),
+        (lambda: filters.guided_filter(GRAY, GRAY, 1, 1e-3, weights=RAGGED), "weights"),
         (lambda: synthesis.to_linear(Broken()), "image"),
         (lambda: sd.BlurLevelClassifier().predict(RAGGED), "X"),
-        (lambda: synthesis.render_layers([synthesis.Layer(GREY, RAGGED)]), r"layers\[0\].sigma"),
+        (lambda: synthesis.render_layers([synthesis.Layer(GRAY, RAGGED)]), r"layers\[0\].sigma"),
         (lambda: synthesis.render_layers(5), "layers"),
-        (lambda: metrics.focus_auc(GREY > 0.5, 1j), "sigma_map"),
-        (lambda: metrics.best_f(GREY > 0.5, {0.5}), "blur_map"),
+        (lambda: metrics.focus_auc(GRAY > 0.5, 1j), "sigma_map"),
+        (lambda: metrics.best_f(GRAY > 0.5, {0.5}), "blur_map"),
         (lambda: metrics.blur_score({"a": 1}), "sigma_map"),
-        (lambda: metrics.risk_coverage_curve("", GREY), "error"),
+        (lambda: metrics.risk_coverage_curve("", GRAY), "error"),
         (lambda: metrics.expected_calibration_error(np.full((2, 2), 0.5 + 0j), [0, 1]), "proba"),
         (lambda: optics.sigma_to_coc("text"), "sigma"),
         (lambda: optics.coc_at_distance([["", "b"]], **LENS), "distance"),
@@ -121,18 +121,18 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.sigma_mae(True, MAPS), "true"),
         (lambda: metrics.sigma_mae(None, MAPS), "true"),
         (lambda: metrics.sigma_mae(MAPS, MAPS, mask=Fraction(1, 2)), "mask"),
-        (lambda: metrics.q_g(GREY, np.float32(0.5)), "sources"),
-        (lambda: AUC(sd.FocusMeasure(radius=1), [GREY], 2**63), "y"),
-        (lambda: effects.paper_weight(GREY, None), "anchors"),
-        (lambda: effects.paper_weight(GREY, [1]), "anchors"),
-        (lambda: effects.paper_weight(GREY, b"bytes"), "anchors"),
+        (lambda: metrics.q_g(GRAY, np.float32(0.5)), "sources"),
+        (lambda: AUC(sd.FocusMeasure(radius=1), [GRAY], 2**63), "y"),
+        (lambda: effects.paper_weight(GRAY, None), "anchors"),
+        (lambda: effects.paper_weight(GRAY, [1]), "anchors"),
+        (lambda: effects.paper_weight(GRAY, b"bytes"), "anchors"),
         (lambda: sd.DefocusFeatures(quantiles=-0.5).fit([]), "quantiles"),
         (lambda: sd.datasets.make_scene(True), "photographs"),
         (lambda: sd.BlurLevelClassifier(providers=Decimal("0.5")).predict(np.zeros((1, 32, 32))),
          "providers"),
         # seeds
-        (lambda: synthesis.add_noise(GREY, 0.1, random_state=b"bytes"), "random_state"),
-        (lambda: sd.datasets.make_scene([GREY] * 2, random_state=-1), "random_state"),
+        (lambda: synthesis.add_noise(GRAY, 0.1, random_state=b"bytes"), "random_state"),
+        (lambda: sd.datasets.make_scene([GRAY] * 2, random_state=-1), "random_state"),
         (lambda: sd.datasets.load_sample_scenes(64, None), "random_state"),
         # one of two that do not fit each other
         (lambda: sd.PatchExtractor(patch_size=2, step=8).fit([]), "patch_size"),
@@ -150,8 +150,8 @@ def test_far_beyond_the_unit_range_there_is_no_warning():
 
 
 def test_a_radius_beyond_integers():
-    found = filters.weighted_guided_filter(GREY, GREY, 2**63, 1e-2, subsample=2)
-    expected = filters.weighted_guided_filter(GREY, GREY, 10**9, 1e-2, subsample=2)
+    found = filters.weighted_guided_filter(GRAY, GRAY, 2**63, 1e-2, subsample=2)
+    expected = filters.weighted_guided_filter(GRAY, GRAY, 10**9, 1e-2, subsample=2)
     assert_array_equal(found, expected)
 
 
@@ -174,13 +174,13 @@ def test_quantiles_of_small_integers():
 
 def test_blocks_larger_than_the_image():
     """Took as many steps as the block has pixels."""
-    found = filters.guided_filter(GREY, GREY, 1, 1e-2, subsample=2**40)
-    assert_array_equal(found, filters.guided_filter(GREY, GREY, 1, 1e-2, subsample=4))
+    found = filters.guided_filter(GRAY, GRAY, 1, 1e-2, subsample=2**40)
+    assert_array_equal(found, filters.guided_filter(GRAY, GRAY, 1, 1e-2, subsample=4))
 
 
 def test_edges_wider_than_the_photograph():
-    found = effects.magnify(GREY, 3 * GREY, edge_radius=10**30)
-    assert_array_equal(found, effects.magnify(GREY, 3 * GREY, edge_radius=100))
+    found = effects.magnify(GRAY, 3 * GRAY, edge_radius=10**30)
+    assert_array_equal(found, effects.magnify(GRAY, 3 * GRAY, edge_radius=100))
 
 
 def test_a_score_is_a_plain_float():

@@ -130,7 +130,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 
 def sheet(cases: list[Case], maps: dict[str, list[np.ndarray]], path: Path) -> None:
-    """Photograph, truth and every method's map in one picture, the maps on one colour scale."""
+    """Photograph, truth and every method's map in one picture, the maps on one color scale."""
     from matplotlib.figure import Figure
 
     chosen = range(0, len(cases), max(1, len(cases) // 6))[:6]

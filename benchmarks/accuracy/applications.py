@@ -34,9 +34,9 @@ def read(folder: Path) -> list[np.ndarray]:
 def blob(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Coverage of a subject in the middle, and its distance from the outline (inside negative)."""
     y, x = np.indices(size)
-    centre = rng.uniform(0.4, 0.6, 2) * size
-    wave = 1 + 0.2 * np.sin(rng.integers(2, 7) * np.arctan2(y - centre[0], x - centre[1]))
-    return np.hypot(y - centre[0], x - centre[1]) - 0.28 * min(size) * wave
+    center = rng.uniform(0.4, 0.6, 2) * size
+    wave = 1 + 0.2 * np.sin(rng.integers(2, 7) * np.arctan2(y - center[0], x - center[1]))
+    return np.hypot(y - center[0], x - center[1]) - 0.28 * min(size) * wave
 
 
 def cut(images: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:

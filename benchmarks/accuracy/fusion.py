@@ -52,7 +52,7 @@ def as_published(fused: np.ndarray, like: Path) -> np.ndarray:
 
 
 def sampling(image: Image.Image) -> tuple[int, int]:
-    """How many times fewer colour values than grey ones a JPEG has, in both directions."""
+    """How many times fewer color values than gray ones a JPEG has, in both directions."""
     layers = image.layer  # type: ignore[attr-defined]
     return layers[0][1] // layers[1][1], layers[0][2] // layers[1][2]
 
@@ -101,10 +101,10 @@ def stacks(count: int, frames: int) -> list[tuple[list[np.ndarray], np.ndarray]]
         y, x = np.indices(size)
         alphas = []
         for _ in cuts[1:]:
-            centre = rng.uniform(0.25, 0.75, 2) * size
+            center = rng.uniform(0.25, 0.75, 2) * size
             radius = rng.uniform(0.15, 0.3) * min(size)
-            wave = 1 + 0.2 * np.sin(rng.integers(2, 7) * np.arctan2(y - centre[0], x - centre[1]))
-            away = np.hypot(y - centre[0], x - centre[1]) - radius * wave
+            wave = 1 + 0.2 * np.sin(rng.integers(2, 7) * np.arctan2(y - center[0], x - center[1]))
+            away = np.hypot(y - center[0], x - center[1]) - radius * wave
             alphas.append(np.clip(0.5 - away, 0, 1).astype(np.float32))
         places = np.linspace(0, 1, len(cuts))
         spread = rng.uniform(4, 8)

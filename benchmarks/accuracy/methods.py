@@ -41,14 +41,14 @@ def blur_detector(image: np.ndarray) -> Map:
     """The package blur-detector with the settings of its own example."""
     import blur_detector as peer
 
-    grey = np.round(to_gray(check_image(image)) * 255).astype(np.uint8)
+    gray = np.round(to_gray(check_image(image)) * 255).astype(np.uint8)
     found = np.asarray(
         peer.detectBlur(
-            grey, downsampling_factor=4, num_scales=4, scale_start=2, num_iterations_RF_filter=3
+            gray, downsampling_factor=4, num_scales=4, scale_start=2, num_iterations_RF_filter=3
         ),
         np.float32,
     )
-    scale = np.divide(grey.shape, found.shape)
+    scale = np.divide(gray.shape, found.shape)
     return -ndimage.zoom(found, scale, order=1, mode="nearest", grid_mode=True)
 
 

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 from skdefocus import network
 
 RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (12, 17), np.uint8)
+GRAY = RNG.integers(0, 256, (12, 17), np.uint8)
 RGB = RNG.integers(0, 256, (12, 17, 3), np.uint8)
 DEEP_RGB = RNG.integers(0, 65536, (12, 17, 3), np.uint16)
 #: Format and options of Pillow, and the modes to write in it.
@@ -50,7 +50,7 @@ def files() -> Iterator[bytes]:
     for kind, options, modes in PILLOW:
         for mode in modes:
             yield _pillow(kind, mode, **options)
-    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    frames = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
     for kind in ("GIF", "PNG", "WEBP", "TIFF"):
         yield _saved(frames[0], kind, save_all=True, append_images=frames[1:])
     for kind in ("JPEG", "PNG", "TIFF", "WEBP"):
@@ -59,7 +59,7 @@ def files() -> Iterator[bytes]:
         pixels = DEEP_RGB if "planarconfig" not in options else np.moveaxis(DEEP_RGB, -1, 0)
         yield _tiff(np.ascontiguousarray(pixels), **options)
     for dtype in (np.float16, np.float32, np.float64, np.uint16, np.int16, np.uint32):
-        values = GREY / 255 if np.dtype(dtype).kind == "f" else GREY
+        values = GRAY / 255 if np.dtype(dtype).kind == "f" else GRAY
         yield _tiff(values.astype(dtype), photometric="minisblack")
 
 
@@ -67,9 +67,9 @@ def _pillow(kind: str, mode: str, **options: Any) -> bytes:
     if mode == "I;16":
         image = Image.fromarray(DEEP_RGB[..., 0])
     elif mode == "F":
-        image = Image.fromarray((GREY / 255).astype(np.float32))
+        image = Image.fromarray((GRAY / 255).astype(np.float32))
     elif mode in ("LA", "RGBA"):
-        image = Image.fromarray(np.dstack([RGB, GREY])).convert(mode)
+        image = Image.fromarray(np.dstack([RGB, GRAY])).convert(mode)
     else:
         image = Image.fromarray(RGB).convert(mode)
     return _saved(image, kind, **options)

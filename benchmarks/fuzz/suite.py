@@ -20,7 +20,7 @@ from skdefocus.io import ReadError, read_image
 
 
 def expected(path: Path, pixels: np.ndarray) -> np.ndarray:
-    """Pillow's values, of the depth that it keeps: of 16 bits in colour the upper 8."""
+    """Pillow's values, of the depth that it keeps: of 16 bits in color the upper 8."""
     with Image.open(path) as image:
         if pixels.dtype == np.uint16 and image.mode.startswith("I"):
             return np.asarray(image)

@@ -136,7 +136,7 @@ class Files(Target):
         except io.ReadError as error:
             self.check_message(error)
             return False
-        promised(pixels.shape[2:] in ((), (3,)), "grey or RGB")
+        promised(pixels.shape[2:] in ((), (3,)), "gray or RGB")
         promised(0 < pixels.shape[0] * pixels.shape[1] <= MAX_PIXELS, "max_pixels holds")
         promised(pixels.dtype in (np.uint8, np.uint16, np.float32), "one of three dtypes")
         promised(pixels.flags.c_contiguous and pixels.flags.writeable, "an array of its own")

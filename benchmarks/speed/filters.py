@@ -86,7 +86,7 @@ def accuracy() -> list[list[object]]:
         theirs = cv2.ximgproc.guidedFilter(guide, image, RADIUS, 1e-6)
         away = slice(2 * RADIUS, -2 * RADIUS)  # its borders are mirrored otherwise
         row = [float(np.abs(x - exact)[away, away].max()) for x in (ours, theirs)]
-        rows.append(["grey" if channels == 1 else "colour", *row])
+        rows.append(["gray" if channels == 1 else "color", *row])
     return rows
 
 
@@ -105,7 +105,7 @@ def subsampled() -> list[list[object]]:
             )
             fast = guided_filter(image, guide, RADIUS, EPS, subsample=step)
             psnr = -10 * np.log10(float(np.mean((fast - full) ** 2)))
-            kind = "grey" if channels == 1 else "colour"
+            kind = "gray" if channels == 1 else "color"
             rows.append([kind, step, float(np.median(seconds["1"] / seconds[str(step)])), psnr])
     return rows
 
@@ -130,7 +130,7 @@ def memory() -> list[list[object]]:
     """Peak memory beyond image and guide, in bytes per pixel, each in a process of its own."""
     rows: list[list[object]] = []
     for channels in (1, 3):
-        row: list[object] = ["grey" if channels == 1 else "colour"]
+        row: list[object] = ["gray" if channels == 1 else "color"]
         for work in ("ours", "ours, subsampled by 4", "OpenCV"):
             code = f"from benchmarks.speed import filters; filters.peak({channels}, {work!r})"
             done = subprocess.run(
@@ -172,7 +172,7 @@ def _resident(name: str = "VmRSS") -> int:
 
 def main() -> None:
     times = []
-    for channels, kind in ((1, "grey"), (3, "colour")):
+    for channels, kind in ((1, "gray"), (3, "color")):
         for name, shape in SIZES.items():
             for row in beside_opencv(channels, shape, 31 if shape[0] < 1000 else 5):
                 times.append([kind, name, *row])

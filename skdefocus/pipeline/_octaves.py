@@ -16,6 +16,7 @@ import numpy as np
 from skdefocus._grids import cell_means, twice
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
+from skdefocus.synthesis import hat_weight
 
 #: A photograph is reduced as long as its shorter side keeps at least this many pixels.
 SHORTEST = 96
@@ -126,9 +127,9 @@ def _tables(
     share = told * RARER ** np.arange(len(told))
     common[n - 1 :] = prior[-1] * share / share.sum()
     usual = np.asarray(prior) + MISTAKEN / n
-    grid = np.arange(n)
+    known = np.asarray(sigmas)
     seen = [
-        np.maximum(1 - np.abs(np.interp(wide / 2**k, sigmas, grid) - grid[:, None]), 0)
+        np.stack([hat_weight(wide / 2**k, known, level) for level in range(n)])
         for k in range(octaves + 1)
     ]
     with np.errstate(divide="ignore"):

@@ -110,7 +110,7 @@ def test_help_and_import_need_no_heavy_module():
     ("arguments", "word"),
     [
         ([], "COMMAND"),
-        (["mapp"], "invalid choice"),
+        (["maps"], "invalid choice"),
         (["map", "--out", "d"], "PHOTO"),
         (["map", "a.png"], "--out"),
         (["map", "a.png", "--out", "d", "--step", "0"], "--step"),

@@ -12,8 +12,8 @@ from skdefocus.datasets import sample_photographs
 from skdefocus.effects import paper_magnify
 from skdefocus.pipeline import _refiner
 
-GREY = sample_photographs(64)[0]
-ONE = np.ones(GREY.shape)
+GRAY = sample_photographs(64)[0]
+ONE = np.ones(GRAY.shape)
 each_effect = pytest.mark.parametrize("effect", [sd.DefocusMagnifier, sd.AdaptiveSharpener])
 each_mapper = pytest.mark.parametrize(
     "effect", [sd.DefocusMagnifier, sd.AdaptiveSharpener, sd.DefocusFeatures]
@@ -38,7 +38,7 @@ def test_photographs_are_mapped_one_by_one_where_they_are_worked_on(effect):
         return [np.ones(x.shape) for x in X]
 
     with parallel_config(backend="threading"):
-        effect(estimator=Mapper(answer), n_jobs=2).transform([GREY] * 6)
+        effect(estimator=Mapper(answer), n_jobs=2).transform([GRAY] * 6)
     assert counts == [1] * 6
 
 
@@ -60,7 +60,7 @@ def test_workers_share_the_cores(effect, monkeypatch):
     spy(_refiner, "weighted_guided_filter", lambda args, more: more["n_threads"])
     monkeypatch.setattr(_estimators, "cpu_count", lambda: 8)
     with parallel_config(backend="threading"):
-        effect(n_jobs=4).transform([GREY] * 2)
+        effect(n_jobs=4).transform([GRAY] * 2)
     assert threads == [2] * 4
 
 
@@ -69,13 +69,13 @@ def test_workers_share_the_cores(effect, monkeypatch):
 def test_what_is_no_estimator(effect, estimator):
     for call in (effect(estimator=estimator).fit, effect(estimator=estimator).transform):
         with pytest.raises(TypeError, match="estimator must be a transformer"):
-            call([GREY])
+            call([GRAY])
 
 
 @each_effect
 def test_effects_need_photographs(effect):
     with pytest.raises(TypeError, match=r"estimator must be a transformer .* got 'passthrough'"):
-        effect(estimator="passthrough").fit([GREY])
+        effect(estimator="passthrough").fit([GRAY])
 
 
 @each_mapper
@@ -91,7 +91,7 @@ def test_effects_need_photographs(effect):
 )
 def test_what_are_no_maps(effect, answer, error, message):
     with pytest.raises(error, match=message):
-        effect(estimator=Mapper(lambda X: answer)).transform([GREY])
+        effect(estimator=Mapper(lambda X: answer)).transform([GRAY])
 
 
 each_function = pytest.mark.parametrize("function", [sd.magnify, sd.sharpen])
@@ -99,14 +99,14 @@ each_function = pytest.mark.parametrize("function", [sd.magnify, sd.sharpen])
 
 @each_function
 def test_a_map_is_estimated_where_none_is_given(function):
-    assert_array_equal(function(GREY), function(GREY, sd.defocus_map(GREY)))
+    assert_array_equal(function(GRAY), function(GRAY, sd.defocus_map(GRAY)))
 
 
 @pytest.mark.parametrize("function", [sd.magnify, sd.sharpen, paper_magnify])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
 def test_the_dtype_stays(function, dtype):
     scale = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
-    rgb = np.stack([GREY, GREY[::-1], GREY.T], axis=-1)
+    rgb = np.stack([GRAY, GRAY[::-1], GRAY.T], axis=-1)
     image = (np.rint(rgb * scale) if scale > 1 else rgb).astype(dtype)
     sigma = np.linspace(0, 6, 64) * np.ones((64, 1))
     found = function(image, sigma)
@@ -119,14 +119,14 @@ def test_the_dtype_stays(function, dtype):
 
 @pytest.mark.parametrize("function", [sd.magnify, sd.sharpen, paper_magnify])
 def test_shades_do_not_fit_into_bool(function):
-    found = function(GREY > 0.5, np.linspace(0, 6, 64) * np.ones((64, 1)))
+    found = function(GRAY > 0.5, np.linspace(0, 6, 64) * np.ones((64, 1)))
     assert found.dtype == np.float32
     assert len(np.unique(found)) > 2
 
 
 @each_effect
 def test_a_batch_of_bytes_gives_a_batch_of_bytes(effect):
-    batch = np.rint(255 * np.stack([GREY] * 2)).astype(np.uint8)
+    batch = np.rint(255 * np.stack([GRAY] * 2)).astype(np.uint8)
     found = effect(estimator=Mapper(lambda X: [np.full(x.shape, 0.7) for x in X])).transform(batch)
     assert found.dtype == np.uint8
     assert found.shape == batch.shape
@@ -136,4 +136,4 @@ def test_a_batch_of_bytes_gives_a_batch_of_bytes(effect):
 @pytest.mark.parametrize("value", [-1, np.nan])
 def test_maps_that_are_not_of_sigma(effect, value):
     with pytest.raises(ValueError, match=r"estimator's map must be (finite|>= 0)"):
-        effect(estimator=Mapper(lambda X: [value * ONE])).transform([GREY])
+        effect(estimator=Mapper(lambda X: [value * ONE])).transform([GRAY])

@@ -90,13 +90,13 @@ def test_two_halves(fuser, sharp):
     assert result.confidence[:, away].mean() > 0.5
 
 
-def test_maps_of_large_frames_in_colour():
+def test_maps_of_large_frames_in_color():
     """They are made at half the size, odd or not."""
     sharp = sample_photographs(151)[1]
     left = np.arange(151) < 75
     stack = [np.where(left == k, sharp, blur(sharp, 2.5)) for k in (True, False)]
-    colour = [np.stack([f, f, f], axis=-1) for f in stack]
-    fused = sd.FocusFuser(sigma_weight=1).transform([colour])[0]
+    color = [np.stack([f, f, f], axis=-1) for f in stack]
+    fused = sd.FocusFuser(sigma_weight=1).transform([color])[0]
     assert sd.metrics.psnr(fused[..., 0], sharp) > 38
 
 
@@ -336,7 +336,7 @@ def test_types_of_frames_agree():
         assert_allclose(PLAIN.transform([stack])[0], expected, atol=1e-5)
 
 
-def test_colour_and_alpha():
+def test_color_and_alpha():
     stack = [np.stack([f, f, f], axis=-1) for f in halves()]
     fused = PLAIN.transform([stack])[0]
     assert fused.shape == (96, 96, 3)

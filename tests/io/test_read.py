@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 from skdefocus.io import MAX_PIXELS, read_image
 
 RNG = np.random.default_rng(0)
-GREY = RNG.integers(0, 256, (12, 17), np.uint8)
+GRAY = RNG.integers(0, 256, (12, 17), np.uint8)
 RGB = RNG.integers(0, 256, (12, 17, 3), np.uint8)
 DEEP = RNG.integers(0, 65536, (12, 17), np.uint16)
 DEEP_RGB = RNG.integers(0, 65536, (12, 17, 3), np.uint16)
@@ -53,7 +53,7 @@ def png(width, height, depth, color, rows, interlaced=0):
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.tif", "photo.bmp", "photo.webp"])
-@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
+@pytest.mark.parametrize("pixels", [GRAY, RGB], ids=["gray", "rgb"])
 def test_eight_bits(tmp_path, name, pixels):
     options = {"lossless": True} if name.endswith("webp") else {}
     found = read_image(saved(tmp_path, pixels, name, **options))
@@ -71,8 +71,8 @@ def test_jpeg_is_near(tmp_path):
 
 
 def test_one_bit(tmp_path):
-    found = read_image(saved(tmp_path, GREY > 127, "photo.png"))
-    assert_array_equal(found, np.where(GREY > 127, 255, 0))
+    found = read_image(saved(tmp_path, GRAY > 127, "photo.png"))
+    assert_array_equal(found, np.where(GRAY > 127, 255, 0))
 
 
 def test_sixteen_bits_grey(tmp_path):
@@ -99,7 +99,7 @@ def test_sixteen_bits_colour_tiff(tmp_path, order):
 
 
 def test_float_tiff(tmp_path):
-    values = (GREY / 255).astype(np.float32)
+    values = (GRAY / 255).astype(np.float32)
     tifffile.imwrite(tmp_path / "photo.tif", values)
     assert_array_equal(read_image(tmp_path / "photo.tif"), values)
 
@@ -107,24 +107,24 @@ def test_float_tiff(tmp_path):
 def test_palette_alpha_and_cmyk_become_colour(tmp_path):
     few = np.repeat(np.repeat(RNG.integers(0, 2, (3, 4, 3), np.uint8) * 255, 4, 0), 4, 1)
     assert_array_equal(read_image(saved(tmp_path, few, "palette.png", "P")), few)
-    with_alpha = np.dstack([RGB, GREY])
+    with_alpha = np.dstack([RGB, GRAY])
     assert_array_equal(read_image(saved(tmp_path, with_alpha, "alpha.png")), RGB)
-    grey_alpha = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(GREY)])
-    grey_alpha.save(tmp_path / "la.png")
-    assert_array_equal(read_image(tmp_path / "la.png"), GREY)
+    gray_alpha = Image.merge("LA", [Image.fromarray(GRAY), Image.fromarray(GRAY)])
+    gray_alpha.save(tmp_path / "la.png")
+    assert_array_equal(read_image(tmp_path / "la.png"), GRAY)
     found = read_image(saved(tmp_path, np.full((8, 8, 3), 255, np.uint8), "c.tif", "CMYK"))
     assert_array_equal(found, np.full((8, 8, 3), 255))
 
 
 @pytest.mark.parametrize("name", ["film.gif", "film.png", "film.webp", "pages.tif"])
 def test_the_first_picture_of_an_animation_and_of_pages(tmp_path, name):
-    first, second = Image.fromarray(GREY), Image.fromarray(255 - GREY)
+    first, second = Image.fromarray(GRAY), Image.fromarray(255 - GRAY)
     options = {"lossless": True} if name.endswith("webp") else {}
     first.save(tmp_path / name, save_all=True, append_images=[second], **options)
     with Image.open(tmp_path / name) as film:
         assert film.n_frames == 2
     found = read_image(tmp_path / name)
-    assert_array_equal(found if found.ndim == 2 else found[..., 0], GREY)
+    assert_array_equal(found if found.ndim == 2 else found[..., 0], GRAY)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -231,7 +231,7 @@ PLAIN = png(2, 2, 8, 0, b"\0ab\0cd")
         PLAIN.replace(b"IDAT", b"IDAX"),
     ],
     ids=[
-        "line ends converted", "signature", "3 bits", "colour type 1", "no width", "a row missing",
+        "line ends converted", "signature", "3 bits", "color type 1", "no width", "a row missing",
         "no data", "checksum of the head", "data called otherwise",
     ],
 )  # fmt: skip

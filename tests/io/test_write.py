@@ -18,7 +18,7 @@ from skdefocus.io import (
     write_scaled_png,
 )
 
-GREY = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17)
+GRAY = np.arange(12 * 17, dtype=np.uint8).reshape(12, 17)
 SIGMA = np.random.default_rng(0).uniform(0, 8, (7, 9)).astype(np.float32)
 
 
@@ -111,14 +111,14 @@ def test_a_disk_that_is_full(tmp_path, name):
 
 def test_a_link_is_replaced_and_not_what_it_points_to(tmp_path):
     photo = tmp_path / "photo.png"
-    Image.fromarray(GREY).save(photo)
+    Image.fromarray(GRAY).save(photo)
     link = tmp_path / "map.png"
     link.symlink_to(photo)
     with pytest.raises(FileExistsError):
         write_scaled_png(link, SIGMA)
     write_scaled_png(link, SIGMA, overwrite=True)
     assert not link.is_symlink()
-    assert_array_equal(read_image(photo), GREY)
+    assert_array_equal(read_image(photo), GRAY)
     dangling = tmp_path / "dangling.npy"
     dangling.symlink_to(tmp_path / "none.npy")
     with pytest.raises(FileExistsError):
@@ -177,13 +177,13 @@ def test_maps_that_another_program_has_saved(tmp_path, options, dtype):
 
 def save_wrong(folder):
     """Files that are no maps, and a word of what is said of them."""
-    Image.fromarray(GREY).save(folder / "photo.png")
+    Image.fromarray(GRAY).save(folder / "photo.png")
     info = PngInfo()
     info.add_text("sigma_scale", "1000")
-    Image.fromarray(GREY).save(folder / "eight.png", pnginfo=info)
+    Image.fromarray(GRAY).save(folder / "eight.png", pnginfo=info)
     np.save(folder / "negative.npy", -SIGMA)
     np.save(folder / "nan.npy", SIGMA * np.nan)
-    np.save(folder / "integers.npy", GREY)
+    np.save(folder / "integers.npy", GRAY)
     np.save(folder / "planes.npy", np.stack([SIGMA, SIGMA]))
     np.save(folder / "pickle.npy", np.array([[{}]], object), allow_pickle=True)
     np.save(folder / "large.npy", np.zeros((20, 20)))

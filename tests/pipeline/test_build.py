@@ -13,48 +13,48 @@ import skdefocus as sd
 from skdefocus import network
 from skdefocus.datasets import load_sample_scenes, sample_photographs
 
-GREY = np.round(sample_photographs(128)[0] * 255).astype(np.uint8)
+GRAY = np.round(sample_photographs(128)[0] * 255).astype(np.uint8)
 
 
 def test_the_same_map_whatever_the_type():
-    expected = sd.defocus_map(GREY)
-    assert expected.shape == GREY.shape
+    expected = sd.defocus_map(GRAY)
+    assert expected.shape == GRAY.shape
     assert expected.dtype == np.float32
     for image in (
-        GREY.astype(np.uint16) * 257,
-        GREY.astype(np.float32) / 255,
-        GREY / 255,
-        np.asfortranarray(GREY),
-        GREY[..., None],
+        GRAY.astype(np.uint16) * 257,
+        GRAY.astype(np.float32) / 255,
+        GRAY / 255,
+        np.asfortranarray(GRAY),
+        GRAY[..., None],
     ):
         assert_allclose(sd.defocus_map(image), expected, atol=1e-4)
     pipe = sd.make_defocus_pipeline()
-    assert_allclose(pipe.transform(GREY[None])[0], expected, atol=1e-4)
-    assert_allclose(pipe.transform([GREY])[0], expected, atol=1e-4)
-    assert_allclose(sd.defocus_map(GREY.tolist() / np.array(255.0)), expected, atol=1e-4)
+    assert_allclose(pipe.transform(GRAY[None])[0], expected, atol=1e-4)
+    assert_allclose(pipe.transform([GRAY])[0], expected, atol=1e-4)
+    assert_allclose(sd.defocus_map(GRAY.tolist() / np.array(255.0)), expected, atol=1e-4)
 
 
-def test_colour_and_alpha():
-    rgb = np.stack([GREY] * 3, axis=-1)
-    rgba = np.dstack([rgb, np.full_like(GREY, 255)])
+def test_color_and_alpha():
+    rgb = np.stack([GRAY] * 3, axis=-1)
+    rgba = np.dstack([rgb, np.full_like(GRAY, 255)])
     # Three equal channels vary three times as much as one, which eps is compared with.
-    assert_allclose(sd.defocus_map(rgb, eps=9e-4), sd.defocus_map(GREY, eps=3e-4), atol=1e-4)
+    assert_allclose(sd.defocus_map(rgb, eps=9e-4), sd.defocus_map(GRAY, eps=3e-4), atol=1e-4)
     assert_allclose(sd.defocus_map(rgba), sd.defocus_map(rgb), atol=1e-6)
 
 
 def test_an_array_gives_an_array_and_a_list_a_list():
     pipe = sd.make_defocus_pipeline(step=16)
-    stacked = pipe.fit_transform(np.stack([GREY, GREY[::-1]]))
+    stacked = pipe.fit_transform(np.stack([GRAY, GRAY[::-1]]))
     assert isinstance(stacked, np.ndarray)
     assert stacked.shape == (2, 128, 128)
-    ragged = pipe.fit_transform([GREY, GREY[:50, :70]])
+    ragged = pipe.fit_transform([GRAY, GRAY[:50, :70]])
     assert isinstance(ragged, list)
     assert [m.shape for m in ragged] == [(128, 128), (50, 70)]
 
 
 @pytest.mark.parametrize("size", [(20, 20), (1, 1), (1, 40), (33, 7)])
 def test_images_smaller_than_a_patch_get_a_map(size):
-    out = sd.defocus_map(GREY[: size[0], : size[1]])
+    out = sd.defocus_map(GRAY[: size[0], : size[1]])
     assert out.shape == size
     assert np.isfinite(out).all()
 
@@ -80,10 +80,10 @@ def test_is_an_ordinary_pipeline():
     assert isinstance(pipe, Pipeline)
     assert list(pipe.named_steps) == ["patches", "levels", "refine"]
     assert pipe.get_params()["refine__radius"] == 5
-    before = pipe.transform([GREY])[0]
-    assert_allclose(clone(pipe).fit([GREY]).transform([GREY])[0], before)
-    assert_allclose(pickle.loads(pickle.dumps(pipe)).transform([GREY])[0], before)
-    assert_allclose(clone(pipe).fit_transform([GREY])[0], before)
+    before = pipe.transform([GRAY])[0]
+    assert_allclose(clone(pipe).fit([GRAY]).transform([GRAY])[0], before)
+    assert_allclose(pickle.loads(pickle.dumps(pipe)).transform([GRAY])[0], before)
+    assert_allclose(clone(pipe).fit_transform([GRAY])[0], before)
 
 
 def test_grid_search_over_ragged_images_runs_the_network_once_per_image(tmp_path, monkeypatch):
@@ -141,7 +141,7 @@ def test_blurring_more_raises_the_map():
 
 
 def test_repeated_runs_agree():
-    assert_allclose(sd.defocus_map(GREY), sd.defocus_map(GREY), atol=1e-6)
+    assert_allclose(sd.defocus_map(GRAY), sd.defocus_map(GRAY), atol=1e-6)
 
 
 @pytest.mark.parametrize("truth", ["sigma", "mask"])

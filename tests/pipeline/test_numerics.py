@@ -26,7 +26,7 @@ ROWS, COLUMNS = np.mgrid[:70, :90]
 ODD = {
     "black": np.zeros((70, 90), np.uint8),
     "white": np.ones((70, 90)),
-    "grey": np.full((70, 90, 3), 0.5),
+    "gray": np.full((70, 90, 3), 0.5),
     "noise": RNG.random((70, 90)),
     "noise of two values": RNG.random((70, 90)) < 0.5,
     "faint noise": 0.5 + 1e-6 * RNG.standard_normal((70, 90)),
@@ -137,7 +137,7 @@ def test_golden():
 
 @cache
 def photographs():
-    """Grey ones of scikit-learn and scikit-image, with sides of whole cells."""
+    """Gray ones of scikit-learn and scikit-image, with sides of whole cells."""
     from skimage import data
 
     found = {
@@ -145,10 +145,10 @@ def photographs():
     }
     found |= {name: getattr(data, name)() for name in ("camera", "coins", "astronaut")}
     found |= dict(zip(("brick", "gravel", "grass"), sample_photographs(192), strict=True))
-    return {name: grey(image)[:192, :192] for name, image in found.items()}
+    return {name: gray(image)[:192, :192] for name, image in found.items()}
 
 
-def grey(image):
+def gray(image):
     values = image / np.float32(255 if image.dtype == np.uint8 else 1)
     values = values.mean(2) if values.ndim == 3 else values
     top, left = ((n - 192) // 2 for n in values.shape)

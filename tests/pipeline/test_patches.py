@@ -11,7 +11,7 @@ from skdefocus import PatchExtractor, PatchGrid
 
 RNG = np.random.default_rng(0)
 RGB8 = data.astronaut()[80:150, 180:275]
-GREY8 = data.camera()[100:161, 150:227]
+GRAY8 = data.camera()[100:161, 150:227]
 
 
 def one(image, **parameters):
@@ -82,7 +82,7 @@ def test_padding_is_no_longer_than_the_last_patch_needs(geometry):
 
 
 def test_patches_are_read_only_views():
-    grid = one(GREY8, step=4)
+    grid = one(GRAY8, step=4)
     patches = grid.patches
     assert np.shares_memory(patches, grid.padded)
     assert patches.dtype == np.float32
@@ -93,15 +93,15 @@ def test_patches_are_read_only_views():
 
 
 def test_neighbouring_patches_overlap_by_a_step():
-    patches = one(GREY8, step=8).patches
+    patches = one(GRAY8, step=8).patches
     assert_array_equal(patches[0, 0, 8:, :], patches[1, 0, :-8, :])
     assert_array_equal(patches[2, 1, :, 8:], patches[2, 2, :, :-8])
 
 
 def test_default_patch_in_the_middle_is_the_image_itself():
-    image = GREY8 / np.float32(255)
+    image = GRAY8 / np.float32(255)
     # Cell (5, 7) begins at (20, 28) and is 4 wide: its 32 pixels begin 14 earlier.
-    assert_allclose(one(GREY8).patches[5, 7], image[6:38, 14:46], atol=1e-7)
+    assert_allclose(one(GRAY8).patches[5, 7], image[6:38, 14:46], atol=1e-7)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 20), (1, 50), (33, 2)])
@@ -115,7 +115,7 @@ def test_images_smaller_than_a_patch(size):
 # Types
 
 
-@pytest.mark.parametrize("image", [GREY8, RGB8], ids=["grey", "rgb"])
+@pytest.mark.parametrize("image", [GRAY8, RGB8], ids=["gray", "rgb"])
 def test_all_types_of_one_image_give_the_same_patches(image):
     real = image / 255
     expected = one(real).patches
@@ -131,10 +131,10 @@ def test_all_types_of_one_image_give_the_same_patches(image):
 
 
 def test_bool_is_black_and_white():
-    assert_array_equal(one(GREY8 > 99).patches, one((GREY8 > 99) * 1.0).patches)
+    assert_array_equal(one(GRAY8 > 99).patches, one((GRAY8 > 99) * 1.0).patches)
 
 
-def test_colour_is_turned_to_luma_and_alpha_ignored():
+def test_color_is_turned_to_luma_and_alpha_ignored():
     alpha = RNG.integers(0, 256, (*RGB8.shape[:2], 1), np.uint8)
     rgba = np.concatenate([RGB8, alpha], -1)
     grid = one(RGB8)
@@ -142,13 +142,13 @@ def test_colour_is_turned_to_luma_and_alpha_ignored():
     assert_array_equal(one(rgba).patches, grid.patches)
     assert_array_equal(one(rgba).image, grid.image)
     assert_allclose(one(RGB8 @ [0.299, 0.587, 0.114] / 255).patches, grid.patches, atol=1e-6)
-    three = np.stack([GREY8] * 3, -1)
-    for grey in (three, GREY8[..., None]):
-        assert_allclose(one(grey).patches, one(GREY8).patches, rtol=0, atol=1e-6)
+    three = np.stack([GRAY8] * 3, -1)
+    for gray in (three, GRAY8[..., None]):
+        assert_allclose(one(gray).patches, one(GRAY8).patches, rtol=0, atol=1e-6)
 
 
 def test_arrays_and_lists_differ_in_nothing_but_what_is_remembered():
-    batch = np.stack([GREY8, GREY8[::-1]])
+    batch = np.stack([GRAY8, GRAY8[::-1]])
     from_array = PatchExtractor().fit_transform(batch)
     from_list = PatchExtractor().fit_transform(list(batch))
     from_objects = np.empty(2, object)
@@ -161,8 +161,8 @@ def test_arrays_and_lists_differ_in_nothing_but_what_is_remembered():
 
 
 def test_samples_of_different_sizes_stay_in_order():
-    grids = PatchExtractor().transform((GREY8, RGB8, np.zeros((5, 4))))
-    assert [g.image.shape for g in grids] == [GREY8.shape, RGB8.shape, (5, 4)]
+    grids = PatchExtractor().transform((GRAY8, RGB8, np.zeros((5, 4))))
+    assert [g.image.shape for g in grids] == [GRAY8.shape, RGB8.shape, (5, 4)]
     assert all(isinstance(g, PatchGrid) for g in grids)
 
 
@@ -200,26 +200,26 @@ def test_float_input_is_neither_written_to_nor_aliased_by_the_patches():
     [
         ([], ValueError, "X is empty; at least one image"),
         (np.zeros((0, 8, 8)), ValueError, "X is empty"),
-        ([GREY8, np.zeros((0, 0))], ValueError, r"X\[1\] must hold at least one pixel"),
+        ([GRAY8, np.zeros((0, 0))], ValueError, r"X\[1\] must hold at least one pixel"),
         ([np.zeros((0, 9, 3))], ValueError, r"X\[0\] must hold at least one pixel"),
-        ([GREY8, GREY8, np.full((8, 8), np.nan)], ValueError, r"X\[2\] must be finite"),
+        ([GRAY8, GRAY8, np.full((8, 8), np.nan)], ValueError, r"X\[2\] must be finite"),
         ([np.full((8, 8), np.inf)], ValueError, r"X\[0\] must be finite"),
-        ([GREY8.astype(float)], ValueError, r"X\[0\] must be within \[0, 1\] .* image / 255"),
-        ([GREY8 / -255], ValueError, r"X\[0\] must be within"),
-        ([GREY8.astype(int)], TypeError, r"X\[0\] must be bool, uint8, .* got dtype int64"),
-        ([GREY8 * 1j], TypeError, "got dtype complex128"),
-        ([GREY8.astype(str)], TypeError, r"X\[0\] must be bool"),
+        ([GRAY8.astype(float)], ValueError, r"X\[0\] must be within \[0, 1\] .* image / 255"),
+        ([GRAY8 / -255], ValueError, r"X\[0\] must be within"),
+        ([GRAY8.astype(int)], TypeError, r"X\[0\] must be bool, uint8, .* got dtype int64"),
+        ([GRAY8 * 1j], TypeError, "got dtype complex128"),
+        ([GRAY8.astype(str)], TypeError, r"X\[0\] must be bool"),
         ([np.zeros((8, 8, 5))], ValueError, r"X\[0\] must have shape .* got \(8, 8, 5\)"),
         ([np.zeros((8, 8, 2))], ValueError, "1, 3 or 4 channels"),
         ([np.zeros(8)], ValueError, r"X\[0\] must have shape"),
         ([np.zeros((2, 8, 8, 3))], ValueError, r"X\[0\] must have shape"),
-        (GREY8, ValueError, r"X must be a batch .* got one image of shape .* pass \[image\]"),
+        (GRAY8, ValueError, r"X must be a batch .* got one image of shape .* pass \[image\]"),
         (RGB8, ValueError, "X must be a batch"),
         (np.zeros((1, 2, 8, 8, 3)), ValueError, "X must have shape"),
         ("photo.jpg", TypeError, "X must be an array, got the name of a file"),
         (None, TypeError, "X must be an array .* got NoneType"),
-        (iter([GREY8]), TypeError, "X must be an array"),
-        ({"a": GREY8}, TypeError, "X must be an array .* got dict"),
+        (iter([GRAY8]), TypeError, "X must be an array"),
+        ({"a": GRAY8}, TypeError, "X must be an array .* got dict"),
     ],
 )
 def test_what_is_no_batch_of_images_is_refused_by_name(X, error, message):
@@ -244,16 +244,16 @@ def test_wrong_parameters_are_named_by_fit_and_by_transform(parameters, error, m
     model = PatchExtractor(**parameters)
     for method in (model.fit, model.transform):
         with pytest.raises(error, match=message):
-            method([GREY8])
+            method([GRAY8])
 
 
 def test_numpy_integers_are_integers():
-    grid = one(GREY8, patch_size=np.int32(16), step=np.uint8(4))
-    assert_array_equal(grid.patches, one(GREY8, patch_size=16, step=4).patches)
+    grid = one(GRAY8, patch_size=np.int32(16), step=np.uint8(4))
+    assert_array_equal(grid.patches, one(GRAY8, patch_size=16, step=4).patches)
 
 
 def test_a_record_can_be_made_without_the_estimator():
-    image = GREY8 / np.float32(255)
+    image = GRAY8 / np.float32(255)
     grid = PatchGrid(image, 32, 4)
     assert grid.padded is grid.padded
     assert_array_equal(grid.patches, one(image).patches)

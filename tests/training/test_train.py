@@ -135,12 +135,12 @@ def test_a_signal_ends_a_run_after_its_step_with_a_checkpoint(pool, tmp_path, mo
     usual = signal.getsignal(number)
     advance = Run.advance
 
-    def signalled(self, *batch):
+    def signaled(self, *batch):
         if self.step == 1:
             os.kill(os.getpid(), number)
         return advance(self, *batch)
 
-    monkeypatch.setattr(Run, "advance", signalled)
+    monkeypatch.setattr(Run, "advance", signaled)
     run = run_of(tmp_path, steps=100)
     learn_from(run, pool, CHECK)
     assert run.step == 2
