@@ -18,7 +18,7 @@ Effect = Callable[[AnyArray, Float32Array], AnyArray]
 
 
 def mapper(value: Any, name: str) -> Any:
-    """Check for what can make maps, or None."""
+    """Check for an estimator that makes maps, or None."""
     check_mapper(value)
     return value
 
@@ -44,7 +44,7 @@ class MapEffect(ImageTransformer):
         Returns
         -------
         list of ndarray of shape (H, W) or (H, W, 3)
-            Of the photographs' dtypes, integers being rounded; float32 for bool. One array if `X`
+            With the photographs' dtypes, integers rounded, and float32 for bool; one array if `X`
             is an array.
 
         Raises

@@ -20,7 +20,7 @@ LAYERS = 10
 #: σ in pixels below which an additional blur is not worth the work.
 LEAST = 0.05
 #: σ in pixels by which the cover of the subject is softened, because a pixel on its outline shows
-#: the background too. The best of 0, .4, .5, .6, .8 and 1.
+#: the background too. It was the best of 0, .4, .5, .6, .8 and 1.
 OUTLINE = 1.0
 #: Share of a kernel's weight below which the pixels that it covers are ignored.
 UNSEEN = 1e-3
@@ -64,7 +64,7 @@ class _Layer:
     def planes(self, light: Float32Array, extra: Float32Array) -> Float32Array:
         """Return the layer's light, its membership, and that of this layer or farther ones.
 
-        From (channels, H, W) and (H, W) to (channels + 2, H, W).
+        `light` has shape (channels, H, W), `extra` (H, W) and the result (channels + 2, H, W).
         """
         behind = _ramp(extra, self.nearer, self.knot)
         own = behind - _ramp(extra, self.knot, self.farther)
@@ -86,9 +86,9 @@ class _Layer:
 def blur_background(pixels: AnyArray, extra: Float32Array, make_psf: MakePSF) -> AnyArray:
     """Blur what lies behind the subject.
 
-    Each layer is blurred by itself and laid over the farther ones. Of two layers that share a
-    kernel's window each counts as far as its pixels fill the window; pixels of nearer layers do not
-    count. Layers of strong blur are worked on at reduced size.
+    Each layer is blurred by itself and laid over the farther ones. If two layers share a kernel's
+    window, each counts by the part of the window that its pixels fill. Pixels of nearer layers do
+    not count. Layers of strong blur are worked on at reduced size.
 
     Parameters
     ----------

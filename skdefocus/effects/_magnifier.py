@@ -57,7 +57,7 @@ class DefocusMagnifier(MapEffect):
 
     References
     ----------
-    .. [1] A. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
+    .. [1] F. J. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
        arXiv:2107.14443.
 
     Examples

@@ -57,7 +57,7 @@ def magnify(
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3)
-        Of the photograph's dtype, integers being rounded; float32 for bool. Pixels in focus are
+        With the photograph's dtype, integers rounded, and float32 for bool. Pixels in focus are
         those of the photograph.
 
     Raises

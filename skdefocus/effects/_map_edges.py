@@ -33,8 +33,9 @@ def steepen_edges(sigma: ArrayLike, radius: int) -> Float32Array:
     Returns
     -------
     ndarray of shape (H, W), float32
-        A copy, between these two. It is the map itself in windows over which σ rises by less than
-        a pixel or less than half of the smallest σ, and at steps from one pixel to the next.
+        A copy with values between these two. It is the map itself in windows over which σ rises by
+        less than a pixel or less than half of the smallest σ, and at steps from one pixel to the
+        next.
     """
     out = np.array(sigma, np.float32)
     if radius == 0:
@@ -48,7 +49,8 @@ def steepen_edges(sigma: ArrayLike, radius: int) -> Float32Array:
         # By σ and not by level, so that most of a slope goes to the subject: a rim of background,
         # which is smooth, is seen less than a lost outline.
         decided = least + rise * smoothstep((share - 0.45) / 0.2)
-        # A large blur changes by pixels on a smooth surface: only what is much of it is an outline.
+        # A large blur changes by pixels on a smooth surface: only a change that is large relative
+        # to the blur is an outline.
         weight = np.clip(rise / np.maximum(least / 2, 1) - 1, 0, 1)
         out[rows] = weight * decided + (1 - weight) * part
     return out

@@ -65,9 +65,9 @@ def paper_magnify(
 ) -> AnyArray:
     """Magnify defocus by the formula of the paper: one sharp and one blurred version, mixed.
 
-    ``W S + (1 - W) B``, with B the photograph without its subject, strongly blurred, S = J + 0.2 (J
-    − B) the photograph J sharpened, and W the weight :func:`paper_weight` of the map scaled to
-    [0, 1].
+    The result is ``W S + (1 - W) B``. B is the photograph J without its subject, strongly blurred,
+    S = J + 0.2 (J − B) is J sharpened, and W is the weight :func:`paper_weight` of the map scaled
+    to [0, 1].
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def paper_magnify(
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3)
-        Of the photograph's dtype, integers being rounded; float32 for bool.
+        With the photograph's dtype, integers rounded, and float32 for bool.
 
     Raises
     ------

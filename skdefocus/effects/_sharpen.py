@@ -29,7 +29,7 @@ LARGEST = 100.0
 #: exceeds CAUTION times that of filtered noise.
 LOCAL, CAUTION = 3.0, 2.0
 #: Share of a photograph's variance that the spectrum of its detail is scaled to: most of the
-#: variance is in large shapes. The best of 1/10, 1/4, 1/2 and 1 over noise from 1 to 5 of 255.
+#: variance is in large shapes. It was the best of 1/10, 1/4, 1/2 and 1 for noise of 1/255 to 5/255.
 DETAIL = 0.5
 #: Width in pixels of the mirrored borders of a filter.
 BORDER = 32
@@ -72,7 +72,7 @@ def sharpen(
     Returns
     -------
     ndarray of shape (H, W) or (H, W, 3)
-        Of the photograph's dtype, integers being rounded; float32 for bool. Equal to the photograph
+        With the photograph's dtype, integers rounded, and float32 for bool. Equal to the photograph
         where σ is `limit` · 2 or more, however large.
 
     Raises
@@ -87,7 +87,7 @@ def sharpen(
     Notes
     -----
     The gray values are filtered, and their change is added to all channels, so that no colored
-    noise comes up. The Wiener filter H / (H² + N / P) has the Gaussian of a pixel's own σ as H, the
+    noise appears. The Wiener filter H / (H² + N / P) has the Gaussian of a pixel's own σ as H, the
     noise as N and the spectrum of photographs as P, which falls with the squared frequency and is
     scaled to half of this photograph's variance. Filters are computed for σ 0.4 px apart and
     interpolated. Where the map changes gradually between the subject and its background, a pixel

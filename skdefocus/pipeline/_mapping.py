@@ -29,7 +29,7 @@ def mapper_of(estimator: Any, n_jobs: int | None) -> Any:
 
 def map_of(image: AnyArray, mapper: Any) -> Any:
     """Make the map of one photograph."""
-    maps = check_sequence(mapper.transform([image]), "what estimator makes")
+    maps = check_sequence(mapper.transform([image]), "the output of estimator")
     if len(maps) != 1:
         raise ValueError(f"estimator must make one map per photograph, got {len(maps)} of one")
     return maps[0]

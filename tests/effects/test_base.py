@@ -82,7 +82,7 @@ def test_effects_need_photographs(effect):
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [
-        (None, TypeError, "what estimator makes must be a list or an array"),
+        (None, TypeError, "the output of estimator must be a list or an array"),
         ([], ValueError, "estimator must make one map per photograph, got 0"),
         ([ONE, ONE], ValueError, "estimator must make one map per photograph, got 2"),
         ([ONE[:9]], ValueError, "estimator's map must have the photograph's size"),
