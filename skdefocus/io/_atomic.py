@@ -24,7 +24,7 @@ def atomic_path(path: StrPath, overwrite: bool = False) -> Iterator[Path]:
     path : str or path
         Path of the file. Its folder must exist.
     overwrite : bool, default=False
-        Whether an existing file may be replaced.
+        Replace an existing file.
 
     Yields
     ------

@@ -24,7 +24,7 @@ UNITS = {2: "inch", 3: "cm"}
 
 
 def tags_of(block: bytes | None) -> Directory:
-    """Read the tags of an EXIF block; none of a damaged one or of None."""
+    """Read the tags of an EXIF block; a damaged block, or None, has none."""
     try:
         return _ifd.read_block(block or b"")
     except TagError:

@@ -48,13 +48,13 @@ class Directory:
     order : {"<", ">"}
         Byte order of all values.
     values : dict
-        Of the tags that do not point to a directory.
+        Values of the tags that do not point to a directory.
     children : dict
         Directories for EXIF, GPS and interoperability, by the tag that points to them.
     next_link : int
         Position of the offset of the next directory.
     next_offset : int
-        That offset; 0 for none.
+        That offset, or 0 if there is no next directory.
     """
 
     order: str

@@ -66,7 +66,7 @@ class Metadata:
     tables : tuple of tuple of int
         Quantization of a JPEG.
     progressive, compressed : bool
-        Whether a JPEG is progressive, and whether a TIFF is compressed.
+        True for a progressive JPEG, and for a compressed TIFF.
     turned : int
         EXIF's orientation, if decoding has already turned the pixels.
     problems : tuple of str

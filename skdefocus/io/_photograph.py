@@ -55,7 +55,7 @@ class Photograph:
     orientation: int = 1
 
     def turned(self, orientation: int) -> Photograph:
-        """Give it as it were if EXIF had told another orientation."""
+        """Return the photograph as if EXIF had stated another orientation."""
         if orientation == self.orientation:
             return self
         back = {6: 8, 8: 6}.get(self.orientation, self.orientation)
@@ -69,7 +69,7 @@ class Photograph:
         )
 
     def with_alpha(self, alpha: Float32Array) -> Photograph:
-        """Give it with another alpha in [0, 1], none if that is 1 all over."""
+        """Return the photograph with another alpha in [0, 1], or none if that is 1 everywhere."""
         if alpha.min() >= 1:
             return replace(self, alpha=None)
         if self.pixels.dtype.kind == "u":
@@ -103,7 +103,7 @@ def read_photograph(path: StrPath, max_pixels: int) -> Photograph:
 
 
 def read_orientation(path: StrPath, max_pixels: int = MAX_PIXELS) -> int:
-    """Orientation that a file's EXIF tells, from 1 to 8; 1 where it tells none."""
+    """Read the orientation that a file's EXIF states, from 1 to 8; 1 if it states none."""
     return _exif.orientation_of(_exif.tags_of(read_metadata(path, max_pixels).exif))
 
 

@@ -168,7 +168,7 @@ def _small_chunks(file: IO[bytes]) -> list[Chunk]:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Unpack bytes; none if they are damaged."""
+    """Unpack bytes; return none if they are damaged."""
     try:
         return zlib.decompressobj().decompress(data, MAX_UNPACKED)
     except zlib.error:

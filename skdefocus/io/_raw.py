@@ -3,8 +3,8 @@
 A raw file holds the sensor's values, and there are many ways to make a picture of them. The one
 chosen here is the same for every camera: demosaicing by LibRaw's default (AHD), the white balance
 that the camera has recorded, conversion to the colors of sRGB, highlights clipped at white, no
-brightening, and finally the curve of sRGB on linear light, in 16 bits. So linear light is known and
-not guessed.
+brightening, and finally the curve of sRGB on linear light, in 16 bits. Linear light is
+therefore known and not guessed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def open_raw(path: str | os.PathLike[str]) -> Any:
     try:
         return rawpy.imread(os.fspath(path))
     except rawpy.LibRawError as error:
-        raise ReadError(f"as a camera raw file LibRaw cannot read it ({_text(error)})") from error
+        raise ReadError(f"LibRaw cannot read it as a camera raw file ({_text(error)})") from error
 
 
 def develop(raw: Any) -> NDArray[np.uint16]:

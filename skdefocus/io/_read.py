@@ -182,7 +182,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ReadError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return f"no picture of a kind that is read ({', '.join(FORMATS)}), or its head is damaged"
+        return f"it is not of a kind that is read ({', '.join(FORMATS)}), or its head is damaged"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"too many pixels; raise max_pixels if you trust the file ({error})"
     if isinstance(error, MemoryError):
@@ -190,7 +190,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     text = " ".join(str(error).split()) or type(error).__name__
-    return f"damaged, cut off or of a variety that is not read ({text})"
+    return f"it is damaged, cut off or of a variety that is not read ({text})"
 
 
 @contextmanager

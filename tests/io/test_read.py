@@ -190,7 +190,7 @@ def test_empty_and_text(tmp_path):
     path.write_bytes(b"")
     refused(path, "empty")
     path.write_text("this is no photograph, whatever its name says")
-    refused(path, "no picture of a kind that is read")
+    refused(path, "it is not of a kind that is read")
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.tif", "photo.webp", "photo.gif"])
