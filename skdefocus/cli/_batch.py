@@ -37,7 +37,7 @@ class Work(Protocol):
         """Return the outputs of a photograph, by kind."""
 
     def warning(self, photo: str) -> str:
-        """Describe in one line what the outputs will lack; printed before the work."""
+        """Describe in one line what the outputs will lack; it is printed before the work."""
 
     def make(self, photo: str, files: dict[str, Path]) -> None:
         """Write outputs of some kinds to files that do not exist yet."""
@@ -51,7 +51,7 @@ class Batch:
     ----------
     work : Work
     overwrite, skip_existing : bool
-        Whether existing files are replaced or kept; an error if neither.
+        Replace or keep existing files; without either, they are errors.
     """
 
     work: Work
@@ -98,7 +98,7 @@ def make_folder(out: Path) -> None:
 def scratch_folder(out: Path) -> Iterator[Path]:
     """Make the folder `out`, and in it one for unfinished files that is removed at the end.
 
-    So files that a killed worker left are removed as well.
+    Files that a killed worker left are then removed as well.
     """
     make_folder(out)
     with tempfile.TemporaryDirectory(

@@ -44,7 +44,7 @@ class EffectCommand:
     effect : callable
         Makes the effect from parsed arguments.
     masks_blur : bool
-        Whether a mask first reduces the blur in the map, so that protected parts do not spill.
+        True if a mask first reduces the blur in the map, so that protected parts do not spill.
     """
 
     text: str

@@ -226,11 +226,11 @@ class MapWork:
     suffix : str
         Ending of the map in float32: ``".tif"`` or ``".npy"``.
     picture, confidence : bool
-        Whether these outputs are written.
+        True for those of these outputs that are written.
     scale : float or None
         Scale of the PNG; None uses its full range.
     color : bool
-        Whether the PNG is colored.
+        True for a PNG in color.
     max_pixels : int or None
         See :func:`skdefocus.io.read_image`.
     """

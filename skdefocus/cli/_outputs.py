@@ -40,7 +40,7 @@ class Output:
     ----------
     path : Path
     slash : bool
-        Whether it ends with a slash, as only folders do.
+        True if it ends with a slash, as only folders do.
     """
 
     path: Path
@@ -66,7 +66,7 @@ class Output:
         return None
 
     def file_of_one(self, suffixes: Collection[str], count: int) -> Path | None:
-        """Like :meth:`file`, with UsageError if several photographs would go to a file."""
+        """Return :meth:`file`; raise UsageError if several photographs would go to one file."""
         path = self.file(suffixes)
         if path is not None and count > 1:
             raise UsageError(
@@ -133,7 +133,7 @@ def progress_bar(total: int) -> Any:
 
 
 def as_floats(pixels: AnyArray) -> Float32Array:
-    """Values of a photograph as float32 in [0, 1]."""
+    """Return the values of a photograph as float32 in [0, 1]."""
     from skdefocus._images import check_image
 
     return check_image(pixels)
