@@ -24,7 +24,7 @@ _ACCEPTED = "bool, uint8, uint16 or float"
 
 
 def refuse_path(value: Any, name: str, reader: str, form: str = "{}") -> None:
-    """Say how to read a file where its name was given instead of an array."""
+    """Raise an error if an array is the name of a file, and say how to read it."""
     if isinstance(value, str | bytes | os.PathLike):
         path = os.fspath(value)
         call = form.format(f"skdefocus.io.{reader}({path!r})")

@@ -45,7 +45,7 @@ def _quantiles(value: Any, name: str) -> tuple[float, ...]:
 
 
 def _mapper(value: Any, name: str) -> Any:
-    """Check for what can make maps, "passthrough" or None."""
+    """Check for an estimator that makes maps, "passthrough" or None."""
     if isinstance(value, str) and value != "passthrough":
         raise ValueError(f"{name} must be a transformer, 'passthrough' or None, got {value!r}")
     if not isinstance(value, str):

@@ -49,7 +49,7 @@ class ModelFacts:
         width of an image must be multiples of, and how far beyond its cell an answer can depend
         on the image.
     metadata : dict
-        Everything as written at export.
+        All entries, as written at export.
     """
 
     path: str
@@ -73,7 +73,7 @@ def model_path(path: str | os.PathLike[str] | None) -> str:
 
 
 def load_facts(path: str) -> ModelFacts:
-    """Read and check a model file; nothing of it runs before its outline is found harmless.
+    """Read and check a model file; its outline is checked before any of it runs.
 
     Raises
     ------

@@ -85,9 +85,9 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         ``"patches"`` shows it every patch alone, at the photograph's own size only. It is meant for
         comparisons.
     octaves : int, default=3
-        How often the photograph is halved and shown to the network again, from 0 to 6, as long as
-        its shorter side keeps 96 pixels. The network measures blur up to 8 px; with 3 octaves the
-        levels go up to 64 px, in a third more time.
+        Number of times that the photograph is halved and shown to the network again, from 0 to 6,
+        as long as its shorter side keeps 96 pixels. The network measures blur up to 8 px; with 3
+        octaves the levels go up to 64 px, in a third more time.
     batch_size : int, default=256
         Patches per call of the network in patch mode.
     memory : None, str or object with the joblib.Memory interface, default=None
@@ -127,7 +127,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     References
     ----------
-    .. [1] A. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
+    .. [1] F. J. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
        arXiv:2107.14443.
     .. [2] M. Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018.
 
@@ -168,7 +168,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     @property
     def _facts(self) -> network.ModelFacts:
-        """Facts of the network, with the prior of the labels if it was fitted to any."""
+        """Facts of the network; after a fit to labels, with their prior."""
         facts = network.load_facts(network.model_path(self.model))
         if getattr(self, "head_", None) is None:
             return facts
@@ -261,7 +261,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             Ends in ``.onnx`` by convention. The folder must exist. As `model`, it gives what this
             instance gives, in clones, searches and other processes too.
         overwrite : bool, default=False
-            Whether an existing file may be replaced.
+            Replace an existing file.
         note : str, default=""
             Description of the patches for the file: camera, lens, who labeled them.
 
@@ -278,8 +278,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
         Notes
         -----
-        The file's metadata are those of the network but for ``temperature`` and ``held_out``, which
-        were its last layer's. ``prior`` is what the labels say, and ``head`` tells, as JSON, the
+        The file's metadata are those of the network without ``temperature`` and ``held_out``, which
+        describe its own last layer. ``prior`` is what the labels say. ``head`` states, as JSON, the
         SHA-256 of the network's file (``base``), the number of patches of each level
         (``patches``), the version of skdefocus and the note. No other package is needed.
 
@@ -410,7 +410,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     def predict_sigma(self, X: Any) -> Float32Array:
-        """Estimate σ, as that of the mean level.
+        """Estimate the σ of patches: that of their mean level.
 
         Parameters
         ----------

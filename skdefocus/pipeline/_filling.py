@@ -41,8 +41,8 @@ def filled(
 ) -> Float32Array:
     """Compute the mean level of every cell, given what it shows and what is around it.
 
-    By Bayes' rule: the probabilities of the levels by themselves, times how common the levels are
-    in the surroundings, to the power of `context`.
+    By Bayes' rule, the cell's own probabilities of the levels are multiplied by how common the
+    levels are in the surroundings, to the power of `context`.
 
     Parameters
     ----------

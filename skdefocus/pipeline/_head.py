@@ -52,6 +52,6 @@ def fit_head(
 
 
 def prior_of(label_counts: IndexArray) -> tuple[float, ...]:
-    """Estimate how common the levels are from labeled patches; none is impossible."""
+    """Estimate how common the levels are from labeled patches; each is possible."""
     common = label_counts + 1.0
     return tuple((common / common.sum()).tolist())

@@ -1,9 +1,9 @@
 """Blur beyond the network's last level: answers for the photograph reduced by 2, 4, 8 and so on.
 
-Reduced by 2, a blur of σ becomes one of σ / 2. Surfaces blurred by 10 and by 20 pixels look the
-same to the network at one size and different at another. So the answers are pooled as evidence:
-log-linearly, each relative to the answer that was to be expected anyway (Genest and Zidek,
-"Combining probability distributions", Statistical Science 1(1), 1986).
+If a photograph is reduced by 2, its blur of σ becomes one of σ / 2. Surfaces blurred by 10 and by
+20 pixels look the same to the network at one size and different at another. So the answers are
+pooled as evidence: log-linearly, each relative to the answer that was to be expected anyway (Genest
+and Zidek, "Combining probability distributions", Statistical Science 1(1), 1986).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHORTEST = 96
 WEIGHTS = (1.0, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7)
 #: Share of every answer that is treated as a mistake, so that no size alone can rule a level out.
 MISTAKEN = 0.005
-#: How common a level beyond the network's last one is, relative to the level before it.
+#: Probability of a level beyond the network's last one, relative to the level before it.
 RARER = 0.9
 #: Levels per octave beyond the network's last one, at least and at most.
 DENSITY = (1, 16)
@@ -118,7 +118,7 @@ def _tables(
     usual : ndarray of shape (levels,)
         The answer of a network that sees nothing.
     seen : list of ndarray of shape (levels, extended levels)
-        Position of each of the extended levels among those of a size.
+        Weights of the levels of a size in each of the extended levels, by linear interpolation.
     """
     n, wide = len(sigmas), np.asarray(extended(sigmas, octaves))
     common = np.zeros(len(wide))

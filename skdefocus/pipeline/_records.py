@@ -32,7 +32,7 @@ class PatchGrid:
     patch_size, step : int
         In pixels.
     stacked : bool
-        Whether the image was a row of an array; its map then becomes one too.
+        True if the image was a row of an array; its map then becomes one too.
     """
 
     image: AnyArray

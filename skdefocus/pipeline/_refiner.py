@@ -106,20 +106,21 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
     context : float, default=0.2
         Power of how common the levels are in a cell's surroundings, from 0 to 1: 0 leaves every
         cell its own mean level, 1 is Bayes' rule as if the surroundings were independent of what
-        the cell shows. The network has seen some of them already, hence less than 1.
+        the cell shows. The default is below 1, because the network has seen some of them already.
     guide : {"color", "gray"}, default="color"
         Which values of the photograph guide the refinement; ``"color"`` also sees edges
         between colors of equal brightness, ``"gray"`` saves time. ``"grey"`` is the older
         spelling of ``"gray"``.
     subsample : int, default=2
-        Fit the refinement's windows at every so many pixels and interpolate the fits, ≥ 1. 2 takes
-        less than half the time of 1 and changes σ by a few thousandths of a pixel.
+        Distance in pixels of the refinement's windows that are fitted, ≥ 1; the fits are
+        interpolated between them. 2 takes less than half the time of 1 and changes σ by a few
+        thousandths of a pixel.
     n_jobs : int or None, default=None
         Number of images that are worked on at once, see :class:`joblib.Parallel`.
 
     References
     ----------
-    .. [1] A. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
+    .. [1] F. J. Galetto and G. Deng, "Single image deep defocus estimation and its applications",
        arXiv:2107.14443.
     .. [2] K. He, J. Sun and X. Tang, "Guided image filtering", IEEE TPAMI 35(6), 2013.
     .. [3] Z. Li et al., "Weighted guided image filtering", IEEE TIP 24(1), 2015.
