@@ -73,7 +73,7 @@ def check_png(file: IO[bytes]) -> None:
     file.seek(8)
     kind, head = _chunk(file, end)
     if kind != b"IHDR" or len(head) != 13:
-        raise ValueError("its head is damaged")
+        raise ValueError("its header is damaged")
     remaining = _raw_size(head)
     unpack = zlib.decompressobj()
     while kind != b"IEND":

@@ -182,7 +182,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ReadError):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return f"it is not of a kind that is read ({', '.join(FORMATS)}), or its head is damaged"
+        kinds = ", ".join(FORMATS)
+        return f"it is not a picture of a kind that can be read ({kinds}), or its header is damaged"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"too many pixels; raise max_pixels if you trust the file ({error})"
     if isinstance(error, MemoryError):

@@ -53,7 +53,7 @@ def bad_files(folder):
     (folder / "circle.png").symlink_to("circle.png")
     Image.new("1", (3000, 1000)).save(folder / "large.png")
     return {
-        "empty.png": "empty", "text.jpg": "no picture", "cut.jpg": "cut off",
+        "empty.png": "empty", "text.jpg": "not a picture", "cut.jpg": "cut off",
         "corrupt.png": "damaged", "nan.tif": "NaN", "signed.tif": "int8", "raw.nef": "raw",
         "folder.png": "folder", "pipe.png": "not a regular file", "link.png": "No such file",
         "circle.png": "symbolic links", "large.png": "max_pixels", "none.png": "No such file",

@@ -190,7 +190,7 @@ def test_empty_and_text(tmp_path):
     path.write_bytes(b"")
     refused(path, "empty")
     path.write_text("this is no photograph, whatever its name says")
-    refused(path, "it is not of a kind that is read")
+    refused(path, "it is not a picture of a kind that can be read")
 
 
 @pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "photo.tif", "photo.webp", "photo.gif"])
@@ -200,7 +200,7 @@ def test_cut_off(tmp_path, name, share):
     path = saved(tmp_path, noise, name)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    refused(path, "damaged|no picture|cut off")
+    refused(path, "damaged|not a picture|cut off")
 
 
 def test_damaged_png(tmp_path):
@@ -211,7 +211,7 @@ def test_damaged_png(tmp_path):
     path.write_bytes(whole)
     refused(path, "damaged")
     path.write_bytes(bytes(whole[:8]) + b"rubbish" * 10)
-    refused(path, "no picture|damaged")
+    refused(path, "not a picture|damaged")
 
 
 PLAIN = png(2, 2, 8, 0, b"\0ab\0cd")
@@ -237,7 +237,7 @@ PLAIN = png(2, 2, 8, 0, b"\0ab\0cd")
 )  # fmt: skip
 def test_corrupt_png(tmp_path, data):
     assert_array_equal(read_image(written(tmp_path, PLAIN)), [[97, 98], [99, 100]])
-    refused(written(tmp_path, data), "damaged|no picture|no pixels")
+    refused(written(tmp_path, data), "damaged|not a picture|no pixels")
 
 
 @pytest.mark.parametrize(("depth", "size"), [(8, 22), (1, 14), (16, 37)])

@@ -195,7 +195,7 @@ def save_wrong(folder):
         "negative.npy": "no negative", "nan.npy": "NaN", "integers.npy": "one float per pixel",
         "planes.npy": "one float per pixel", "pickle.npy": "one float per pixel",
         "large.npy": "max_pixels", "cut.npy": "cut off", "color.tif": "one float per pixel",
-        "text.tif": "no picture", "none.npy": "No such file",
+        "text.tif": "not a picture", "none.npy": "No such file",
     }  # fmt: skip
 
 
