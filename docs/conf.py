@@ -85,7 +85,7 @@ html_title = "skdefocus"
 html_static_path = ["_static"]
 html_css_files = ["skdefocus.css"]
 html_show_sourcelink = False
-html_sidebars = {"quickstart": []}
+html_sidebars = {"quickstart": [], "tutorials/*": [], "gallery/index": []}
 html_copy_source = False
 html_theme_options = {
     "show_prev_next": True,
@@ -98,6 +98,7 @@ html_theme_options = {
     # read by the browser; nothing is fetched while the site is built.
     "switcher": {"json_url": "_static/switcher.json", "version_match": version},
     "check_switcher": False,
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["version-switcher", "theme-switcher"],
     "show_toc_level": 2,
 }

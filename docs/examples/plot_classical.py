@@ -6,6 +6,8 @@ You will see the maps of the network and of three classical methods, on a scene 
 on a photograph. All of them have the same interface.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import time
 
 import matplotlib.pyplot as plt

@@ -17,15 +17,11 @@ sigma = sd.defocus_map(flower)
 print(sigma.shape, sigma.dtype, f"σ from {sigma.min():.2f} to {sigma.max():.2f} px")
 
 # %%
-# The map is in pixels: 0 is in focus, and shows the gray photograph below. The edges of the map are
-# those of the photograph.
+# The map is in pixels, and 0 is in focus. It is drawn over the photograph in gray, and its edges
+# are those of the photograph.
 
-fig, axes = plt.subplots(2, 1, figsize=(6.4, 7.6), layout="constrained")
-axes[0].imshow(flower)
-axes[0].set_axis_off()
-axes[0].set_title("photograph")
-show_map(sigma, flower, ax=axes[1])
-axes[1].set_title("map over the photograph")
+fig, ax = plt.subplots(figsize=(6.4, 3.9), layout="constrained")
+show_map(sigma, flower, ax=ax)
 plt.show()
 
 # %%
