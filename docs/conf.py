@@ -93,7 +93,7 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
-    "footer_end": [],
+    "footer_end": ["version"],
     # The list of versions lies at the root of the site, next to the folders of the versions. It is
     # read by the browser; nothing is fetched while the site is built.
     "switcher": {"json_url": "_static/switcher.json", "version_match": version},
