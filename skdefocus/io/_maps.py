@@ -9,7 +9,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from skdefocus._images import check_map
 from skdefocus._typing import AnyArray, Float32Array, StrPath
@@ -119,6 +118,8 @@ def write_scaled_png(
     >>> picture.text["sigma_scale"], picture.getpixel((0, 0))
     ('1000', 1500)
     """
+    from PIL.PngImagePlugin import PngInfo  # late: Pillow loads its plugins when it reads a file
+
     values = check_map(sigma)
     low, high = float(values.min()), float(values.max())
     if scale is None and np.isfinite(high):
