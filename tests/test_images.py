@@ -1,5 +1,7 @@
 """Images, maps and batches: which are accepted, and the messages for all others."""
 
+import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,49 @@ def test_checking_twice_is_checking_once_and_copies_nothing(x):
     twice = check_image(once)
     assert_array_equal(twice, once)
     assert np.shares_memory(twice, once)
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """Numbers of checks of photographs and of maps, wherever the package makes them."""
+    counts = Counter()
+
+    def counted(check):
+        def counting(*args, **kwargs):
+            counts[check.__name__] += 1
+            return check(*args, **kwargs)
+
+        return counting
+
+    modules = [m for name, m in sys.modules.items() if name.partition(".")[0] == "skdefocus"]
+    for check in (check_photograph, check_map):
+        counting = counted(check)
+        for module in modules:
+            if getattr(module, check.__name__, None) is check:
+                monkeypatch.setattr(module, check.__name__, counting)
+    return counts
+
+
+# Effects and features check what they are given; the pipeline in them does so for all its callers.
+@pytest.mark.parametrize(
+    ("call", "photographs", "maps"),
+    [
+        (lambda x, s: sd.make_defocus_pipeline().transform([x]), 1, 0),
+        (lambda x, s: sd.defocus_map(x), 2, 0),
+        (lambda x, s: sd.magnify(x, s), 1, 1),
+        (lambda x, s: sd.sharpen(x, s), 1, 1),
+        (lambda x, s: sd.DefocusMagnifier().transform([x]), 2, 1),
+        (lambda x, s: sd.AdaptiveSharpener().transform([x]), 2, 1),
+        (lambda x, s: sd.DefocusFeatures().transform([x]), 2, 2),
+        (lambda x, s: sd.FocusMeasure().transform([x]), 1, 0),
+        (lambda x, s: sd.EdgeReblurEstimator().transform([x]), 1, 0),
+    ],
+)
+def test_nothing_is_checked_again_on_its_way(checks, call, photographs, maps):
+    image, sigma = np.random.default_rng(0).random((2, 64, 64))
+    call(image, 2 * sigma)
+    assert checks["check_photograph"] <= photographs
+    assert checks["check_map"] <= maps
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
