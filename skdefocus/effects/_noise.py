@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._images import check_map, check_sigma_map
+from skdefocus._typing import AnyArray
 
 #: Smallest noise that is expected: rounding to 8 bits, and what JPEG leaves.
 LEAST_NOISE = 1 / 255
@@ -45,11 +46,16 @@ def noise_level(gray: ArrayLike, sigma: ArrayLike | None = None) -> float:
     x = check_map(gray, "gray")
     if not np.isfinite(x).all():
         raise ValueError("gray must be finite, but holds NaN or infinity")
-    if min(x.shape) < 2:
+    return estimated_noise(x, None if sigma is None else check_sigma_map(sigma, size=x.shape))
+
+
+def estimated_noise(gray: AnyArray, sigma: AnyArray | None) -> float:
+    """Estimate the noise of checked gray values with their checked map; see :func:`noise_level`."""
+    if min(gray.shape) < 2:
         return LEAST_NOISE
-    detail = (x[1:, 1:] - x[:-1, 1:] - x[1:, :-1] + x[:-1, :-1]) / 2
+    detail = (gray[1:, 1:] - gray[:-1, 1:] - gray[1:, :-1] + gray[:-1, :-1]) / 2
     if sigma is not None:
-        smooth = check_sigma_map(sigma, size=x.shape)[1:, 1:] >= SMOOTH
+        smooth = sigma[1:, 1:] >= SMOOTH
         if smooth.mean() >= 0.05:
             detail = detail[smooth]
     return max(float(np.median(np.abs(detail))) / 0.6745, LEAST_NOISE)

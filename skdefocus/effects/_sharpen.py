@@ -16,7 +16,7 @@ from skdefocus._typing import AnyArray, Float32Array, Float64Array
 from skdefocus.effects._base import check_image_and_map, to_dtype
 from skdefocus.effects._convolution import MirroredPlanes
 from skdefocus.effects._map_edges import EDGE_RADIUS, steepen_edges
-from skdefocus.effects._noise import noise_level
+from skdefocus.effects._noise import estimated_noise
 from skdefocus.synthesis import hat_weight
 
 #: Distance in pixels of the σ for which filters are computed.
@@ -116,7 +116,7 @@ def sharpened(pixels: AnyArray, sigma: Float32Array, options: Sharpening) -> Any
     if options.amount == 0 or sigma.min() >= 2 * options.limit:
         return out
     gray = to_gray(pixels)
-    noise = noise_level(gray, sigma) if options.noise is None else options.noise
+    noise = estimated_noise(gray, sigma) if options.noise is None else options.noise
     variance = DETAIL * max(float(gray.var()), 1e-6)
     signal_to_noise = variance / max(noise, 1e-5) ** 2
     for inner, outer in tiles(gray.shape, 1, HALO):
