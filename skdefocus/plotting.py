@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._images import check_map, check_photograph, scaled, to_gray
-from skdefocus._typing import AnyArray, Float32Array
+from skdefocus._typing import AnyArray, Float32Array, UInt8Array
 from skdefocus._validation import check_real
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def show_map(
         figure = _figure(width + (0.78 if colorbar else 0.1), height + 0.1)
         figure.set_layout_engine("constrained")
         ax = figure.add_subplot()
-    top = _upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
+    top = upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
     ax.set_axis_off()
     if photograph is not None:
         ax.imshow(to_gray(photograph), cmap="gray", vmin=0, vmax=1, extent=extent)
@@ -191,6 +191,14 @@ def showcase(
     return _arrange([photograph, blur, made, sure], sigma, size, 2)
 
 
+def colored(sigma: Float32Array, top: float) -> UInt8Array:
+    """Color a map as :func:`show_map` does: RGB of shape (H, W, 3) for σ from 0 to `top`."""
+    from matplotlib import colormaps
+
+    table = (colormaps[CMAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    return table[np.clip(sigma * np.float32(255 / top), 0, 255).round().astype(np.uint8)]
+
+
 def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
     """Write a map as a PNG in the colors of :func:`show_map`; the text ``sigma_max`` is their end.
 
@@ -201,19 +209,16 @@ def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
     sigma : ndarray of shape (H, W), float32
         σ in pixels, finite and ≥ 0.
     """
-    from matplotlib import colormaps
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    top = _upper_end(sigma)
-    table = (colormaps[CMAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    top = upper_end(sigma)
     text = PngInfo()
     text.add_text("sigma_max", f"{top:g}")
     text.add_text(
         "Description", f"Blur: standard deviation sigma, from 0 to {top:g} pixels ({CMAP})"
     )
-    index = np.clip(sigma * np.float32(255 / top), 0, 255).round().astype(np.uint8)
-    Image.fromarray(table[index]).save(path, format="PNG", pnginfo=text)
+    Image.fromarray(colored(sigma, top)).save(path, format="PNG", pnginfo=text)
 
 
 class _Panel(NamedTuple):
@@ -234,7 +239,7 @@ def _panels(
     """List the pictures of an overview, with as many pixels as it can show."""
     factor = _factor(sigma.shape)
     small = _shrink(sigma, factor)
-    top = _upper_end(small)
+    top = upper_end(small)
     seen = _photograph_layers(photograph, sigma.shape)
     # A brighter gray photograph keeps its detail visible below the dark end of the colors.
     below = (np.sqrt(to_gray(seen[0][0])), GRAY)
@@ -333,7 +338,7 @@ def _shrink(pixels: AnyArray, factor: int) -> AnyArray:
     return pixels if factor == 1 else pixels[::factor, ::factor]
 
 
-def _upper_end(sigma: Float32Array) -> float:
+def upper_end(sigma: Float32Array) -> float:
     """Return the σ at the end of the colors: nearly the largest, rounded up."""
     finite = sigma[np.isfinite(sigma)]
     high = float(np.percentile(finite, 99.5)) if finite.size else 0.0

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from skdefocus.cli._app import add_app
 from skdefocus.cli._arguments import UsageError, complain
 from skdefocus.cli._depth import add_depth
 from skdefocus.cli._effects import add_effects
@@ -87,6 +88,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"skdefocus {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_demo, add_map, add_depth, add_fuse, add_effects, add_info):
+    for add in (add_demo, add_map, add_depth, add_fuse, add_effects, add_app, add_info):
         add(commands)
     return parser
