@@ -17,6 +17,9 @@ PUBLIC = {
         PatchGrid WeightedGuidedRefiner datasets defocus_map filters magnify
         make_defocus_pipeline metrics optics sharpen synthesis
     """,
+    "skdefocus.app": """
+        serve
+    """,
     "skdefocus.classical": """
         EdgeReblurEstimator FocusMeasure
     """,

@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 
 WIDTHS = (1300, 400)
 #: Milliseconds that anything may take, on a busy machine as well.
-PATIENCE = 300_000
+PATIENCE = 90_000
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,8 @@ def test_a_photograph_from_the_upload_to_the_download(pages, tmp_path, width):
             sigma, make_defocus_pipeline().transform([read_image(path)])[0]
         )
         box = page.locator("#frame").bounding_box()
-        page.mouse.move(box["x"] + 0.1 * box["width"], box["y"] + 0.2 * box["height"])
+        at = {"x": 0.1 * box["width"], "y": 0.2 * box["height"]}
+        page.locator("#frame").hover(position=at)
         page.wait_for_selector("#at:has-text('σ')")
         told = page.inner_text("#at")
         x, y = (int(part.split()[1]) for part in told.split(",")[:2])
@@ -171,7 +172,8 @@ def test_large_photographs_with_progress_and_larger_ones_refused(pages, tmp_path
         )
         open_photos(page, flower(tmp_path, shape=(4000, 6000)), bomb(tmp_path))
         errors = page.inner_text("#errors")
-        assert "'bomb.png': it has 20000 x 15000 pixels, more than max_pixels" in errors
+        assert errors.startswith("'bomb.png': ")
+        assert "max_pixels" in errors
         assert "flower.jpg (6000 × 4000)" in page.inner_text("[name=photo]")
         assert page.locator("#below").evaluate("picture => picture.naturalWidth") == 1600
         assert any("Refining" in text and " s" in text for text in told)
