@@ -26,7 +26,7 @@ from skdefocus.app._serve import HOST
 from skdefocus.app._view import View, encoded
 from skdefocus.app._views import VIEWS
 from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier
-from skdefocus.plotting import colored
+from skdefocus.plotting import ALPHA, colored
 
 PAGE = Path(__file__).with_name("page")
 #: Largest size of a file in bytes per pixel allowed: four channels of 32 bits.
@@ -85,7 +85,9 @@ class _Site:
         values = {name: getattr(self._pipeline[-1], name) for name in REFINEMENT}
         values |= {"strength": DefocusMagnifier().strength, "amount": AdaptiveSharpener().amount}
         limit = BYTES_PER_PIXEL * self._max_pixels
-        return JSONResponse({"id": self._desk.id, "max_bytes": limit, "values": values})
+        return JSONResponse(
+            {"id": self._desk.id, "max_bytes": limit, "values": values, "share": 100 * ALPHA}
+        )
 
     async def add(self, request: Request) -> Response:
         """Take a photograph; its bytes go to the disk as they come."""

@@ -40,7 +40,8 @@ def confidence_view(desk: Desk, order: Order) -> View:
     layer = view.values["confidence"].repeat(levels.step, 0).repeat(levels.step, 1)
     layer = layer[:height, :width]
     write = partial(write_values, values=layer, text="Confidence: 0 cannot tell, 1 is sure")
-    return replace(view, layer=layer, top=None, files={"_confidence.tif": write})
+    files = {"_confidence.tif": write}
+    return replace(view, layer=layer, top=None, files=files, note="White is sure, black is not.")
 
 
 def magnified_view(desk: Desk, order: Order) -> View:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from skdefocus import make_defocus_pipeline
 from skdefocus.io import read_image, read_map
+from skdefocus.plotting import ALPHA
 
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
@@ -136,7 +137,7 @@ def test_the_slider_fades_and_splits(pages, tmp_path):
                 "(picture, name) => getComputedStyle(picture)[name]", name
             )
 
-        assert style("opacity") == "0.65"
+        assert style("opacity") == str(ALPHA)
         slide(page, "#share", 20)
         assert style("opacity") == "0.2"
         page.select_option("#how", "split")
@@ -151,7 +152,7 @@ def test_a_stack_of_seven_and_a_bad_frame(pages, tmp_path):
     with running(fast_pipeline(), tmp_path) as port:
         page = pages(port, 400)
         open_photos(page, *frames, corrupt(tmp_path))
-        assert "'corrupt.png': damaged" in page.inner_text("#errors")
+        assert "'corrupt.png': it is damaged" in page.inner_text("#errors")
         assert page.locator("[name=photo] option").count() == 7
         fused = read_image(save(page, "frame0_fused.png", tmp_path))
         assert fused.shape[2] == 3

@@ -2,7 +2,7 @@ const $ = (selector) => document.querySelector(selector);
 const all = (selector) => document.querySelectorAll(selector);
 const order = $("#order"), frame = $("#frame");
 const FILES = { "_sigma.tif": "float", "_sigma.png": "16 bits", "_color.png": "in color" };
-let desk = "", view = null, working = false, again = false, asking = false, stop;
+let desk = "", opened = null, view = null, working = false, again = false, asking = false, stop;
 
 async function call(method, path, values, body, signal) {
   const answer = await fetch(`${path}?${new URLSearchParams(values)}`, { method, body, signal }).catch(() => {
@@ -27,7 +27,7 @@ function tell(text, share) {
 async function open(photos) {
   if (!photos.length) return;
   $("#errors").replaceChildren();
-  const opened = await call("PUT", "desk");
+  opened = await call("PUT", "desk");
   desk = `desk/${opened.id}`;
   stop?.abort(); // work on the photographs before
   order.photo.replaceChildren();
@@ -96,7 +96,7 @@ async function draw(kind) {
   await Promise.all([$("#below").decode(), $("#above").decode()]);
   if (kind !== frame.dataset.kind) {
     $("#how").value = map || kind === "confidence" ? "fade" : "split";
-    $("#share").value = map || kind === "confidence" ? 65 : 50;
+    $("#share").value = map ? opened.share : kind === "confidence" ? 100 : 50;
   }
   frame.dataset.kind = kind;
   compare();
@@ -112,8 +112,8 @@ async function draw(kind) {
 }
 
 function compare() {
-  frame.dataset.how = $("#how").value;
-  frame.style.setProperty("--share", `${$("#share").value}%`);
+  $("#shown").dataset.how = $("#how").value;
+  $("#shown").style.setProperty("--share", `${$("#share").value}%`);
 }
 
 async function ask(event) {
