@@ -61,8 +61,12 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float32Arr
         return fused.image
     size = (frames.shape[0], frames.shape[1])
     seams, lit = Blend(size), np.zeros(size, bool)
+    reached, several = np.zeros(size, bool), np.zeros(size, bool)
     for k in used:
         view = frames.view(k)
+        near = spread(index == k, settings.feather) > 0
+        several |= near & reached
+        reached |= near
         weight = spread(index == k, WIDE_SEAM)
         seams.add(view.gray, within(weight, view.valid, 0))
         if view.lit is not None:
@@ -71,15 +75,10 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float32Arr
     trials = comparison.Trials(composite.gray, composite.lit).keep()
     for k in used:
         raw = frames.read(k)
-        weight = _likely(frames.view(k, raw), index == k, settings.feather, composite, trials)
-        fused.add(frames.color(k, raw), weight)
+        view, weight = frames.view(k, raw), spread(index == k, settings.feather)
+        score = comparison.score(view, composite, trials, several & (weight > 0))
+        # Where there is no other frame, any weight is as good.
+        weight *= np.exp(score)
+        weight = within(weight, view.valid, 0)
+        fused.add(frames.color(k, raw, weight > 0), weight)
     return fused.image
-
-
-def _likely(
-    view: View, chosen: BoolArray, feather: float, composite: View, trials: comparison.Trials
-) -> Float32Array:
-    """Weight of a frame near where it was chosen, by how likely it is the one."""
-    weight = spread(chosen, feather)
-    weight *= np.exp(comparison.score(view, composite, trials))
-    return within(weight, view.valid, 0)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from skdefocus._grids import Area, cell_means, enlarge
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.filters import box_mean
-from skdefocus.fusion._bands import by_bands
 from skdefocus.fusion._frames import View
+from skdefocus.fusion._tiles import by_tiles
 
 #: Radii in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
-#: another. Before them comes the first one once; σ of 0.8 and 1.2, 2, 3.7, 6.9, 13.5 and 26.5
-#: pixels, up to what frames at the other end of a stack of small things have.
-TRIALS = (1, 2, 4, 8, 16, 32)
-#: What the trials of larger radii cannot tell, in parts of the level: light that spreads that far
-#: is not told from an exposure that is not quite the same.
-SURE_RADIUS, TOLERANCE = 4, 0.2
+#: another. Before them comes the first one once; σ of 0.8, 1.2, 2 and 3.7 pixels.
+TRIALS = (1, 2, 4)
+#: Wider blurs are made of means over cells of so many pixels, with radii in cells: σ of 5, 8, 15
+#: and 28 pixels, up to what frames at the other end of a stack of small things have.
+CELL, WIDE_TRIALS = 4, (1, 2, 4, 8)
+#: What the wider trials cannot tell, in parts of the level: light that spreads that far is not told
+#: from an exposure that is not quite the same.
+TOLERANCE = 0.2
 #: Radii of the boxes over which detail is averaged, twice, and mismatch, once.
 DETAIL_RADIUS, MISMATCH_RADIUS = 2, 1
 #: Say of the detail in windows four times as wide: next to an edge there may be none of its own.
@@ -33,11 +36,11 @@ NEAR_SHARE = 0.05
 BEYOND_WHITE = 100.0
 #: Light beyond white that is no lamp yet, in times white.
 HARDLY = 0.5
-#: The aperture's image is brighter than the boxes' in places, by this factor at most.
-PEAK = 3.0
-#: Rows that a score depends on above and below: the widest boxes twice, and the windows in which
-#: the light of lamps is fitted.
-HALO = 4 * TRIALS[-1] + 2
+#: The aperture's image is brighter than the boxes' of cells in places, by this factor at most.
+PEAK = 5.0
+#: Pixels around a pixel that its score depends on, but for the wider trials: the widest boxes
+#: twice, and the windows in which the light of lamps is fitted.
+HALO = 4 * TRIALS[-1] + 4
 #: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
 LARGEST_KEPT = 4_000_000
 
@@ -74,17 +77,26 @@ def detail(gray: Float32Array, noise: float, frame_noise: float | None = None) -
     frame_noise : float or None
         That of this frame, if it is larger; the energy of what it has more is taken off.
     """
+    floor = np.float32(LAPLACIAN_GAIN * noise**2)
+    own = max(frame_noise or noise, noise)
+    more = np.float32((1 + WIDE_DETAIL) * LAPLACIAN_GAIN * (own**2 - noise**2))
+
+    def of_area(area: Area) -> Float32Array:
+        energy = _squared_laplacian(gray[area])
+        mean = twice(energy, DETAIL_RADIUS)
+        mean += np.float32(WIDE_DETAIL) * twice(energy, WIDE_RADIUS)
+        return np.log(np.maximum(mean - more, 0) + floor)
+
+    return by_tiles(of_area, gray.shape, 2 * WIDE_RADIUS + 2)
+
+
+def _squared_laplacian(gray: Float32Array) -> Float32Array:
+    """Square of the modified Laplacian, the sum of the sizes of both second derivatives."""
     padded = np.pad(gray, 1, mode="symmetric")
     energy = np.abs(2 * gray - padded[:-2, 1:-1] - padded[2:, 1:-1])
     energy += np.abs(2 * gray - padded[1:-1, :-2] - padded[1:-1, 2:])
     energy *= energy
-    mean = twice(energy, DETAIL_RADIUS)
-    mean += np.float32(WIDE_DETAIL) * twice(energy, WIDE_RADIUS)
-    floor = np.float32(LAPLACIAN_GAIN * noise**2)
-    if frame_noise is not None and frame_noise > noise:
-        more = np.float32((1 + WIDE_DETAIL) * LAPLACIAN_GAIN * (frame_noise**2 - noise**2))
-        mean = np.maximum(mean - more, 0)
-    return np.log(mean + floor)
+    return energy
 
 
 def _once(image: Float32Array, radius: int) -> Float32Array:
@@ -95,6 +107,17 @@ def twice(image: Float32Array, radius: int) -> Float32Array:
     return _once(_once(image, radius), radius)
 
 
+def _blurred(gray: Float32Array, lit: BoolArray | None) -> Iterator[Trial]:
+    """Yield the trials of an image, or of a part of one, from the least blurred on."""
+    # Light adds where it is blurred, not its encoded values, whose square it is near enough.
+    planes = gray, gray * gray, None if lit is None else lit.astype(np.float32)
+    for radius in TRIALS:
+        once = [None if plane is None else _once(plane, radius) for plane in planes]
+        if radius == TRIALS[0]:
+            yield Trial(radius, *once)
+        yield Trial(radius, *(None if plane is None else _once(plane, radius) for plane in once))
+
+
 class Trials:
     """The trials: an image blurred more and more.
 
@@ -103,57 +126,70 @@ class Trials:
     gray : ndarray of shape (H, W)
     lit : ndarray of shape (H, W), bool, or None
         Where light may be beyond white.
+
+    Attributes
+    ----------
+    wide : list of Trial
+        The wider ones, of cells.
     """
 
     def __init__(self, gray: Float32Array, lit: BoolArray | None = None) -> None:
-        self._gray, self._lit = gray, lit
+        self.gray, self.lit = gray, lit
+        planes = cell_means(gray, CELL), _cells_of_light(gray)
+        white = None if lit is None else cell_means(lit, CELL)
+        self.wide = [
+            Trial(r, *(twice(x, r) for x in planes), None if white is None else twice(white, r))
+            for r in WIDE_TRIALS
+        ]
         self._kept: list[Trial] | None = None
 
     def keep(self) -> Trials:
         """Compute the trials once for repeated use, unless they are large."""
-        if self._gray.size <= LARGEST_KEPT:
-            self._kept = list(self)
+        if self.gray.size <= LARGEST_KEPT:
+            self._kept = list(_blurred(self.gray, self.lit))
         return self
 
-    @property
-    def are_kept(self) -> bool:
-        """True if the trials are kept for repeated use."""
-        return self._kept is not None
-
-    def __iter__(self) -> Iterator[Trial]:
-        """Yield the trials, from the least blurred on."""
-        if self._kept is not None:
-            yield from self._kept
+    def narrow(self, area: Area) -> Iterator[Trial]:
+        """Yield the other trials of an area, from the least blurred on."""
+        lit = None if self.lit is None or not self.lit[area].any() else self.lit[area]
+        if self._kept is None:
+            yield from _blurred(self.gray[area], lit)
             return
-        # Light adds where it is blurred, not its encoded values, whose square it is near enough.
-        light = self._gray * self._gray
-        white = None if self._lit is None else self._lit.astype(np.float32)
-
-        def trial(radius: int, blur: Callable[[Float32Array, int], Float32Array]) -> Trial:
-            spread = None if white is None else blur(white, radius)
-            return Trial(radius, blur(self._gray, radius), blur(light, radius), spread)
-
-        yield trial(TRIALS[0], _once)
-        for radius in TRIALS:
-            yield trial(radius, twice)
+        for radius, values, light, white in self._kept:
+            near = None if lit is None or white is None else white[area]
+            yield Trial(radius, values[area], light[area], near)
 
 
-def _brightest(trial: Trial, seen: Float32Array) -> Float32Array:
+class _Explained(NamedTuple):
+    """The least and the most that may be seen of a wide trial, in cells; its light if of lamps."""
+
+    values: Float32Array
+    most: Float32Array
+    light: Float32Array | None
+
+
+def _cells_of_light(gray: Float32Array) -> Float32Array:
+    return cell_means(gray * gray, CELL)
+
+
+def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
     """The most that may be seen of an image whose clipped places have the light that fits best.
 
-    That light is found by least squares around every pixel, and is white at least.
+    That light is found by least squares around every pixel of what is seen, whose light is given,
+    and is white at least.
     """
     if trial.white is None:
         return np.sqrt(np.clip(trial.light, 0, 1))
     step = max(1, trial.radius // 2)
     thin = (slice(None, None, step),) * 2
     white = trial.white[thin]
-    excess = (seen[thin] ** 2 - trial.light[thin]) * white
+    excess = (light[thin] - trial.light[thin]) * white
     reach = max(1, 2 * trial.radius // step)
     more = box_mean(excess, reach) / (box_mean(white * white, reach) + np.float32(1e-9))
     more -= np.float32(HARDLY)
     np.clip(more, 0, BEYOND_WHITE - 1, out=more)
-    more = np.repeat(np.repeat(more, step, axis=0), step, axis=1)[: seen.shape[0], : seen.shape[1]]
+    more = np.repeat(np.repeat(more, step, axis=0), step, axis=1)
+    more = more[: light.shape[0], : light.shape[1]]
     more *= trial.white
     more *= np.float32(PEAK)
     more += trial.light
@@ -171,21 +207,50 @@ def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
     return np.minimum(light / total, 1)
 
 
-def mismatch(trials: Iterable[Trial], seen: Float32Array, noise: float) -> Float32Array:
-    """Log of how badly the best of the trials explains what is seen."""
-    least = np.full(seen.shape, np.inf, np.float32)
-    unsure = (np.float32(TOLERANCE) * seen) ** 2
-    for trial in trials:
+class Mismatch:
+    """How badly the best of the trials of one image explains what is seen in another.
+
+    Parameters
+    ----------
+    trials : Trials
+        Of the one image.
+    seen : ndarray of shape (H, W)
+        The other.
+    noise : float
+    """
+
+    def __init__(self, trials: Trials, seen: Float32Array, noise: float) -> None:
+        self._trials, self._seen, self._noise = trials, seen, noise
+        light = _cells_of_light(seen)
+        self._wide = [
+            _Explained(t.values, _brightest(t, light), None if t.white is None else t.light)
+            for t in trials.wide
+        ]
+
+    def __call__(self, area: Area) -> Float32Array:
+        """Compute its logarithm in an area."""
+        seen = self._seen[area]
+        least = np.full(seen.shape, np.inf, np.float32)
+        light = seen * seen
         # Between the blur of the encoded values, as programs make it, and that of light.
-        away = np.clip(seen, trial.values, _brightest(trial, seen))
-        found = difference(away, seen)
-        if trial.radius > SURE_RADIUS:
-            found += unsure if trial.white is None else unsure * _not_of_lamps(away, trial.light)
-        np.minimum(least, found, out=least)
-    return np.log(least + np.float32(noise**2))
+        for trial in self._trials.narrow(area):
+            away = np.clip(seen, trial.values, _brightest(trial, light))
+            np.minimum(least, difference(away, seen), out=least)
+        unsure = np.float32(TOLERANCE**2) * light
+        for values, most, lamps in self._wide:
+            away = np.clip(seen, enlarge(values, CELL, area), enlarge(most, CELL, area))
+            found = difference(away, seen)
+            if lamps is None:
+                found += unsure
+            else:
+                found += unsure * _not_of_lamps(away, enlarge(lamps, CELL, area))
+            np.minimum(least, found, out=least)
+        return np.log(least + np.float32(self._noise**2))
 
 
-def score(view: View, composite: View, trials: Trials) -> Float32Array:
+def score(
+    view: View, composite: View, trials: Trials, where: BoolArray | None = None
+) -> Float32Array:
     """Log-likelihood, but for a term common to all frames, that a frame is the one in focus.
 
     Parameters
@@ -193,25 +258,15 @@ def score(view: View, composite: View, trials: Trials) -> Float32Array:
     view, composite : View
     trials : Trials
         Of the composite.
+    where : ndarray of shape (H, W), bool, or None
+        The pixels for which it is needed; elsewhere it may be anything.
     """
-    if trials.are_kept:
-        return _score(view.noise, trials, view.gray, view.lit, composite.gray)
+    noise = view.noise
+    unlike = Mismatch(trials, view.gray, noise)
+    sharper = Mismatch(Trials(view.gray, view.lit), composite.gray, noise)
 
-    def of_rows(
-        gray: Float32Array, lit: BoolArray | None, other: Float32Array, other_lit: BoolArray | None
-    ) -> Float32Array:
-        return _score(view.noise, Trials(other, other_lit), gray, lit, other)
+    def of_area(area: Area) -> Float32Array:
+        near = np.log(difference(view.gray[area], composite.gray[area]) + np.float32(noise**2))
+        return unlike(area) - sharper(area) - np.float32(NEAR_SHARE) * near
 
-    planes = view.gray, view.lit, composite.gray, composite.lit
-    return by_bands(of_rows, HALO, *planes)
-
-
-def _score(
-    noise: float, trials: Trials, gray: Float32Array, lit: BoolArray | None, composite: Float32Array
-) -> Float32Array:
-    """Compute the score from planes, see `score`."""
-    score = mismatch(trials, gray, noise)
-    score -= mismatch(Trials(gray, lit), composite, noise)
-    near = np.log(difference(gray, composite) + np.float32(noise**2))
-    score -= np.float32(NEAR_SHARE) * near
-    return score
+    return by_tiles(of_area, view.gray.shape, HALO, where)

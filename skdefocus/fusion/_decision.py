@@ -7,14 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from skdefocus._grids import Area
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
 from skdefocus.fusion import _registration as registration
-from skdefocus.fusion._bands import by_bands
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._settings import FuserSettings
+from skdefocus.fusion._tiles import by_tiles
 
 #: Shorter sides in pixels from which defocus maps are made at half the size.
 SMALL = 128
@@ -31,11 +32,12 @@ def decided(
     confidence = np.where(index == contest.index, contest.evidence, np.float32(0))
     radius = max(settings.radius, 1) * 4
 
-    def smoothed(index: labels.Index, guide: Float32Array, weights: Float32Array) -> Float32Array:
-        weights = weights + np.float32(1e-3)
-        return guided_filter(index.astype(np.float32), guide, radius, labels.EPS, weights=weights)
+    def smoothed(area: Area) -> Float32Array:
+        weights = confidence[area] + np.float32(1e-3)
+        order, guide = index[area].astype(np.float32), contest.gray[area]
+        return guided_filter(order, guide, radius, labels.EPS, weights=weights)
 
-    depth = by_bands(smoothed, 2 * radius + 1, index, contest.gray, confidence)
+    depth = by_tiles(smoothed, index.shape, 2 * radius + 1)
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
     return index, confidence, depth
 

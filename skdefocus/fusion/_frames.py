@@ -26,6 +26,8 @@ Frame = ArrayLike | Callable[[], ArrayLike]
 OPAQUE = 0.99
 #: References that are tried at most before frames are given up.
 TRIES = 3
+#: Stacks of up to so many pixels have their views held; frames of larger ones are prepared anew.
+HELD = 24_000_000
 #: Share of a frame that may be clipped to white beyond the reference's share.
 MOST_WHITE = 0.5
 
@@ -134,6 +136,7 @@ class Frames:
             if settings.match_exposure is True
             or (settings.match_exposure == "auto" and gain.needed)
         }
+        self._held: dict[int, View] = {}
         self._best_alpha: Float32Array | None = None
         if self._has_alpha:
             self._best_alpha = np.zeros(self.shape[:2], np.float32)
@@ -171,13 +174,22 @@ class Frames:
         matrix = self.survey.matrices[number]
         return None if np.array_equal(matrix, np.eye(3)) else matrix
 
-    def _warped(self, plane: Float32Array, number: int, order: int = 3) -> Float32Array:
+    def _warped(
+        self, plane: Float32Array, number: int, order: int = 3, where: BoolArray | None = None
+    ) -> Float32Array:
         matrix = self._aligned(number)
-        return plane if matrix is None else registration.warp(plane, matrix, order)
+        return plane if matrix is None else registration.warp(plane, matrix, order, where)
 
     def view(self, number: int, raw: Raw | None = None) -> View:
         """Give a frame as it is compared; `raw` is what was read of it."""
-        raw = raw or self.read(number)
+        if number in self._held:
+            return self._held[number]
+        view = self._prepared(number, raw or self.read(number))
+        if len(self.numbers) * view.gray.size <= HELD:
+            self._held[number] = view
+        return view
+
+    def _prepared(self, number: int, raw: Raw) -> View:
         pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
         bright: BoolArray | None = lit(pixels)
@@ -189,12 +201,17 @@ class Frames:
         brighter = gain is not None and bool(gain.min() < 1)
         return View(self._warped(gray, number), bright, self._valid(number, raw), noise, brighter)
 
-    def color(self, number: int, raw: Raw | None = None) -> Float32Array:
-        """Give a frame's values, shape (H, W) or (H, W, 3); `raw` is what was read of it."""
+    def color(
+        self, number: int, raw: Raw | None = None, where: BoolArray | None = None
+    ) -> Float32Array:
+        """Give a frame's values, shape (H, W) or (H, W, 3).
+
+        `raw` is what was read of it, and `where`, shape (H, W), tells the pixels that are needed.
+        """
         raw = raw or self.read(number)
         image = scaled(_filled(raw, 0))
         gain = self._gains.get(number)
-        return self._warped(image if gain is None else matched(image, gain), number)
+        return self._warped(image if gain is None else matched(image, gain), number, where=where)
 
     def views(self) -> Iterator[tuple[int, View]]:
         """Give all frames as they are compared."""

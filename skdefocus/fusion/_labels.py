@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from skdefocus._grids import Area
 from skdefocus._typing import BoolArray, Float32Array
-from skdefocus.filters import GuidedFilter
-from skdefocus.fusion._bands import by_bands
+from skdefocus.filters import GuidedFilter, guided_filter
+from skdefocus.fusion._tiles import by_tiles
 
 #: Numbers of frames, in half of the memory of those that index.
 Index = NDArray[np.int32]
@@ -22,6 +23,8 @@ EPS = 1e-2
 PRIOR = 0.03
 #: Radii of the wide windows, widest first, in those of the narrow ones.
 WIDER = (128, 16, 4)
+#: Share that wins nowhere, also of many frames.
+FEW = 1e-3
 #: Pixels between the wide windows that are fitted.
 SUBSAMPLE = 4
 
@@ -61,7 +64,9 @@ class Contest:
         """Let frame `number` compete, with its scores and its gray values."""
         wins = (score > self.best) | ((score == self.best) & (gray > self.gray))
         self.second = np.maximum(self.second, np.where(wins, self.best, score))
-        self.best[wins], self.gray[wins], self.index[wins] = score[wins], gray[wins], number
+        np.copyto(self.best, score, where=wins)
+        np.copyto(self.gray, gray, where=wins)
+        np.copyto(self.index, number, where=wins)
 
     def choice(self) -> Choice:
         """Give what won; the scores are no longer needed."""
@@ -108,11 +113,6 @@ def settle(
             for times in WIDER
         ]
 
-        def narrowed(
-            guide: Float32Array, weights: Float32Array, share: Float32Array
-        ) -> Float32Array:
-            return GuidedFilter(guide, radius, EPS, weights=weights).filter(share)
-
         most, result = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
             own = share = (index == label).astype(np.float32)
@@ -122,17 +122,30 @@ def settle(
                 around += evidence * own
                 around /= evidence + np.float32(PRIOR)
                 share = around
-            share = by_bands(narrowed, 2 * radius + 1, guide, evidence + np.float32(PRIOR), share)
+            share = _narrowed(share, guide, evidence, radius)
             if (where := reach(label)) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
-            most[wins], result[wins] = share[wins], label
+            np.copyto(most, share, where=wins)
+            np.copyto(result, label, where=wins)
         index = result
     clean = without_specks(index, min_area)
     for label in labels:
         if (where := reach(label)) is not None:
             np.copyto(clean, index, where=(clean == label) & ~where)
     return clean
+
+
+def _narrowed(
+    share: Float32Array, guide: Float32Array, evidence: Float32Array, radius: int
+) -> Float32Array:
+    """Smooth a frame's share along edges in narrow windows."""
+
+    def of_area(area: Area) -> Float32Array:
+        weights = evidence[area] + np.float32(PRIOR)
+        return guided_filter(share[area], guide[area], radius, EPS, weights=weights)
+
+    return by_tiles(of_area, share.shape, 2 * radius + 1, share > FEW)
 
 
 def without_specks(index: Index, min_area: int) -> Index:

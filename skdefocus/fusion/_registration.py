@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
+from skdefocus._grids import Area
 from skdefocus._typing import BoolArray, Float32Array, Float64Array
+from skdefocus.fusion._tiles import by_tiles
 
 #: Coarsest level of the pyramid: its shorter side in pixels.
 COARSEST = 64
+#: Finest level: the longest that its shorter side may be. Motion is found to some hundredths of its
+#: pixels.
+FINEST = 1024
 #: Steps per level at most, and the motion in pixels at which they end.
 STEPS, SMALL = 8, 0.01
 #: Shorter sides below this show no motion: the window is 0 all over, or there is no gradient.
@@ -26,8 +32,25 @@ POINTS = 60_000
 #: σ in pixels of the blur that goes before gradients: much of what defocus differs by is gone then.
 SMOOTH = 3.0
 
-#: A gray frame, smoothed, and reduced by 2 again and again.
-Pyramid = list[Float32Array]
+#: Pixels around an area that splines depend on.
+SPLINE_HALO = 16
+#: From the pixels of a level to those of the next finer one: position p is 2 p + 1/2 there.
+UP = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+
+
+class Pyramid(NamedTuple):
+    """A gray frame, smoothed, and reduced by 2 again and again.
+
+    Attributes
+    ----------
+    levels : list of ndarray of shape (h, w)
+        Finest first.
+    skipped : int
+        Levels of the frame that are finer still.
+    """
+
+    levels: list[Float32Array]
+    skipped: int
 
 
 class Points(NamedTuple):
@@ -47,7 +70,9 @@ def inside(matrix: Float64Array, size: tuple[int, int]) -> BoolArray:
     return (y >= 0) & (y <= size[0] - 1) & (x >= 0) & (x <= size[1] - 1)
 
 
-def warp(image: Float32Array, matrix: Float64Array, order: int = 3) -> Float32Array:
+def warp(
+    image: Float32Array, matrix: Float64Array, order: int = 3, where: BoolArray | None = None
+) -> Float32Array:
     """Resample a frame onto the reference; beyond its border its last pixels are repeated.
 
     Parameters
@@ -57,27 +82,47 @@ def warp(image: Float32Array, matrix: Float64Array, order: int = 3) -> Float32Ar
         From (row, column, 1) of the reference to that of the frame.
     order : int
         Of the spline. The result stays within the range of the image.
+    where : ndarray of shape (H, W), bool, or None
+        The pixels that are needed; elsewhere the result may be anything.
     """
     planes = image[..., None] if image.ndim == 2 else image
     out = np.empty_like(planes)
     for c in range(planes.shape[2]):
-        ndimage.affine_transform(
-            planes[..., c],
-            matrix[:2, :2],
-            matrix[:2, 2],
-            output=out[..., c],
-            order=order,
-            mode="nearest",
-        )
+        of_area = partial(_warped_area, planes[..., c], matrix, order)
+        out[..., c] = by_tiles(of_area, image.shape, 0, where)
     return np.clip(out, image.min(), image.max(), out=out).reshape(image.shape)
+
+
+def _warped_area(plane: Float32Array, matrix: Float64Array, order: int, area: Area) -> Float32Array:
+    """Resample the part of a plane that an area of the reference needs."""
+    corners = np.array([[r, c, 1.0] for r in _ends(area[0]) for c in _ends(area[1])]) @ matrix.T
+    part = []
+    for low, high, size in zip(corners.min(axis=0), corners.max(axis=0), plane.shape, strict=False):
+        start = min(max(math.floor(low) - SPLINE_HALO, 0), size - 1)
+        part.append(slice(start, max(min(math.ceil(high) + SPLINE_HALO + 1, size), start + 1)))
+    first = [s.start for s in area]
+    offset = matrix[:2, :2] @ first + matrix[:2, 2] - [s.start for s in part]
+    shape = tuple(s.stop - s.start for s in area)
+    out = np.empty(shape, np.float32)
+    ndimage.affine_transform(
+        plane[tuple(part)], matrix[:2, :2], offset, shape, out, order, mode="nearest"
+    )
+    return out
+
+
+def _ends(part: slice) -> tuple[int, int]:
+    return part.start, part.stop - 1
 
 
 def pyramid(gray: Float32Array) -> Pyramid:
     """Make what `register` compares, finest first."""
+    skipped = 0
+    while min(gray.shape) > FINEST:
+        gray, skipped = half(gray), skipped + 1
     levels = [gray]
     while min(levels[-1].shape) >= 2 * COARSEST:
         levels.append(half(levels[-1]))
-    return [ndimage.gaussian_filter(level, SMOOTH) for level in levels]
+    return Pyramid([ndimage.gaussian_filter(level, SMOOTH) for level in levels], skipped)
 
 
 def register(
@@ -104,26 +149,30 @@ def register(
     ndarray of shape (3, 3)
         See `warp`; the identity where nothing is found to go by.
     """
-    if min(reference[0].shape) < LEAST:
+    fixed, other = reference.levels, moving.levels
+    if min(fixed[0].shape) < LEAST:
         return np.eye(3)
-    # Pixel centers: position p of a level is 2 p + 1/2 of the next finer one.
-    up = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
-    starts = [np.eye(3), _shift(reference[-1], moving[-1])]
+    points = _points(fixed[-1])
+    starts = [np.eye(3), _shift(fixed[-1], other[-1])]
     if guess is not None:
-        down = np.linalg.matrix_power(np.linalg.inv(up), len(reference) - 1)
-        starts.append(down @ guess @ np.linalg.inv(down))
-    points = _points(reference[-1])
-    matrix = max(starts, key=lambda m: _likeness(points, moving[-1], m))
-    for level in reversed(range(len(reference))):
-        points = _points(reference[level])
-        found = _refined(points, moving[level], matrix, kind)
-        if _likeness(points, moving[level], found) > _likeness(points, moving[level], matrix):
+        starts.append(_at_level(guess, -(len(fixed) - 1 + reference.skipped)))
+    matrix = max(starts, key=lambda m: _likeness(points, other[-1], m))
+    for level in reversed(range(len(fixed))):
+        points = _points(fixed[level])
+        found = _refined(points, other[level], matrix, kind)
+        if _likeness(points, other[level], found) > _likeness(points, other[level], matrix):
             matrix = found
         if level:
-            matrix = up @ matrix @ np.linalg.inv(up)
+            matrix = _at_level(matrix, 1)
     # What is hardly better than no motion is the defocus.
-    moved, still = (1 - _likeness(points, moving[0], m) for m in (matrix, np.eye(3)))
-    return matrix if moved < STILL * still else np.eye(3)
+    moved, still = (1 - _likeness(points, other[0], m) for m in (matrix, np.eye(3)))
+    return _at_level(matrix, reference.skipped) if moved < STILL * still else np.eye(3)
+
+
+def _at_level(matrix: Float64Array, finer: int) -> Float64Array:
+    """Give a map in the pixels of a level that is finer by so many, or coarser."""
+    up = np.linalg.matrix_power(UP, finer)
+    return np.asarray(up @ matrix @ np.linalg.inv(up), np.float64)
 
 
 def _shift(one: Float32Array, other: Float32Array) -> Float64Array:
@@ -218,8 +267,8 @@ def _refined(points: Points, moving: Float32Array, matrix: Float64Array, kind: s
 def half(image: Float32Array) -> Float32Array:
     """Mean over blocks of 2×2 pixels; an odd last row or column is left out."""
     h, w = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
-    blocks = image[:h, :w].reshape(h // 2, 2, w // 2, 2, *image.shape[2:])
-    return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
+    rows = image[0:h:2] + image[1:h:2]
+    return np.asarray((rows[:, 0:w:2] + rows[:, 1:w:2]) * np.float32(0.25), np.float32)
 
 
 def _windowed(image: Float32Array) -> Float32Array:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from skdefocus._grids import block_sums
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 
 #: Shorter side of the small pictures, pixels (up to twice that).
@@ -74,9 +73,12 @@ def block_size(size: tuple[int, int]) -> int:
 
 def full_block_sums(plane: AnyArray, block: int) -> Float32Array:
     """Sum over blocks; rows and columns that do not fill a block are left out."""
-    h, w = plane.shape[0] // block * block, plane.shape[1] // block * block
-    part = plane[:h, :w]
-    return block_sums(part.view(np.uint8) if part.dtype == np.bool_ else part, block)
+    h, w = plane.shape[0] // block, plane.shape[1] // block
+    part = plane[: h * block, : w * block].reshape(h, block, -1)
+    kind = np.float32 if part.dtype.kind == "f" else np.uint32
+    # Along the rows first, where values lie together.
+    sums = part.sum(axis=1, dtype=kind).reshape(h, w, block).sum(axis=2, dtype=kind)
+    return sums.astype(np.float32)
 
 
 def lit(image: AnyArray) -> BoolArray:

@@ -258,7 +258,8 @@ def test_a_slab_ignores_the_others():
         sd.FocusFuser(slab=(0, 4)).transform([stack])
 
 
-def test_frames_that_are_read_when_needed_are_held_one_at_a_time():
+def test_frames_that_are_read_when_needed_are_held_one_at_a_time(monkeypatch):
+    monkeypatch.setattr("skdefocus.fusion._frames.HELD", 0)
     stack, held, most = halves(), [], []
 
     def reader(frame):
@@ -281,6 +282,7 @@ def test_frames_that_are_read_when_needed_are_held_one_at_a_time():
 def test_memory(align, monkeypatch):
     """In bytes per pixel, as documented for large frames, and the same for any number of them."""
     monkeypatch.setattr("skdefocus.fusion._comparison.LARGEST_KEPT", 0)
+    monkeypatch.setattr("skdefocus.fusion._frames.HELD", 0)
     sharp = np.stack([sample_photographs(384)[1]] * 3, axis=-1)
     left = np.arange(384)[:, None] < 192
     pair = [np.where(left == k, sharp, blur(sharp, 2.5)) for k in (True, False)]
@@ -461,12 +463,12 @@ def test_messages_name_the_frames():
         sd.FocusFuser(reference=2).fuse([GRAVEL, GRAVEL])
 
 
-def test_bands_change_nothing(monkeypatch):
-    """Large frames are worked on by bands of rows."""
+def test_tiles_change_nothing(monkeypatch):
+    """Large frames are worked on tile by tile."""
     whole = PLAIN.fuse(halves())
     monkeypatch.setattr("skdefocus.fusion._comparison.LARGEST_KEPT", 0)
-    monkeypatch.setattr("skdefocus.fusion._bands.BAND", 10 * 96)
-    banded = PLAIN.fuse(halves())
-    assert np.mean(banded.index == whole.index) > 0.995
-    assert_allclose(banded.image, whole.image, atol=0.02)
-    assert_allclose(banded.depth, whole.depth, atol=0.05)
+    monkeypatch.setattr("skdefocus.fusion._tiles.SIDE", 24)
+    tiled = PLAIN.fuse(halves())
+    assert np.mean(tiled.index == whole.index) > 0.995
+    assert_allclose(tiled.image, whole.image, atol=0.02)
+    assert_allclose(tiled.depth, whole.depth, atol=0.05)

@@ -63,3 +63,22 @@ def test_a_guess_reaches_far_motions():
     shifted = registration.pyramid(moved(GRAY, true)[:400, :400])
     found = registration.register(pair[0], shifted, "translation", true)
     assert np.abs(found - true).max() < 0.5
+
+
+def test_finest_levels_of_large_frames_are_left_out(monkeypatch):
+    """The motion is in the frame's pixels all the same."""
+    true = np.array([[1.006, 0.002, -5], [-0.003, 1.008, 7], [0, 0, 1]])
+    monkeypatch.setattr(registration, "FINEST", 256)
+    pair = [registration.pyramid(f) for f in (GRAY, moved(GRAY, true))]
+    assert pair[0].skipped == 1
+    assert off_at_corners(registration.register(*pair, "affine"), true) < 0.3
+
+
+def test_tiles_change_nothing_in_a_resampled_frame(monkeypatch):
+    true = np.array([[1.006, 0.02, -5], [-0.03, 0.99, 7], [0, 0, 1]])
+    expected = registration.warp(GRAY, true)
+    monkeypatch.setattr("skdefocus.fusion._tiles.SIDE", 96)
+    assert np.abs(registration.warp(GRAY, true) - expected).max() < 1e-5
+    where = np.arange(WIDTH) < WIDTH // 3
+    partial = registration.warp(GRAY, true, where=np.broadcast_to(where, GRAY.shape))
+    assert np.abs(partial - expected)[:, where].max() < 1e-5
