@@ -23,12 +23,12 @@ from skdefocus.cli._arguments import (
     number,
     path_argument,
 )
+from skdefocus.cli._fuse_outputs import focus_distances, write_fused
 from skdefocus.cli._outputs import (
     add_output,
     check_file,
     check_outputs,
     progress_bar,
-    write_preview,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +83,21 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="the frame that the others are aligned with and matched to (default: the first)",
     )
     parser.add_argument(
+        "--slab",
+        type=number(int, 1),
+        nargs=2,
+        metavar=("FIRST", "LAST"),
+        help="fuse only the frames from one to another, counted from 1",
+    )
+    parser.add_argument(
+        "--prefer",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("FRAME", "MASK"),
+        help="take FRAME where the picture MASK, of the size of the frames, is white; repeatable",
+    )
+    parser.add_argument(
         "--min-area",
         type=number(int, 0),
         default=16,
@@ -107,37 +122,42 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         "--depth",
         type=path_argument,
         metavar="FILE",
-        help="also write the depth order, as numbers of frames (TIFF or NPY)",
+        help="also write the order in depth in units of frames, 0 for the first (TIFF or NPY)",
+    )
+    parser.add_argument(
+        "--distance",
+        type=path_argument,
+        metavar="FILE",
+        help="also write distances in meters (TIFF or NPY), from the focus distances in EXIF",
     )
     parser.add_argument(
         "--preview",
         type=path_argument,
         metavar="FILE",
-        help="also write a picture of the first frame, the last one and the result",
+        help="also write the first and last frame, the result, and the frames that it was taken "
+        "from in colors, from blue for the first to red for the last, side by side",
     )
 
 
 def _run_fuse(args: argparse.Namespace) -> int:
     """Fuse frames; check the outputs before any work."""
     from skdefocus.cli._batch import describe_error
-    from skdefocus.io import FORMATS, MAPS, MAX_PIXELS, left_out, read_metadata
+    from skdefocus.io import MAX_PIXELS, left_out, read_metadata
 
-    if len(args.frames) < 2:
-        raise UsageError("fuse needs two or more frames")
+    args.frames = _slab(args)
     limit = args.max_pixels or MAX_PIXELS
     out = _output(args)
-    outputs = [p for p in (out, args.depth, args.preview) if p is not None]
+    outputs = [p for p in (out, args.depth, args.distance, args.preview) if p is not None]
     if args.skip_existing and all(os.path.lexists(path) for path in outputs):
         print("\n".join(f"{str(path)!r} exists already" for path in outputs))
         return 0
-    check_outputs(outputs, args.frames, args.overwrite)
-    for path, suffixes in ((out, FORMATS), (args.preview, FORMATS), (args.depth, MAPS)):
-        check_file(path, suffixes)
+    _check(args, out, outputs)
     if lost := left_out(out, read_metadata(args.frames[0], limit)):
         complain(f"{args.frames[0]!r}: {lost}")
     try:
+        distances = None if args.distance is None else focus_distances(args.frames)
         stack = _Stack(args.frames, args.reference or args.frames[0], limit)
-        _write(args, out, stack, _fused(args, stack), limit)
+        write_fused(args, out, stack.first, _fused(args, stack, limit), distances)
     except Exception as error:
         complain(describe_error(error))
         return 1
@@ -145,7 +165,55 @@ def _run_fuse(args: argparse.Namespace) -> int:
     return 0
 
 
-def _fused(args: argparse.Namespace, stack: _Stack) -> FusionResult:
+def _slab(args: argparse.Namespace) -> list[str]:
+    """Return the names of the frames to fuse."""
+    names: list[str] = args.frames
+    if args.slab is not None:
+        first, last = args.slab
+        if not first < last <= len(names):
+            raise UsageError(
+                f"--slab must be two numbers from 1 to {len(names)}, the first below the last, "
+                f"got {first} {last}"
+            )
+        names = names[first - 1 : last]
+    if len(names) < 2:
+        raise UsageError("fuse needs two or more frames")
+    return names
+
+
+def _check(args: argparse.Namespace, out: Path, outputs: list[Path]) -> None:
+    """Check the names of files before any work."""
+    from skdefocus.io import FORMATS, MAPS
+
+    masks = [mask for _, mask in args.prefer]
+    check_outputs(outputs, args.frames + masks, args.overwrite)
+    for path in (out, args.preview):
+        check_file(path, FORMATS)
+    for path in (args.depth, args.distance):
+        check_file(path, MAPS)
+    for frame, mask in args.prefer:
+        if frame not in args.frames:
+            raise UsageError(f"--prefer must name one of the frames, got {frame!r}")
+        if not os.path.isfile(mask):
+            raise UsageError(f"--prefer: {mask!r} is not a file")
+
+
+def _masks(args: argparse.Namespace, limit: int) -> dict[int, AnyArray]:
+    """Read the masks of preferred frames, by the position of the frame."""
+    from skdefocus._images import to_gray
+    from skdefocus.io import read_image
+
+    masks: dict[int, AnyArray] = {}
+    for frame, name in args.prefer:
+        position, mask = args.frames.index(frame), to_gray(read_image(name, max_pixels=limit))
+        other = masks.pop(position, mask)
+        if other.shape != mask.shape:
+            raise ValueError(f"{name!r} must have the size of the other masks of {frame!r}")
+        masks[position] = np.maximum(mask, other)
+    return masks
+
+
+def _fused(args: argparse.Namespace, stack: _Stack, limit: int) -> FusionResult:
     """Fuse the frames of a stack with a progress bar, and report the changes to them."""
     from skdefocus.fusion import FocusFuser
 
@@ -159,28 +227,10 @@ def _fused(args: argparse.Namespace, stack: _Stack) -> FusionResult:
     with progress_bar(READS * len(args.frames)) as bar, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* is left out: ", category=UserWarning)
         frames = [partial(stack.read, name, bar.update) for name in args.frames]
-        result = fuser.fuse(frames, names=[repr(name) for name in args.frames])
+        names, prefer = [repr(name) for name in args.frames], _masks(args, limit)
+        result = fuser.fuse(frames, names=names, prefer=prefer)
     _tell(result, args.frames)
     return result
-
-
-def _write(
-    args: argparse.Namespace, out: Path, stack: _Stack, result: FusionResult, limit: int
-) -> None:
-    """Write the fused photograph and the other outputs."""
-    from skdefocus.io import read_image, write_map, write_photograph
-
-    kept = result.inner if args.crop else (slice(None), slice(None))
-    if not result.image[kept].size:
-        raise ValueError("the aligned frames have nothing in common; do they show one scene?")
-    like = stack.first.with_alpha(result.alpha).cut(kept)
-    write_photograph(out, result.image[kept], like, args.overwrite)
-    if args.depth is not None:
-        write_map(args.depth, result.depth[kept], overwrite=args.overwrite)
-    if args.preview is not None:
-        last = read_image(args.frames[-1], max_pixels=limit)
-        pictures = [picture[kept] for picture in (stack.first.pixels, last, result.image)]
-        write_preview(args.preview, pictures, args.overwrite)
 
 
 def _tell(result: FusionResult, names: list[str]) -> None:

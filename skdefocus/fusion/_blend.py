@@ -45,12 +45,15 @@ class Blend:
         return self._mean
 
 
-def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float32Array:
+def blended(
+    frames: Frames, index: Index, settings: FuserSettings, forced: Index | None = None
+) -> Float32Array:
     """Take the chosen pixels, and near seams the mean of what may be the nearest to the truth.
 
     Where two frames meet, the choice is off by some pixels often, and no frame shows the truth.
     The mean of them, weighted by how likely each is the one, errs least. The frames are compared
-    with a composite whose seams are wide, so that it leans to neither side.
+    with a composite whose seams are wide, so that it leans to neither side. Pixels that `forced`
+    gives to a frame, by a number of at least 0, are of that frame alone.
     """
     used = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     fused = Blend(frames.shape)
@@ -80,5 +83,7 @@ def blended(frames: Frames, index: Index, settings: FuserSettings) -> Float32Arr
         # Where there is no other frame, any weight is as good.
         weight *= np.exp(score)
         weight = within(weight, view.valid, 0)
+        if forced is not None:
+            np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
         fused.add(frames.color(k, raw, weight > 0), weight)
     return fused.image

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
 from skdefocus._estimators import ImageTransformer, map_samples, restack
@@ -17,6 +19,7 @@ from skdefocus.fusion._blend import blended
 from skdefocus.fusion._decision import decided
 from skdefocus.fusion._frames import Frame, Frames
 from skdefocus.fusion._result import FusionResult
+from skdefocus.fusion._retouch import retouched
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.pipeline import pipeline_of_worker
 
@@ -166,7 +169,11 @@ class FocusFuser(ImageTransformer):
         return restack(images, isinstance(X, np.ndarray) and X.dtype != object)
 
     def fuse(
-        self, frames: Sequence[Frame] | AnyArray, *, names: Sequence[str] | None = None
+        self,
+        frames: Sequence[Frame] | AnyArray,
+        *,
+        names: Sequence[str] | None = None,
+        prefer: Mapping[int, ArrayLike] | None = None,
     ) -> FusionResult:
         """Fuse a single stack and tell where every pixel comes from.
 
@@ -177,6 +184,10 @@ class FocusFuser(ImageTransformer):
         names : sequence of N str, or None
             How messages call the frames, such as the names of their files; None is
             ``frames[0]`` and so on.
+        prefer : mapping of int to array_like of shape (H, W), or None
+            Masks to retouch with, bool or float in [0, 1], in the pixels of the fused photograph:
+            where one is above 1/2, the frame at that position is taken, unless it does not reach
+            there. Of several masks, the last one counts.
 
         Returns
         -------
@@ -188,10 +199,11 @@ class FocusFuser(ImageTransformer):
             If `frames` is no sequence, a frame is no photograph, or a parameter is of another type.
         ValueError
             If there are fewer than two frames that belong to one stack, or they differ in size; if
-            a frame is no photograph or a parameter out of range.
+            a frame is no photograph, a parameter out of range, or a preferred frame is left out.
         """
         settings = FuserSettings.of(self)
-        return _fuse((frames, "frames", names), settings, pipeline_of_worker(self.n_jobs))
+        sample = frames, "frames", names
+        return _fuse(sample, settings, pipeline_of_worker(self.n_jobs), prefer or {})
 
 
 def _check_stacks(X: Any) -> None:
@@ -219,7 +231,12 @@ def _fused_image(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> A
     return _fuse(sample, settings, mapper).image
 
 
-def _fuse(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> FusionResult:
+def _fuse(
+    sample: Sample,
+    settings: FuserSettings,
+    mapper: Pipeline,
+    prefer: Mapping[int, ArrayLike] = MappingProxyType({}),
+) -> FusionResult:
     """Check the frames of a stack and fuse them."""
     stack, name, names = sample
     if not is_sequence(stack):
@@ -245,9 +262,13 @@ def _fuse(sample: Sample, settings: FuserSettings, mapper: Pipeline) -> FusionRe
     )
     for k, why in sorted(frames.left_out.items()):
         warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)
+    forced = retouched(frames, prefer, names)
     index, confidence, depth = decided(frames, settings, mapper)
+    if forced is not None:
+        np.copyto(index, forced, where=forced >= 0)
+        np.copyto(confidence, np.float32(1), where=forced >= 0)
     return FusionResult(
-        blended(frames, index, settings),
+        blended(frames, index, settings, forced),
         index.astype(np.intp),
         confidence,
         depth,

@@ -258,6 +258,20 @@ def test_a_slab_ignores_the_others():
         sd.FocusFuser(slab=(0, 4)).transform([stack])
 
 
+def test_preferred_frames_are_taken():
+    stack, mask = halves(), np.zeros((96, 96))
+    mask[30:50, 60:64] = 1
+    result = PLAIN.fuse(stack, prefer={0: mask})
+    assert np.all(result.index[mask > 0] == 0)
+    assert np.all(result.confidence[mask > 0] == 1)
+    assert_array_equal(result.image[mask > 0], np.float32(stack[0])[mask > 0])
+    assert_array_equal(result.image[:, :20], PLAIN.fuse(stack).image[:, :20])
+    with pytest.raises(ValueError, match="prefer must hold positions of frames that are fused"):
+        PLAIN.fuse(stack, prefer={2: mask})
+    with pytest.raises(ValueError, match=r"prefer\[1\] must be bool or float of shape"):
+        PLAIN.fuse(stack, prefer={1: mask[:9]})
+
+
 def test_frames_that_are_read_when_needed_are_held_one_at_a_time(monkeypatch):
     monkeypatch.setattr("skdefocus.fusion._frames.HELD", 0)
     stack, held, most = halves(), [], []
