@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus._validation import as_array, is_sequence
+from skdefocus._validation import as_array, finite_range, is_sequence
 
 #: Luma of Rec. 601, the gray of Pillow and OpenCV.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -89,10 +89,7 @@ def check_photograph(image: Any, name: str = "image") -> AnyArray:
         return x
     if not np.issubdtype(x.dtype, np.floating):
         raise TypeError(f"{name} must be {_ACCEPTED}, got dtype {x.dtype}")
-    # NaN in the data makes both NaN, so that no further pass is needed.
-    low, high = float(x.min()), float(x.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    low, high = finite_range(x, name)
     if low < 0 or high > 1:
         raise ValueError(
             f"{name} must be within [0, 1] if float, but spans [{low:.6g}, {high:.6g}]; "
@@ -141,9 +138,7 @@ def check_sigma_map(
 ) -> AnyArray:
     """Check one map of finite σ from 0 to `limit`; see :func:`check_map`."""
     x = check_map(sigma, name, size, dtype)
-    low, high = float(x.min()), float(x.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    low, high = finite_range(x, name)
     if low < 0:
         raise ValueError(f"{name} must be >= 0 everywhere, got {low:.6g}")
     if high > limit:

@@ -43,6 +43,15 @@ def check_numbers(values: Any, name: str) -> Float64Array:
     return np.asarray(x, np.float64)
 
 
+def finite_range(x: AnyArray, name: str) -> tuple[float, float]:
+    """Return the lowest and highest value, which must be finite; 0 and 0 without values."""
+    # NaN in the data makes both NaN, so that no further pass is needed.
+    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    return low, high
+
+
 def is_sequence(values: Any) -> bool:
     """Tell whether something has a length and is indexed by numbers, and is not text."""
     if isinstance(values, np.ndarray):

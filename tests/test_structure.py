@@ -20,7 +20,7 @@ MAX_LINES, MAX_PARAMETERS, MAX_UNDOCUMENTED, MAX_FORMAT_SKIPS = 40, 7, 7, 5
 #: What `broken` looks at, in all of the package.
 RULES = (
     *("length", "parameters", "documented", "opening", "aliases"),
-    *("names", "spelling", "arrays", "formatting"),
+    *("checks", "names", "spelling", "arrays", "formatting"),
 )
 
 #: First words of a docstring that neither name a thing nor tell what to do.
@@ -120,6 +120,11 @@ def is_public(function: Function) -> bool:
     return function.node.name in public_names()
 
 
+def is_check(function: Function) -> bool:
+    """Tell whether a function, other than a method, is a check by its name."""
+    return function.owner is None and function.node.name.lstrip("_").startswith("check_")
+
+
 def docstrings() -> Iterator[tuple[str, str, str]]:
     """Room, location and first line of every docstring."""
     for path, tree in modules().items():
@@ -169,6 +174,7 @@ def broken() -> dict[str, list[tuple[str, str]]]:
     """Rooms and locations that break each rule."""
     names = Counter(name for _, name, _ in aliases())
     types = Counter(kind for _, _, kind in aliases())
+    checks = Counter(f.node.name for f in functions() if is_check(f))
     array_types = {kind for path, _, kind in aliases() if room(path) == "_typing"}
     array_types = {kind for kind in array_types if kind.startswith("NDArray")}
     rules = {
@@ -194,6 +200,9 @@ def broken() -> dict[str, list[tuple[str, str]]]:
             (room(path), f"{path.name} {name}")
             for path, name, kind in aliases()
             if room(path) != "_typing" and (names[name] > 1 or types[kind] > 1)
+        ],
+        "checks": [
+            (f.room, f.location) for f in functions() if is_check(f) and checks[f.node.name] > 1
         ],
         "names": [(room(path), name) for path, name in identifiers() if name.lower() in VAGUE],
         "spelling": [(room(path), name) for path, name in identifiers() if british(name)],

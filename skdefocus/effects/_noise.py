@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from skdefocus._images import check_map, check_sigma_map
 from skdefocus._typing import AnyArray
+from skdefocus._validation import finite_range
 
 #: Smallest noise that is expected: rounding to 8 bits, and what JPEG leaves.
 LEAST_NOISE = 1 / 255
@@ -44,8 +45,7 @@ def noise_level(gray: ArrayLike, sigma: ArrayLike | None = None) -> float:
     0.02
     """
     x = check_map(gray, "gray")
-    if not np.isfinite(x).all():
-        raise ValueError("gray must be finite, but holds NaN or infinity")
+    finite_range(x, "gray")
     return estimated_noise(x, None if sigma is None else check_sigma_map(sigma, size=x.shape))
 
 

@@ -46,7 +46,7 @@ def check_planes(
     return x.reshape(*x.shape[:2], -1).astype(working_dtype(x.dtype), copy=False)
 
 
-def check_finite(
+def check_finite_planes(
     planes: FloatArray, name: str = "image", weights: FloatArray | None = None
 ) -> FloatArray:
     """Check that (H, W, C) is finite where it has weight; elsewhere, set it to 0 if necessary."""

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 
 from skdefocus._typing import FloatArray
 from skdefocus._validation import as_array, check_int
-from skdefocus.filters._arrays import check_finite, check_out, check_planes, check_weights
+from skdefocus.filters._arrays import check_finite_planes, check_out, check_planes, check_weights
 from skdefocus.filters._linear_fits import inverse, weighted_mean
 from skdefocus.filters._window_sums import box_sums
 from skdefocus.filters._workers import effective_threads
@@ -71,7 +71,7 @@ def box_mean(
     radius = min(check_int(radius, "radius", 0), MAX_RADIUS)
     image = as_array(image, "image")
     w = check_weights(weights, image.shape[:2], image.dtype)
-    x = check_finite(check_planes(image), weights=w)
+    x = check_finite_planes(check_planes(image), weights=w)
     n_threads = effective_threads(n_threads, x)
     out = check_out(out, image)
     factor: FloatArray | float = 1 / (2 * radius + 1) ** 2

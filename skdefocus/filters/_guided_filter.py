@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from skdefocus._typing import FloatArray
 from skdefocus._validation import MAX_ALPHA, check_int, check_real
 from skdefocus.filters._arrays import (
-    check_finite,
+    check_finite_planes,
     check_out,
     check_planes,
     check_weights,
@@ -130,7 +130,7 @@ class GuidedFilter:
         # Without the offset, float32 spends its digits on what varies.
         self._guide, self._largest = subtract_offsets(x, self.n_threads)
         if not self._largest <= MAX_GUIDE:
-            check_finite(x, "guide")
+            check_finite_planes(x, "guide")
             raise ValueError(
                 f"guide must stay within {MAX_GUIDE:g} of its mean, not {self._largest:g}"
             )
@@ -165,7 +165,7 @@ class GuidedFilter:
         """
         fits = self._fits if weights is None else self._make_fits(weights)
         x = check_planes(image, shape=self._guide.shape[1:])
-        x = check_finite(x, weights=fits.image_weights)
+        x = check_finite_planes(x, weights=fits.image_weights)
         if x.dtype.itemsize > self._guide.dtype.itemsize and np.abs(x).max() > MAX_VALUE:
             raise ValueError(
                 f"image must be within ±{MAX_VALUE:g} if the guide is float32; give both as float64"

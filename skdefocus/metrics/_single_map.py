@@ -7,13 +7,19 @@ from numpy.typing import ArrayLike
 
 from skdefocus._images import check_sigma_map
 from skdefocus._typing import BoolArray, Float64Array
-from skdefocus._validation import as_array, check_int, check_numbers, check_real, renamed
+from skdefocus._validation import (
+    as_array,
+    check_int,
+    check_numbers,
+    check_real,
+    finite_range,
+    renamed,
+)
 
 
 def check_finite(values: Float64Array, name: str) -> Float64Array:
     """Check that no value is NaN or infinite."""
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity")
+    finite_range(values, name)
     return values
 
 

@@ -26,7 +26,7 @@ SPARSE_PARTS = (1, 2)
 TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
 
 
-def check_file(data: bytes) -> None:
+def check_outline(data: bytes) -> None:
     """Check that a model is self-contained and made of standard operators.
 
     Parameters

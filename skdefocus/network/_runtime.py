@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from skdefocus._typing import Float32Array
-from skdefocus.network._model_file import check_file
+from skdefocus.network._model_file import check_outline
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -262,7 +262,7 @@ def _session(
 
     data = checked_bytes(path, digest)
     try:
-        check_file(data)
+        check_outline(data)
     except ValueError as error:
         raise ValueError(
             f"model must be an ONNX file and self-contained, {path!r} is not: {error}"

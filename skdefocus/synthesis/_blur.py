@@ -10,10 +10,16 @@ from scipy import ndimage, signal
 
 from skdefocus._images import check_sigma_map
 from skdefocus._typing import Float64Array, FloatArray, PSFShape
-from skdefocus._validation import MAX_SIGMA, check_choice, check_int, check_sigma
+from skdefocus._validation import (
+    MAX_SIGMA,
+    check_choice,
+    check_int,
+    check_sigma,
+    finite_range,
+)
 from skdefocus.synthesis._psf import _disc_kernel, gaussian_kernel
 from skdefocus.synthesis._srgb import from_linear, to_linear
-from skdefocus.synthesis._values import as_float, finite_range, unit
+from skdefocus.synthesis._values import as_float, unit
 
 
 def blur(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._typing import FloatArray
-from skdefocus._validation import as_array
+from skdefocus._validation import as_array, finite_range
 
 #: How far rounding may exceed [0, 1]; beyond that, the scale is wrong.
 SLACK = 1e-4
@@ -19,14 +19,6 @@ def as_float(values: ArrayLike, name: str = "image") -> FloatArray:
         hint = "; divide by the largest possible value" if x.dtype.kind == "u" else ""
         raise TypeError(f"{name} must be float, got dtype {x.dtype}{hint}")
     return x if x.dtype in (np.float32, np.float64) else x.astype(np.float64)
-
-
-def finite_range(x: FloatArray, name: str) -> tuple[float, float]:
-    """Return the lowest and highest value, which must be finite."""
-    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} must be finite, but holds NaN or infinity")
-    return low, high
 
 
 def unit(values: ArrayLike, name: str) -> FloatArray:

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skdefocus import network
 from skdefocus.network import _model_head, with_head
-from skdefocus.network._model_file import check_file
+from skdefocus.network._model_file import check_outline
 
 SHIPPED = network.model_path(None)
 
@@ -35,7 +35,7 @@ def case():
 def test_logits_are_those_of_the_new_layer_and_features_stay(case):
     model, image, weights, bias = case
     made = with_head(model, weights, bias, {})
-    check_file(made)
+    check_outline(made)
     logits, features = answers(made, image)
     assert_array_equal(features, answers(model, image)[1])
     expected = np.einsum("lf,nfhw->nlhw", weights, features) + bias[:, None, None]

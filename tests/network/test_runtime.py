@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose
 import skdefocus as sd
 from skdefocus import network
 from skdefocus.cli import main
-from skdefocus.network._model_file import check_file
+from skdefocus.network._model_file import check_outline
 
 FLOAT, DOUBLE, INTS, GRAPH, INT = 1, 11, 7, 5, 2
 METADATA = {
@@ -129,7 +129,7 @@ def test_every_cell_has_its_answer(tmp_path):
 def test_the_shipped_model_is_checked_like_any_other():
     path = network.model_path(None)
     with open(path, "rb") as file:
-        check_file(file.read())
+        check_outline(file.read())
     facts = network.load_facts(path)
     images = np.full((2, facts.multiple, 3 * facts.multiple), 0.5, np.float32)
     cells = facts.multiple // facts.stride
@@ -391,17 +391,17 @@ def test_on_the_command_line_it_is_one_line(tmp_path, capsys, monkeypatch, comma
 @given(st.binary(max_size=200))
 def test_any_bytes(data):
     with pytest.raises(ValueError, match=r"^it"):
-        check_file(data)
+        check_outline(data)
 
 
 @given(st.data())
 def test_any_byte_changed(data):
     """Bytes that are wrong are refused or without meaning, but nothing else is raised."""
     changed = bytearray(model(nodes=POOL + CONCAT + field(5, tensor())))
-    check_file(bytes(changed))
+    check_outline(bytes(changed))
     changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
     try:
-        result = check_file(bytes(changed))
+        result = check_outline(bytes(changed))
     except ValueError:
         result = None
     assert result is None
@@ -410,4 +410,4 @@ def test_any_byte_changed(data):
 def test_external_data_anywhere_are_found_whatever_surrounds_them():
     for more in (b"", field(16, "unknown field"), field(99, 5)):
         with pytest.raises(ValueError, match="external data"):
-            check_file(model(nodes=POOL + more + field(5, more + tensor(EXTERNAL))))
+            check_outline(model(nodes=POOL + more + field(5, more + tensor(EXTERNAL))))
