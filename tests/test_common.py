@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -151,6 +152,12 @@ def test_survives_skops(estimator):
     again = skops.loads(data, trusted=names)
     X = inputs_of(estimator)
     assert_same(again.transform(X), clone(estimator).fit(X).transform(X))
+
+
+@each_estimator
+def test_one_table_declares_all_parameters(estimator):
+    declared = {field.name for field in fields(type(estimator)._table)}
+    assert declared == estimator.get_params(deep=False).keys()
 
 
 @each_estimator

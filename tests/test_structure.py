@@ -233,6 +233,14 @@ def test_every_rule_is_checked():
     assert broken().keys() == set(RULES)
 
 
+def test_tests_mirror_the_package():
+    tests = PACKAGE.parent / "tests"
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert {path.parent.name for path in tests.glob("*/test_*.py")} == packages
+    modules = {path.stem.lstrip("_") for path in PACKAGE.glob("*.py") if "__" not in path.stem}
+    assert modules - {"typing"} <= {path.stem.removeprefix("test_") for path in tests.glob("*.py")}
+
+
 def test_a_british_name_is_found():
     assert british("grey_level")
     assert british("color_centre")
