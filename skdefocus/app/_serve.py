@@ -13,8 +13,6 @@ from skdefocus._validation import check_int
 from skdefocus.io import MAX_PIXELS
 from skdefocus.pipeline import make_defocus_pipeline
 
-#: The only address that is listened to.
-HOST = "127.0.0.1"
 #: Packages of the extra.
 NEEDED = ("starlette", "uvicorn", "matplotlib")
 
@@ -58,7 +56,7 @@ def serve(
             raise ImportError(
                 f'the app needs {name}, which is not installed: pip install "skdefocus[app]"'
             )
-    from skdefocus.app._server import make_server
+    from skdefocus.app._server import HOST, make_server
 
     with (
         TemporaryDirectory(prefix="skdefocus-", ignore_cleanup_errors=True) as folder,

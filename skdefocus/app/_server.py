@@ -22,12 +22,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from skdefocus.app._desk import REFINEMENT, Desk
-from skdefocus.app._serve import HOST
 from skdefocus.app._view import View, encoded
 from skdefocus.app._views import VIEWS
 from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier
 from skdefocus.plotting import ALPHA, colored
 
+#: The only address that is listened to.
+HOST = "127.0.0.1"
 PAGE = Path(__file__).with_name("page")
 #: Largest size of a file in bytes per pixel allowed: four channels of 32 bits.
 BYTES_PER_PIXEL = 16

@@ -1,5 +1,6 @@
 """The page in a real browser, at the widths of a desk and of a telephone."""
 
+import base64
 import shutil
 import time
 
@@ -61,6 +62,19 @@ def pages(browser):
 
 def open_photos(page, *paths):
     page.set_input_files("#photos", [str(path) for path in paths])
+    page.wait_for_selector("#work", state="visible")
+    page.wait_for_selector("#work", state="hidden")
+
+
+def drop(page, name, path):
+    """Drop a file on the page, as from another window."""
+    dropped = page.evaluate_handle(
+        "([name, data]) => { const dropped = new DataTransfer();"
+        " const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));"
+        " dropped.items.add(new File([bytes], name)); return dropped; }",
+        [name, base64.b64encode(path.read_bytes()).decode()],
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
     page.wait_for_selector("#work", state="visible")
     page.wait_for_selector("#work", state="hidden")
 
@@ -189,9 +203,10 @@ def test_bad_files_alone_leave_the_page_ready_for_others(pages, tmp_path):
         assert page.inner_text("#errors").startswith("'corrupt.png': ")
         assert page.is_hidden("#order")
         assert fits(page, 400)
-        open_photos(page, flower(tmp_path))
+        drop(page, "flower σ.jpg", flower(tmp_path))
         assert page.inner_text("#errors") == ""
         assert page.is_visible("#order")
+        assert page.inner_text("[name=photo]") == "flower σ.jpg (640 × 427)"
 
 
 def test_other_photographs_end_the_work_on_those_before(pages, tmp_path):

@@ -60,8 +60,9 @@ function values() {
 
 async function poll() {
   const { stage, seconds, expected } = await call("GET", `${desk}/progress`);
-  const about = expected > 2 ? ` of about ${Math.ceil(expected)} s` : "";
-  if (working && stage) tell(`${stage}: ${Math.ceil(seconds)} s${about}`, Math.min(seconds / expected, 0.97));
+  const known = seconds < expected; // otherwise it takes longer than expected
+  const about = known && expected > 2 ? ` of about ${Math.ceil(expected)} s` : "";
+  if (working && stage) tell(`${stage}: ${Math.ceil(seconds)} s${about}`, known && seconds / expected);
 }
 
 async function show() {
