@@ -159,6 +159,7 @@ def test_the_slider_fades_and_splits(pages, tmp_path):
         assert "80%" in style("clipPath")
         with page.expect_response(lambda answer: "size=0" in answer.url):
             page.check("#actual")
+        assert page.locator("#below").bounding_box()["width"] == 640
 
 
 def test_a_stack_of_seven_and_a_bad_frame(pages, tmp_path):

@@ -113,8 +113,11 @@ async function draw(kind) {
 }
 
 function compare() {
-  $("#shown").dataset.how = $("#how").value;
-  $("#shown").style.setProperty("--share", `${$("#share").value}%`);
+  const part = $("#scroll"), how = $("#how").value, share = $("#share").value / 100;
+  // The line is above the slider's thumb, whatever part of the photograph is in sight.
+  const split = (part.scrollLeft + share * part.clientWidth) / frame.offsetWidth;
+  $("#shown").dataset.how = how;
+  $("#shown").style.setProperty("--share", `${100 * (how === "split" ? split : share)}%`);
 }
 
 async function ask(event) {
@@ -134,5 +137,5 @@ document.ondrop = (event) => { event.preventDefault(); open([...event.dataTransf
 order.onchange = show;
 order.oninput = values;
 $("#actual").onchange = () => draw(frame.dataset.kind).catch(complain);
-$("#how").onchange = $("#share").oninput = compare;
+$("#how").onchange = $("#share").oninput = $("#scroll").onscroll = compare;
 frame.onpointermove = frame.onpointerdown = ask;
