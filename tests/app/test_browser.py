@@ -226,6 +226,7 @@ def test_other_photographs_end_the_work_on_those_before(pages, tmp_path):
         page = pages(port, 1300)
         page.set_input_files("#photos", str(flower(tmp_path, "first.jpg")))
         page.wait_for_selector("#work:has-text('Looking')")
+        assert page.is_hidden("#shown")  # nothing to see yet
         open_photos(page, flower(tmp_path, "second.jpg"))
         page.wait_for_selector("#files a:has-text('second_sigma.tif')")
         assert page.inner_text("#errors") == ""

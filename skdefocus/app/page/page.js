@@ -26,7 +26,9 @@ function tell(text, share) {
 
 async function open(photos) {
   if (!photos.length) return;
-  $("#errors").replaceChildren();
+  for (const part of ["#errors", "#files"]) $(part).replaceChildren();
+  view = null;
+  $("#shown").hidden = order.hidden = true;
   opened = await call("PUT", "desk");
   desk = `desk/${opened.id}`;
   stop?.abort(); // work on the photographs before
@@ -43,7 +45,7 @@ async function open(photos) {
   }
   tell("");
   const count = order.photo.length;
-  $("#shown").hidden = order.hidden = !count;
+  order.hidden = !count;
   for (const option of all(".stack")) option.hidden = option.disabled = count < 2;
   order.view.value = count > 1 ? "fused" : "blur";
   if (count) await show();
@@ -100,6 +102,7 @@ async function draw(kind) {
     $("#share").value = map ? opened.share : kind === "confidence" ? 100 : 50;
   }
   frame.dataset.kind = kind;
+  $("#shown").hidden = false;
   compare();
   const [low, high] = all("#legend span"), frames = kind === "depth";
   $("#legend").hidden = !map;
