@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from skdefocus.fusion import FusionResult
     from skdefocus.io import Photograph
 
-#: Number of times that a frame is read.
+#: Number of times that a frame is read at most.
 READS = 6
 
 
@@ -47,7 +47,7 @@ def add_fuse(commands: Any) -> None:
         _run_fuse,
         "Fuse photographs of one scene that are focused at different depths.",
         "The result has the bit depth, color profile, EXIF and other metadata of the reference "
-        "frame. Frames are read one at a time, each of them six times. A frame that does not "
+        "frame. Frames are read one at a time, each of them up to six times. A frame that does not "
         "belong to the stack is left out and named.",
     )
     parser.add_argument(
@@ -59,6 +59,7 @@ def add_fuse(commands: Any) -> None:
     add_output(parser, "the file itself: PNG, JPEG or TIFF (in a folder it is FIRST_fused)")
     add_existing(parser)
     _add_settings(parser)
+    _add_choices(parser)
     _add_outputs(parser)
     add_limit(parser)
 
@@ -83,6 +84,17 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="the frame that the others are aligned with and matched to (default: the first)",
     )
     parser.add_argument(
+        "--min-area",
+        type=number(int, 0),
+        default=16,
+        metavar="N",
+        help="regions of fewer pixels are given to the frame around them (default: 16)",
+    )
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose frames."""
+    parser.add_argument(
         "--slab",
         type=number(int, 1),
         nargs=2,
@@ -96,13 +108,6 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar=("FRAME", "MASK"),
         help="take FRAME where the picture MASK, of the size of the frames, is white; repeatable",
-    )
-    parser.add_argument(
-        "--min-area",
-        type=number(int, 0),
-        default=16,
-        metavar="N",
-        help="regions of fewer pixels are given to the frame around them (default: 16)",
     )
     parser.add_argument(
         "--keep-all",

@@ -110,12 +110,18 @@ def twice(image: Float32Array, radius: int) -> Float32Array:
 def _blurred(gray: Float32Array, lit: BoolArray | None) -> Iterator[Trial]:
     """Yield the trials of an image, or of a part of one, from the least blurred on."""
     # Light adds where it is blurred, not its encoded values, whose square it is near enough.
-    planes = gray, gray * gray, None if lit is None else lit.astype(np.float32)
+    values, light = gray, gray * gray
+    white = None if lit is None else lit.astype(np.float32)
+
+    def blurred(trial: Trial, radius: int) -> Trial:
+        spread = None if trial.white is None else _once(trial.white, radius)
+        return Trial(radius, _once(trial.values, radius), _once(trial.light, radius), spread)
+
     for radius in TRIALS:
-        once = [None if plane is None else _once(plane, radius) for plane in planes]
+        once = blurred(Trial(0, values, light, white), radius)
         if radius == TRIALS[0]:
-            yield Trial(radius, *once)
-        yield Trial(radius, *(None if plane is None else _once(plane, radius) for plane in once))
+            yield once
+        yield blurred(once, radius)
 
 
 class Trials:
@@ -135,10 +141,10 @@ class Trials:
 
     def __init__(self, gray: Float32Array, lit: BoolArray | None = None) -> None:
         self.gray, self.lit = gray, lit
-        planes = cell_means(gray, CELL), _cells_of_light(gray)
+        values, light = cell_means(gray, CELL), _cells_of_light(gray)
         white = None if lit is None else cell_means(lit, CELL)
         self.wide = [
-            Trial(r, *(twice(x, r) for x in planes), None if white is None else twice(white, r))
+            Trial(r, twice(values, r), twice(light, r), None if white is None else twice(white, r))
             for r in WIDE_TRIALS
         ]
         self._kept: list[Trial] | None = None
@@ -208,7 +214,7 @@ def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
 
 
 class Mismatch:
-    """How badly the best of the trials of one image explains what is seen in another.
+    """The least difference between the trials of one image and what is seen in another.
 
     Parameters
     ----------

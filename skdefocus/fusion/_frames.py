@@ -26,8 +26,8 @@ Frame = ArrayLike | Callable[[], ArrayLike]
 OPAQUE = 0.99
 #: References that are tried at most before frames are given up.
 TRIES = 3
-#: Stacks of up to so many pixels have their views held; frames of larger ones are prepared anew.
-HELD = 24_000_000
+#: Stacks of up to so many pixels have their views kept; frames of larger ones are prepared anew.
+KEPT_PIXELS = 24_000_000
 #: Share of a frame that may be clipped to white beyond the reference's share.
 MOST_WHITE = 0.5
 
@@ -136,7 +136,7 @@ class Frames:
             if settings.match_exposure is True
             or (settings.match_exposure == "auto" and gain.needed)
         }
-        self._held: dict[int, View] = {}
+        self._kept: dict[int, View] = {}
         self._best_alpha: Float32Array | None = None
         if self._has_alpha:
             self._best_alpha = np.zeros(self.shape[:2], np.float32)
@@ -182,14 +182,15 @@ class Frames:
 
     def view(self, number: int, raw: Raw | None = None) -> View:
         """Give a frame as it is compared; `raw` is what was read of it."""
-        if number in self._held:
-            return self._held[number]
+        if number in self._kept:
+            return self._kept[number]
         view = self._prepared(number, raw or self.read(number))
-        if len(self.numbers) * view.gray.size <= HELD:
-            self._held[number] = view
+        if len(self.numbers) * view.gray.size <= KEPT_PIXELS:
+            self._kept[number] = view
         return view
 
     def _prepared(self, number: int, raw: Raw) -> View:
+        """Match and align what was read of a frame."""
         pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
         bright: BoolArray | None = lit(pixels)

@@ -18,6 +18,7 @@ from skdefocus._validation import is_sequence
 from skdefocus.fusion._blend import blended
 from skdefocus.fusion._decision import decided
 from skdefocus.fusion._frames import Frame, Frames
+from skdefocus.fusion._labels import Index
 from skdefocus.fusion._result import FusionResult
 from skdefocus.fusion._retouch import retouched
 from skdefocus.fusion._settings import FuserSettings
@@ -60,7 +61,8 @@ class FocusFuser(ImageTransformer):
         computes none.
     align : {"none", "translation", "affine"}, default="none"
         Bring every frame to coincide with the reference, by shifts or by affine maps, which also
-        undo the change of scale when a lens is focused (focus breathing). Neighbors in the stack
+        undo the change of scale when a lens is focused (focus breathing). Motion is measured on
+        copies of at most 1024 pixels along the shorter side. Neighbors in the stack
         are compared, so that the frames should be in the order of their focus. Borders that a
         frame does not reach are taken from others.
     match_exposure : {"auto"} or bool, default="auto"
@@ -143,8 +145,8 @@ class FocusFuser(ImageTransformer):
         ----------
         X : sequence of stacks, or ndarray of shape (n, N, H, W) or (n, N, H, W, C)
             Photographs are gray or RGB, with or without alpha; bool, uint8, uint16 (scaled by
-            their range) or float
-            in [0, 1]. Where a frame is less opaque than another it has no say.
+            their range) or float in [0, 1]. Where a frame is less opaque than another, it has no
+            say.
 
         Returns
         -------
@@ -262,7 +264,13 @@ def _fuse(
     )
     for k, why in sorted(frames.left_out.items()):
         warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)
-    forced = retouched(frames, prefer, names)
+    return _result(frames, settings, mapper, retouched(frames, prefer, names))
+
+
+def _result(
+    frames: Frames, settings: FuserSettings, mapper: Pipeline, forced: Index | None
+) -> FusionResult:
+    """Decide and blend; `forced` gives the numbers of preferred frames, -1 elsewhere."""
     index, confidence, depth = decided(frames, settings, mapper)
     if forced is not None:
         np.copyto(index, forced, where=forced >= 0)

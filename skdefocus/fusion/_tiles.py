@@ -40,6 +40,7 @@ def by_tiles(
     out = np.zeros(size[:2], np.float32)
 
     def work(areas: tuple[Area, Area]) -> None:
+        """Make one tile, without its halo."""
         inner, outer = areas
         if where is None or where[inner].any():
             kept = tuple(

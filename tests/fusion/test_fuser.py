@@ -273,7 +273,7 @@ def test_preferred_frames_are_taken():
 
 
 def test_frames_that_are_read_when_needed_are_held_one_at_a_time(monkeypatch):
-    monkeypatch.setattr("skdefocus.fusion._frames.HELD", 0)
+    monkeypatch.setattr("skdefocus.fusion._frames.KEPT_PIXELS", 0)
     stack, held, most = halves(), [], []
 
     def reader(frame):
@@ -296,7 +296,7 @@ def test_frames_that_are_read_when_needed_are_held_one_at_a_time(monkeypatch):
 def test_memory(align, monkeypatch):
     """In bytes per pixel, as documented for large frames, and the same for any number of them."""
     monkeypatch.setattr("skdefocus.fusion._comparison.LARGEST_KEPT", 0)
-    monkeypatch.setattr("skdefocus.fusion._frames.HELD", 0)
+    monkeypatch.setattr("skdefocus.fusion._frames.KEPT_PIXELS", 0)
     sharp = np.stack([sample_photographs(384)[1]] * 3, axis=-1)
     left = np.arange(384)[:, None] < 192
     pair = [np.where(left == k, sharp, blur(sharp, 2.5)) for k in (True, False)]
