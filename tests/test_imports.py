@@ -59,7 +59,7 @@ PUBLIC = {
         make_defocus_pipeline
     """,
     "skdefocus.plotting": """
-        overview show_map
+        MapComparison compare contact_sheet overview show_map
     """,
     "skdefocus.synthesis": """
         Layer Scene add_noise blur blur_varying from_linear jpeg psf render_layers to_linear

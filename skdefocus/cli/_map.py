@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ from skdefocus.cli._arguments import (
     add_jobs,
     add_limit,
     add_model,
-    add_photos,
     command,
     number,
+    path_argument,
 )
-from skdefocus.cli._outputs import Output, add_output
-from skdefocus.cli._photos import map_source, run_batch
+from skdefocus.cli._outputs import Output, add_output, check_file, check_outputs
+from skdefocus.cli._photos import map_source, photographs_in, run_batch
+from skdefocus.cli._report import open_report, row_file, row_of
 
 #: Folder of `demo` without --out. It belongs to `demo`, which may replace the files in it.
 DEMO_FOLDER = Path("skdefocus-demo")
@@ -105,10 +107,27 @@ def add_map(commands: Any) -> None:
         "the command writes NAME_sigma.tif (σ as float32), NAME_sigma.png (16 bits; σ is the value "
         "divided by the text sigma_scale in the file) and NAME_overview.png (photograph, map and "
         "confidence). A file that cannot be read is reported, and the rest go on. Put names that "
-        "begin with a dash after a double dash. Pass a very large number of names through xargs.",
+        "begin with a dash after a double dash. Name a folder for a very large number of photographs.",
     )
-    add_photos(parser)
-    add_output(parser, "for one photograph, a file: .tif or .npy for the map, .png for a picture")
+    parser.add_argument(
+        "photos",
+        nargs="+",
+        metavar="PHOTO",
+        help="PNG, JPEG, TIFF, WebP, …; HEIC and raw files with their extras; or a folder of them",
+    )
+    add_output(
+        parser,
+        "for one photograph, a file: .tif or .npy for the map, .png for a picture; not needed with "
+        "--html",
+        required=False,
+    )
+    parser.add_argument(
+        "--html",
+        type=path_argument,
+        metavar="FILE",
+        help="write a page with thumbnails, maps, blur scores and failures, to sort and to choose "
+        "from in a browser; it is written when all photographs are done",
+    )
     add_existing(parser)
     parser.add_argument(
         "--format",
@@ -186,10 +205,11 @@ def _add_refinement(parser: argparse.ArgumentParser) -> None:
 
 def _run_map(args: argparse.Namespace) -> int:
     """Map photographs."""
-    from skdefocus.io import MAX_PIXELS
-
-    file = args.out.file_of_one(FILES, len(args.photos))
-    if (args.picture and file is None) or args.color:
+    if args.out is None and args.html is None:
+        raise UsageError("name what to write: --out, --html or both (see skdefocus map --help)")
+    args.photos = photographs_in(args.photos)
+    file = None if args.out is None else args.out.file_of_one(FILES, len(args.photos))
+    if (args.picture and file is None and args.out is not None) or args.color:
         _need_matplotlib("skdefocus map --no-picture, without --color")
     if args.confidence and file is not None:
         raise UsageError(f"--confidence needs a folder for --out, {str(file)!r} is a file")
@@ -198,18 +218,43 @@ def _run_map(args: argparse.Namespace) -> int:
         for name, parameter in PARAMETERS.items()
         if (value := getattr(args, name)) is not None
     }
-    work = MapWork(
-        args.out.folder(file),
+    pipeline = map_source(args, **given).pipeline
+    goals = [file or (args.out and args.out.path), args.html]
+    done = f"mapped to {' and '.join(repr(str(goal)) for goal in goals if goal)}"
+    if args.html is None:
+        return run_batch(args, _map_work(args, file, pipeline), done)
+    check_file(args.html, (".html", ".htm"))
+    if args.skip_existing and os.path.lexists(args.html):
+        print(f"{str(args.html)!r} is there already")
+        return 0 if args.out is None else run_batch(args, _map_work(args, file, pipeline), done)
+    check_outputs([args.html], args.photos, args.overwrite)
+    with open_report(args.html, args.overwrite) as report:
+        work = _map_work(args, file, pipeline, report.folder)
+        return run_batch(args, work, done, report=report)
+
+
+def _map_work(
+    args: argparse.Namespace, file: Path | None, pipeline: Any, rows: Path | None = None
+) -> MapWork:
+    """Build the work from the options; `rows` is the folder for the rows of the page."""
+    from skdefocus.io import MAX_PIXELS
+
+    out = rows if args.out is None else args.out.folder(file)
+    assert out is not None
+    return MapWork(
+        out,
         file,
-        map_source(args, **given).pipeline,
+        pipeline,
         suffix=".tif" if args.format == "tiff" else ".npy",
+        maps=args.out is not None,
         picture=args.picture,
         confidence=args.confidence,
         scale=args.scale,
         color=args.color,
         max_pixels=args.max_pixels or MAX_PIXELS,
+        page=args.html,
+        rows=rows,
     )
-    return run_batch(args, work, f"mapped to {str(file or work.out)!r}")
 
 
 @dataclass(frozen=True)
@@ -225,6 +270,8 @@ class MapWork:
     pipeline : Pipeline
     suffix : str
         Ending of the map in float32: ``".tif"`` or ``".npy"``.
+    maps : bool
+        Whether anything but the rows of the page is written.
     picture, confidence : bool
         True for those of these outputs that are written.
     scale : float or None
@@ -233,19 +280,29 @@ class MapWork:
         True for a PNG in color.
     max_pixels : int or None
         See :func:`skdefocus.io.read_image`.
+    page, rows : Path or None
+        The page about all photographs and the folder for its rows; None writes no row.
     """
 
     out: Path
     file: Path | None
     pipeline: Any
     suffix: str = ".tif"
+    maps: bool = True
     picture: bool = True
     confidence: bool = False
     scale: float | None = None
     color: bool = False
     max_pixels: int | None = None
+    page: Path | None = None
+    rows: Path | None = None
 
     def targets(self, photo: str) -> dict[str, Path]:
+        """Return the outputs, and the row of the page."""
+        row = {} if self.rows is None else {"row": row_file(self.rows, photo)}
+        return (self._maps(photo) if self.maps else {}) | row
+
+    def _maps(self, photo: str) -> dict[str, Path]:
         """Return the outputs, or the only one that was named."""
         if self.file is not None:
             return {"png" if self.file.suffix.lower() == ".png" else "map": self.file}
@@ -283,6 +340,9 @@ class MapWork:
             height, width = sigma.shape
             confidence = grid.confidence.repeat(grid.step, 0).repeat(grid.step, 1)[:height, :width]
             write_values(files["confidence"], confidence, "Confidence: 0 cannot tell, 1 is sure")
+        if "row" in files and self.page is not None:
+            text = row_of(photo, self.page, grid, sigma)
+            files["row"].write_text(text, "utf-8", errors="backslashreplace")
         if "picture" in files:
             self.draw(grid.image, sigma, grid.confidence).savefig(files["picture"])
 

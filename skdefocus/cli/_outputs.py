@@ -85,7 +85,10 @@ def output_argument(text: str) -> Output:
 
 
 def add_output(
-    parser: argparse.ArgumentParser, files: str = "", default: Output | None = None
+    parser: argparse.ArgumentParser,
+    files: str = "",
+    default: Output | None = None,
+    required: bool = True,
 ) -> None:
     """Add ``--out``; `files` describes the files that it may name."""
     text = f"folder to write to, created if necessary{'; or ' if files else ''}{files}"
@@ -94,7 +97,7 @@ def add_output(
         "-o",
         type=output_argument,
         metavar="PATH" if files else "DIR",
-        required=default is None,
+        required=required and default is None,
         default=default,
         help=text + (f" (default: {default.path})" if default else ""),
     )

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.cli._arguments import UsageError, complain
 from skdefocus.cli._outputs import check_outputs
+
+if TYPE_CHECKING:
+    from skdefocus.cli._report import Report
 
 #: Endings of the names that `map` gives to maps.
 MAP_NAMES = ("_sigma.tif", "_sigma.npy", "_sigma.png")
@@ -94,8 +98,36 @@ def map_source(args: argparse.Namespace, **parameters: Any) -> MapSource:
     return MapSource(pipeline, given)
 
 
+def photographs_in(names: Iterable[str]) -> list[str]:
+    """Replace folders by the photographs in them, in the order of their names.
+
+    Photographs are told by the ending of their names; hidden files and folders inside are left out.
+    A folder without any stays, so that it is reported like other files that cannot be read.
+    """
+    from skdefocus.io import PHOTOGRAPHS
+
+    photos: list[str] = []
+    for name in names:
+        found = []
+        if Path(name).is_dir():
+            with os.scandir(name) as entries:
+                found = sorted(
+                    entry.path
+                    for entry in entries
+                    if Path(entry.name).suffix.lower() in PHOTOGRAPHS
+                    and not entry.name.startswith(".")
+                    and not entry.is_dir()
+                )
+        photos += found or [name]
+    return photos
+
+
 def run_batch(
-    args: argparse.Namespace, work: Any, done: str, extra: Iterable[Path | None] = ()
+    args: argparse.Namespace,
+    work: Any,
+    done: str,
+    extra: Iterable[Path | None] = (),
+    report: Report | None = None,
 ) -> int:
     """Work on all photographs, report errors, and print a summary.
 
@@ -108,6 +140,8 @@ def run_batch(
         Words for the summary: what was done to the photographs.
     extra : iterable of Path or None
         Other outputs that were named.
+    report : Report or None
+        Page to which the results are added.
 
     Returns
     -------
@@ -126,10 +160,12 @@ def run_batch(
             scratch = stack.enter_context(_batch.scratch_folder(work.out))
         except OSError as error:
             raise UsageError(_batch.describe_error(error)) from None
-        return _run_all(args, batch, scratch, done)
+        return _run_all(args, batch, scratch, done, report)
 
 
-def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> int:
+def _run_all(
+    args: argparse.Namespace, batch: Any, scratch: Path, done: str, report: Report | None
+) -> int:
     """Work on all photographs with a progress bar; return the exit code."""
     import joblib
     from tqdm import tqdm
@@ -139,6 +175,8 @@ def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> 
     tasks, failures = _batch.plan(args.photos, batch.work)
     for failure in failures:
         complain(f"{failure.photo!r}: {failure.failure}")
+        if report is not None:
+            report.add(failure)
     silent = args.quiet or not sys.stderr.isatty()
     finished = written = skipped = 0
     stopped = ""
@@ -154,6 +192,8 @@ def _run_all(args: argparse.Namespace, batch: Any, scratch: Path, done: str) -> 
                 finished += 1
                 written += result.written
                 skipped += not result.written and not result.failure
+                if report is not None:
+                    report.add(result)
                 if result.failure:
                     failures.append(result)
                     with tqdm.external_write_mode(file=sys.stderr):

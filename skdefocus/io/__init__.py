@@ -18,6 +18,7 @@ from skdefocus.io._photograph import read_orientation as read_orientation
 from skdefocus.io._photograph import read_photograph as read_photograph
 from skdefocus.io._photograph import side_by_side as side_by_side
 from skdefocus.io._photograph import write_photograph as write_photograph
+from skdefocus.io._read import PHOTOGRAPHS as PHOTOGRAPHS
 from skdefocus.io._read import read_image
 
 __all__ = [

@@ -38,6 +38,11 @@ FORMATS = (
     "BMP",
     "PPM",
 )
+#: Endings of the names by which photographs are found in a folder; others can be read as well.
+PHOTOGRAPHS = SUFFIXES | {
+    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".avif", ".heic", ".heif", ".hif"),
+    *(".jp2", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm"),
+}
 #: Number of bytes at the beginning that identify the kind of a file.
 HEAD = 64
 #: Pillow's byte orders: big, little, native.

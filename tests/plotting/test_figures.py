@@ -1,5 +1,6 @@
 """Figures of maps: their contents and units, and no use of pyplot."""
 
+import pickle
 import sys
 
 import numpy as np
@@ -49,6 +50,21 @@ def test_figures_have_no_more_pixels_than_they_can_show():
     assert ax.images[1].get_array()[0, -33:].min() == 2
     mine = show_map(sigma, ax=ax.figure.add_subplot())  # in the caller's axes, all pixels
     assert mine.images[0].get_array().shape == sigma.shape
+
+
+@pytest.mark.parametrize("factor", [1, 50])
+def test_the_status_bar_tells_sigma_under_the_cursor(factor):
+    ax = show_map(np.repeat(np.repeat(SIGMA, factor, 0), factor, 1))
+    x, y = (k * factor + factor // 2 for k in (17, 31))
+    assert ax.format_coord(x + 0.3, y - 0.3) == f"x={x} y={y}  σ = {SIGMA[31, 17]:.2f} px"
+    assert ax.format_coord(0, 0) == "x=0 y=0  σ = 0.00 px"
+    assert ax.format_coord(-0.6, 5) == ax.format_coord(5, 40 * factor) == ""
+    assert not any(drawn.mouseover for drawn in ax.images)  # it is told once
+
+
+def test_figures_can_be_pickled():
+    again = pickle.loads(pickle.dumps(show_map(SIGMA, PHOTO).figure))
+    assert again.axes[0].format_coord(0, 0) == "x=0 y=0  σ = 0.00 px"
 
 
 def test_sharp_photographs_do_not_show_noise_in_full_color():

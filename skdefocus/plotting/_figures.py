@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,13 +13,11 @@ from numpy.typing import ArrayLike
 from skdefocus._images import check_map, check_photograph, scaled, to_gray
 from skdefocus._typing import AnyArray, Float32Array, UInt8Array
 from skdefocus._validation import check_real
+from skdefocus.plotting._colors import colored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = ["overview", "show_map"]
-
 
 #: Perceptually uniform, and suitable for color-blind readers; dark is in focus.
 CMAP = "inferno"
@@ -34,7 +33,7 @@ PANEL, SMALL_PANEL = (5.3, 4.6), (3.6, 3.2)
 LEFT, RIGHT, TOP, BOTTOM, GAP, BAR, TICKS = 0.1, 0.05, 0.36, 0.1, 0.16, 0.13, 0.36
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Make a figure of a size in inches; without matplotlib, say how to install it."""
     try:
         from matplotlib.figure import Figure
@@ -79,6 +78,7 @@ def show_map(
     Returns
     -------
     matplotlib.axes.Axes
+        In an interactive window, the status bar tells σ under the cursor.
 
     Raises
     ------
@@ -96,18 +96,18 @@ def show_map(
     (0.0, 4.0)
     """
     values = check_map(sigma)
-    photograph = None if image is None else _check_photograph(image, values)
+    photograph = None if image is None else check_photograph_of(image, values)
     if alpha is None:
         alpha = 1.0 if image is None else ALPHA
     alpha = check_real(alpha, "alpha", 0, 1)
-    height, width = values.shape
-    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    size, factor = values.shape, 1
+    extent = (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5)
     if ax is None:
-        factor = _factor(values.shape)
-        values = _shrink(values, factor)
-        photograph = None if photograph is None else _shrink(photograph, factor)
-        width, height = _panel_size((height, width), PANEL)
-        figure = _figure(width + (0.78 if colorbar else 0.1), height + 0.1)
+        factor = _factor(size)
+        values = shrink(values, factor)
+        photograph = None if photograph is None else shrink(photograph, factor)
+        width, height = _panel_size(size, PANEL)
+        figure = new_figure(width + (0.78 if colorbar else 0.1), height + 0.1)
         figure.set_layout_engine("constrained")
         ax = figure.add_subplot()
     top = upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
@@ -121,7 +121,34 @@ def show_map(
         bar.outline.set_visible(False)
         if photograph is not None:
             bar.ax.set_facecolor(BELOW)
+    # The status bar of a window tells σ. A partial and no local function, so that it is pickled.
+    tell = partial(sigma_text, values=values, factor=factor, size=size)
+    ax.format_coord = tell  # type: ignore[method-assign]
+    for picture in ax.images:
+        picture.mouseover = False  # else matplotlib adds the value of the topmost picture
     return ax
+
+
+def sigma_text(
+    x: float, y: float, *, values: Float32Array, factor: int, size: tuple[int, ...]
+) -> str:
+    """Describe a point of a map: its column and row, and σ.
+
+    Parameters
+    ----------
+    x, y : float
+        In pixels of the map; the center of the first is (0, 0).
+    values : ndarray of shape (h, w), float32
+        The map, of which every `factor`-th row and column was kept.
+    factor : int
+    size : (int, int)
+        Height and width of the map before.
+    """
+    column, row = math.floor(x + 0.5), math.floor(y + 0.5)
+    if not (0 <= row < size[0] and 0 <= column < size[1]):
+        return ""
+    sigma = values[row // factor, column // factor]
+    return f"x={column} y={row}  σ = {sigma:.2f} px"
 
 
 def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = None) -> Figure:
@@ -157,7 +184,7 @@ def overview(image: ArrayLike, sigma: ArrayLike, confidence: ArrayLike | None = 
     5
     """
     values = check_map(sigma)
-    panels = _panels(values, _check_photograph(image, values), confidence)
+    panels = _panels(values, check_photograph_of(image, values), confidence)
     width, height = _panel_size(values.shape, PANEL)
     vertical = width > 1.9 * height
     return _arrange(panels, values, (width, height), 1 if vertical else len(panels))
@@ -189,14 +216,6 @@ def showcase(
     made = photograph._replace(title=title, layers=_photograph_layers(effect, sigma.shape))
     size = _panel_size(sigma.shape, SMALL_PANEL)
     return _arrange([photograph, blur, made, sure], sigma, size, 2)
-
-
-def colored(sigma: Float32Array, top: float) -> UInt8Array:
-    """Color a map as :func:`show_map` does: RGB of shape (H, W, 3) for σ from 0 to `top`."""
-    from matplotlib import colormaps
-
-    table = (colormaps[CMAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
-    return table[np.clip(sigma * np.float32(255 / top), 0, 255).round().astype(np.uint8)]
 
 
 def write_colored(path: str | os.PathLike[str], sigma: Float32Array) -> None:
@@ -238,7 +257,7 @@ def _panels(
 ) -> list[_Panel]:
     """List the pictures of an overview, with as many pixels as it can show."""
     factor = _factor(sigma.shape)
-    small = _shrink(sigma, factor)
+    small = shrink(sigma, factor)
     top = upper_end(small)
     seen = _photograph_layers(photograph, sigma.shape)
     # A brighter gray photograph keeps its detail visible below the dark end of the colors.
@@ -259,7 +278,7 @@ def _photograph_layers(
     photograph: AnyArray, shape: tuple[int, ...]
 ) -> list[tuple[AnyArray, dict[str, Any]]]:
     """Return a photograph with as many pixels as a panel can show, and its style."""
-    return [(scaled(_shrink(photograph, _factor(shape))), GRAY)]
+    return [(scaled(shrink(photograph, _factor(shape))), GRAY)]
 
 
 def _arrange(
@@ -274,7 +293,7 @@ def _arrange(
         LEFT + columns * width + sum(space) + GAP * (columns - 1) + RIGHT,
         rows * (TOP + height) + BOTTOM,
     )
-    figure = _figure(*total)
+    figure = new_figure(*total)
     for k, panel in enumerate(panels):
         row, column = divmod(k, columns)
         x = LEFT + column * (width + GAP) + sum(space[:column])
@@ -333,7 +352,7 @@ def _factor(shape: tuple[int, ...]) -> int:
     return max(1, math.ceil(max(shape[0] / PANEL[1], shape[1] / PANEL[0]) / (2 * DPI)))
 
 
-def _shrink(pixels: AnyArray, factor: int) -> AnyArray:
+def shrink(pixels: AnyArray, factor: int) -> AnyArray:
     """Keep every n-th pixel: matplotlib would store the colors of all of them in float64."""
     return pixels if factor == 1 else pixels[::factor, ::factor]
 
@@ -350,11 +369,14 @@ def _extend(sigma: Float32Array, top: float) -> str:
     return "max" if float(np.nanmax(sigma, initial=0)) > top * 1.001 else "neither"
 
 
-def _check_photograph(image: ArrayLike, sigma: Float32Array) -> AnyArray:
+def check_photograph_of(
+    image: ArrayLike, sigma: Float32Array, name: str = "image", map_name: str = "sigma"
+) -> AnyArray:
     """Check a photograph of the size of its map."""
-    photograph = check_photograph(image)
+    photograph = check_photograph(image, name)
     if photograph.shape[:2] != sigma.shape:
         raise ValueError(
-            f"image must have the map's size, sigma's {sigma.shape}, got {photograph.shape[:2]}"
+            f"{name} must have the map's size, {map_name}'s {sigma.shape}, got "
+            f"{photograph.shape[:2]}"
         )
     return photograph
