@@ -14,6 +14,7 @@ from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.fusion import FocusFuser
 from skdefocus.pipeline import make_defocus_pipeline
 from skdefocus.plotting import upper_end
+from skdefocus.synthesis import from_linear
 
 #: A layer as plugins give it to napari: data, parameters and kind.
 LayerData = tuple[AnyArray, dict[str, Any], str]
@@ -66,7 +67,7 @@ def _of_last_axes(key: str, value: Any, dropped: int) -> Any:
 
 
 def map_layers(
-    source: Source, index: tuple[int, ...] | None, tick: Callable[[], None]
+    source: Source, index: tuple[int, ...] | None, linear: bool, tick: Callable[[], None]
 ) -> list[LayerData]:
     """Map planes.
 
@@ -75,6 +76,9 @@ def map_layers(
     source : Source
     index : tuple of int or None
         Plane to map; None maps all and stacks the maps.
+    linear : bool
+        Whether intensities without color are proportional to the light. They are then encoded like
+        those of photographs, which the network knows: else it takes blur for less.
     tick : callable
         Called after each plane.
 
@@ -87,7 +91,9 @@ def map_layers(
 
     def sigma(position: tuple[int, ...]) -> Float32Array:
         """Map the plane at a position."""
-        pixels, _, _ = as_photograph(source.plane(position), source.rgb)
+        pixels = in_range(source.plane(position), source.rgb)
+        if linear and not source.rgb:
+            pixels = from_linear(pixels)
         made: Float32Array = pipeline.transform([pixels])[0]
         tick()
         return made
@@ -132,18 +138,18 @@ def fused_layers(source: Source, align: str, tick: Callable[[], None]) -> list[L
             "one z-stack, (Z, Y, X), or in color (Z, Y, X, 3)"
         )
     count = source.stacked[0]
-    low, high = _range(source)
+    limits = _range(source)
 
     def frame(k: int) -> AnyArray:
         """Read a plane."""
-        pixels, _, _ = as_photograph(source.plane((k,)), source.rgb, (low, high))
+        pixels = in_range(source.plane((k,)), source.rgb, limits)
         tick()
         return pixels
 
     names = [f"plane {k} of {source.name!r}" for k in range(count)]
     frames = list(starmap(partial, ((frame, k) for k in range(count))))
     result = FocusFuser(align=align).fuse(frames, names=names)
-    image = _in_units(result.image, source.data.dtype, (low, high))
+    image = _in_units(result.image, source.data.dtype, source.rgb, limits)
     index = result.index.astype(np.uint16)
     style = {"colormap": "viridis", "contrast_limits": (0, count - 1), "visible": False}
     fused = {"rgb": True} if source.rgb else {"contrast_limits": _limits(image)}
@@ -153,13 +159,11 @@ def fused_layers(source: Source, align: str, tick: Callable[[], None]) -> list[L
     ]
 
 
-def as_photograph(
-    pixels: AnyArray, rgb: bool, limits: tuple[float, float] | None = None
-) -> tuple[AnyArray, float, float]:
-    """Scale a plane to what the estimators take, and return the limits that were used.
+def in_range(pixels: AnyArray, rgb: bool, limits: tuple[float, float] | None = None) -> AnyArray:
+    """Scale a plane to values from 0 to 1, which the estimators take.
 
-    Color and 8 bits are taken as they are, as in photographs. Cameras of microscopes fill only a
-    part of 16 bits, and floats may have any unit; such planes are scaled to their range.
+    Cameras of microscopes fill only a part of 16 bits, and floats may have any unit. Color is taken
+    as it is, as in photographs.
 
     Parameters
     ----------
@@ -168,31 +172,30 @@ def as_photograph(
     limits : (float, float) or None
         Values that become 0 and 1; None means the smallest and the largest.
     """
-    if rgb or pixels.dtype in (np.bool_, np.uint8):
-        return pixels, 0.0, 1.0
+    if rgb or pixels.dtype == np.bool_:
+        return pixels
     low, high = limits or (float(pixels.min()), float(pixels.max()))
-    span = high - low
-    scaled = (pixels.astype(np.float64) - low) / (span if span > 0 else 1)
-    return scaled.astype(np.float32), low, high
+    shifted = pixels.astype(np.float64) - low
+    return (shifted / (high - low if high > low else 1)).astype(np.float32)
 
 
 def _range(source: Source) -> tuple[float, float]:
     """Return the smallest and the largest value of a stack, plane by plane."""
-    if source.rgb or source.data.dtype in (np.bool_, np.uint8):
+    if source.rgb or source.data.dtype == np.bool_:
         return 0.0, 1.0
     planes = (source.plane((k,)) for k in range(source.stacked[0]))
     ends = [(float(plane.min()), float(plane.max())) for plane in planes]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def _in_units(image: Float32Array, dtype: Any, limits: tuple[float, float]) -> AnyArray:
-    """Undo :func:`as_photograph`: values from 0 to 1 to the units and type of the stack."""
+def _in_units(image: Float32Array, dtype: Any, rgb: bool, limits: tuple[float, float]) -> AnyArray:
+    """Undo :func:`in_range`: values from 0 to 1 to the units and type of the stack."""
     kind = np.dtype(dtype)
     if kind == np.bool_:
         return image
+    if rgb:
+        limits = 0.0, 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
     low, high = limits
-    if kind in (np.uint8, np.uint16) and limits == (0.0, 1.0):
-        high = float(np.iinfo(kind).max)
     values = image.astype(np.float64) * (high - low) + low
     return (values.round() if kind.kind in "iu" else values).astype(kind)
 

@@ -32,13 +32,13 @@ def map_widget() -> Any:
     """Make the widget that maps the blur of an image layer."""
     from magicgui import magicgui
 
-    def blur_map(image: Any, planes: Literal["shown", "all"] = "shown") -> Any:
+    def blur_map(image: Any, planes: Literal["shown", "all"] = "shown", linear: bool = True) -> Any:
         """Map the blur of the chosen layer in a thread."""
         source = source_of(image)
         index = None if planes == "all" else shown_plane(image)
         steps = prod(source.stacked) if index is None else 1
         return start(
-            lambda tick: map_layers(source, index, tick), steps, f"blur of {source.name!r}"
+            lambda tick: map_layers(source, index, linear, tick), steps, f"blur of {source.name!r}"
         )
 
     return _ready(
@@ -47,6 +47,7 @@ def map_widget() -> Any:
             call_button="Map",
             image={"widget_type": "ComboBox", "choices": image_layers, "label": "layer"},
             planes={"tooltip": "of a stack: the plane that is shown, or each of them"},
+            linear={"tooltip": "gray values are proportional to the light, as cameras give them"},
         )
     )
 

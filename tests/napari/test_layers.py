@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
 from skdefocus import _napari
-from skdefocus._napari._layers import Source, as_photograph, fused_layers, map_layers
+from skdefocus._napari._layers import Source, fused_layers, in_range, map_layers
 from skdefocus._napari._widgets import CanceledError, step_by_step
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def nothing():
 
 
 def test_the_map_of_a_shown_plane_lies_on_it():
-    ((values, about, kind),) = map_layers(source(GRAY), (1,), nothing)
+    ((values, about, kind),) = map_layers(source(GRAY), (1,), False, nothing)
     assert kind == "image"
     assert values.shape == (96, 96)
     low, high = GRAY[1].min(), GRAY[1].max()
@@ -48,12 +49,14 @@ def test_the_map_of_a_shown_plane_lies_on_it():
 
 def test_all_planes_are_mapped_in_order():
     ticks = []
-    ((values, about, _),) = map_layers(source(GRAY), None, lambda: ticks.append(1))
+    ((values, about, _),) = map_layers(source(GRAY), None, False, lambda: ticks.append(1))
     assert values.shape == (2, 96, 96)
     assert values.dtype == np.float32
     assert len(ticks) == 2
     for k in range(2):
-        np.testing.assert_array_equal(values[k], map_layers(source(GRAY), (k,), nothing)[0][0])
+        np.testing.assert_array_equal(
+            values[k], map_layers(source(GRAY), (k,), False, nothing)[0][0]
+        )
     np.testing.assert_array_equal(about["scale"], SPACE["scale"])
 
 
@@ -89,7 +92,7 @@ def test_planes_are_read_when_they_are_needed():
             assert index == (1,)
             return GRAY[index]
 
-    assert map_layers(source(Lazy()), (1,), nothing)[0][0].shape == (96, 96)
+    assert map_layers(source(Lazy()), (1,), False, nothing)[0][0].shape == (96, 96)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +101,28 @@ def test_planes_are_read_when_they_are_needed():
         (np.array([[100, 300]], np.uint16), [[0, 1]]),
         (np.array([[-5.0, 5, 0]]), [[0, 1, 0.5]]),
         (np.array([[7, 7]], np.int64), [[0, 0]]),
-        (np.array([[7, 9]], np.uint8), [[7, 9]]),
+        (np.array([[7, 9]], np.uint8), [[0, 1]]),
+        (np.array([[False, True]]), [[False, True]]),
     ],
 )
 def test_intensities_of_any_unit_are_scaled_to_their_range(pixels, expected):
-    found, _, _ = as_photograph(pixels, rgb=False)
+    found = in_range(pixels, rgb=False)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 4.0, 8.0])
+def test_beads_of_known_blur_in_linear_light(sigma):
+    """Points with photon noise, as a camera with 12 of 16 bits gives them."""
+    rng = np.random.default_rng(0)
+    points = (rng.random((256, 256)) < 0.002).astype(float)
+    light = ndimage.gaussian_filter(points, sigma)
+    counts = rng.poisson(2000 * light / light.max() + 50).astype(np.uint16)
+    on = counts > 650
+    linear, encoded = (
+        np.median(map_layers(source(counts), (), flag, nothing)[0][0][on]) for flag in (True, False)
+    )
+    assert 0.7 * sigma < linear < 1.1 * sigma
+    assert encoded < linear
 
 
 @pytest.mark.parametrize(
@@ -116,7 +135,7 @@ def test_what_is_no_stack_is_not_fused(data, rgb):
 
 def test_values_that_are_no_numbers_are_refused():
     with pytest.raises(ValueError, match="NaN"):
-        map_layers(source(np.where(LEFT, np.nan, GRAY[0])), (), nothing)
+        map_layers(source(np.where(LEFT, np.nan, GRAY[0])), (), True, nothing)
 
 
 # --- the thread --------------------------------------------------------------------------------

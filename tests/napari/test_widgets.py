@@ -39,7 +39,9 @@ def capture_notifications(monkeypatch):
     """Notifications that are sent while a test runs, instead of errors that would end it."""
     caught = []
     monkeypatch.setattr(
-        notifications.notification_manager, "notification_ready", lambda notification: caught.append(notification)
+        notifications.notification_manager,
+        "notification_ready",
+        lambda notification: caught.append(notification),
     )
     return caught
 
