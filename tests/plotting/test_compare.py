@@ -8,6 +8,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from helpers.browser import opened
 from PIL import Image
 
 from skdefocus.plotting import MapComparison, compare
@@ -72,6 +73,26 @@ def test_it_makes_no_requests():
     page = re.sub(r"data:image/jpeg;base64,[\w+/=]+", "", compare(PHOTO, SIGMA).page)
     assert not re.findall(r"https?:|url\(|@import|fetch\(", page)
     assert "default-src 'none'" in page
+
+
+def test_sigma_under_the_cursor_in_a_browser(tmp_path):
+    page = tmp_path / "compare.html"
+    page.write_text(compare(PHOTO, SIGMA).page, "utf-8")
+    with opened(page, 300, 280) as window:
+        window.wait_for_function("codes !== null")
+        for row, column in ((0, 0), (20, 30), (39, 59)):
+            window.mouse.move(5 * column + 2, 5 * row + 2)
+            text = window.inner_text("#value")
+            sigma, x, y = re.fullmatch(r"σ = ([\d.]+) px at x = (\d+), y = (\d+)", text).groups()
+            assert (int(y), int(x)) == (row, column)
+            assert float(sigma) == pytest.approx(SIGMA[row, column], rel=0.02, abs=0.02)
+        window.focus("#slider")
+        window.keyboard.press("Home")
+        split = "getComputedStyle(document.documentElement).getPropertyValue('--split')"
+        assert window.evaluate(split) == "0%"
+        window.mouse.move(150, 100)
+        window.mouse.down()
+        assert float(window.input_value("#slider")) == 50
 
 
 @pytest.mark.parametrize(
