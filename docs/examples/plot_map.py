@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
-from skdefocus.plotting import show_map
+from skdefocus.plotting import compare, show_map
 
 flower = load_sample_image("flower.jpg")
 sigma = sd.defocus_map(flower)
@@ -23,6 +23,11 @@ print(sigma.shape, sigma.dtype, f"σ from {sigma.min():.2f} to {sigma.max():.2f}
 fig, ax = plt.subplots(figsize=(6.4, 3.9), layout="constrained")
 show_map(sigma, flower, ax=ax)
 plt.show()
+
+# %%
+# In a notebook a slider moves the border between photograph and map. Below is σ under the cursor:
+
+compare(flower, sigma)
 
 # %%
 # The first two steps of the pipeline give more detail: the probability of each level of blur in

@@ -16,6 +16,7 @@ from sklearn.datasets import load_sample_images
 
 import skdefocus as sd
 from skdefocus.io import read_image
+from skdefocus.plotting import contact_sheet
 
 # %%
 # The folder has two photographs in three versions: as they are, a little soft, and out of focus.
@@ -34,26 +35,36 @@ for name, image in zip(("china", "flower"), load_sample_images().images, strict=
 pipe = sd.make_defocus_pipeline()
 
 
-def score(path):
+def map_and_score(path):
     grids = pipe[:-1].transform([read_image(path)])
     sigma = pipe[-1].transform(grids)[0]
     step = grids[0].step
     confidence = grids[0].confidence.repeat(step, axis=0).repeat(step, axis=1)
     height, width = sigma.shape
-    return sd.metrics.blur_score(sigma, confidence=confidence[:height, :width])
+    return sigma, sd.metrics.blur_score(sigma, confidence=confidence[:height, :width])
 
 
-scores = {path: score(path) for path in sorted(folder.glob("*.jpg"))}
+maps, scores = {}, {}
+for path in sorted(folder.glob("*.jpg")):
+    sigma, scores[path] = map_and_score(path)
+    maps[path] = sigma[::2, ::2]  # enough for a picture
 ranked = sorted(scores, key=scores.get)
 for path in ranked:
     print(f"{scores[path]:.3f}  {path.name}")
 
 # %%
-# Two by two, from the sharpest to the most blurred:
+# From the sharpest to the most blurred, with one scale of colors:
 
-fig, axes = plt.subplots(3, 2, figsize=(6.4, 7.2), layout="constrained")
-for ax, path in zip(axes.ravel(), ranked, strict=True):
-    ax.imshow(read_image(path))
-    ax.set_title(f"score {scores[path]:.2f}")
-    ax.set_axis_off()
+contact_sheet(
+    (read_image(path)[::2, ::2] for path in ranked),
+    (maps[path] for path in ranked),
+    names=[path.stem for path in ranked],
+    scores=[scores[path] for path in ranked],
+    columns=2,
+    figure=plt.figure(figsize=(8, 5.2)),
+)
 plt.show()
+
+# %%
+# The command line does this for a shoot, as a page to sort and to choose from in a browser:
+# ``skdefocus map shoot/ --html shoot.html``.

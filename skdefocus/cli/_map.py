@@ -109,25 +109,7 @@ def add_map(commands: Any) -> None:
         "confidence). A file that cannot be read is reported, and the rest go on. Put names that "
         "begin with a dash after a double dash. Name a folder for a very large number of photographs.",
     )
-    parser.add_argument(
-        "photos",
-        nargs="+",
-        metavar="PHOTO",
-        help="PNG, JPEG, TIFF, WebP, …; HEIC and raw files with their extras; or a folder of them",
-    )
-    add_output(
-        parser,
-        "for one photograph, a file: .tif or .npy for the map, .png for a picture; not needed with "
-        "--html",
-        required=False,
-    )
-    parser.add_argument(
-        "--html",
-        type=path_argument,
-        metavar="FILE",
-        help="write a page with thumbnails, maps, blur scores and failures, to sort and to choose "
-        "from in a browser; it is written when all photographs are done",
-    )
+    _add_files(parser)
     add_existing(parser)
     parser.add_argument(
         "--format",
@@ -151,6 +133,29 @@ def add_map(commands: Any) -> None:
     add_model(parser)
     add_limit(parser)
     add_jobs(parser)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    """Add the photographs and the outputs."""
+    parser.add_argument(
+        "photos",
+        nargs="+",
+        metavar="PHOTO",
+        help="PNG, JPEG, TIFF, WebP, …; HEIC and raw files with their extras; or a folder of them",
+    )
+    add_output(
+        parser,
+        "for one photograph, a file: .tif or .npy for the map, .png for a picture; not needed with "
+        "--html",
+        required=False,
+    )
+    parser.add_argument(
+        "--html",
+        type=path_argument,
+        metavar="FILE",
+        help="write a page with thumbnails, maps, blur scores and failures, to sort and to choose "
+        "from in a browser; it is written when all photographs are done",
+    )
 
 
 def _add_appearance(parser: argparse.ArgumentParser) -> None:

@@ -174,9 +174,7 @@ def _run_all(
 
     tasks, failures = _batch.plan(args.photos, batch.work)
     for failure in failures:
-        complain(f"{failure.photo!r}: {failure.failure}")
-        if report is not None:
-            report.add(failure)
+        _tell(failure, report)
     silent = args.quiet or not sys.stderr.isatty()
     finished = written = skipped = 0
     stopped = ""
@@ -192,12 +190,8 @@ def _run_all(
                 finished += 1
                 written += result.written
                 skipped += not result.written and not result.failure
-                if report is not None:
-                    report.add(result)
-                if result.failure:
-                    failures.append(result)
-                    with tqdm.external_write_mode(file=sys.stderr):
-                        complain(f"{result.photo!r}: {result.failure}")
+                failures += [result] if result.failure else []
+                _tell(result, report)
                 bar.update()
                 if result.fatal:
                     stopped = "nothing more can be written"
@@ -209,6 +203,17 @@ def _run_all(
     if not args.quiet:
         _sum_up(f"{written} {done}", skipped, [failure.photo for failure in failures])
     return 1 if failures or stopped else 0
+
+
+def _tell(result: Any, report: Report | None) -> None:
+    """Print a failure, and add the result to the page."""
+    from tqdm import tqdm
+
+    if result.failure:
+        with tqdm.external_write_mode(file=sys.stderr):
+            complain(f"{result.photo!r}: {result.failure}")
+    if report is not None:
+        report.add(result)
 
 
 def _warned(tasks: list[str], batch: Any) -> Any:

@@ -19,7 +19,7 @@ from skdefocus.plotting._figures import check_photograph_of, upper_end
 #: Largest width and height of the pictures, and of the values under the cursor, in pixels.
 PICTURE_SIDE, VALUE_SIDE = 1280, 480
 #: Height in CSS pixels of what is below the picture.
-CONTROLS = 76
+CONTROLS = 56
 #: σ is stored as round(STEPS · log2(1 + 2 σ)) in 8 bits: up to 90 px, in steps of 2 to 3 %.
 STEPS = 34.0
 NO_VALUE = 255
@@ -98,7 +98,7 @@ def compare(
     --------
     >>> import numpy as np
     >>> compare(np.zeros((60, 80)), np.ones((60, 80)), width=400)  # doctest: +ELLIPSIS
-    MapComparison(400 x 376 pixels, ... characters)
+    MapComparison(400 x 356 pixels, ... characters)
     """
     values = check_map(sigma)
     photograph = check_photograph_of(image, values)

@@ -35,6 +35,7 @@ def contact_sheet(
     columns: int | None = None,
     vmax: float | None = None,
     cmap: Any = CMAP,
+    figure: Figure | None = None,
 ) -> Figure:
     """Draw photographs and their maps in one figure, with one scale of colors for all.
 
@@ -56,6 +57,9 @@ def contact_sheet(
         maps, rounded up to half a pixel, but at least 1.
     cmap : str or matplotlib.colors.Colormap, default="inferno"
         Colors of the maps. With the default, dark is in focus.
+    figure : matplotlib.figure.Figure or None, default=None
+        Empty figure to draw into, such as one of pyplot. None makes one of fitting size that pyplot
+        does not know.
 
     Returns
     -------
@@ -87,7 +91,8 @@ def contact_sheet(
     every = np.concatenate([sigma.ravel() for _, sigma in pairs])
     top = upper_end(every) if vmax is None else check_real(vmax, "vmax", 0, above=True)
     rows = math.ceil(len(pairs) / count)
-    figure = new_figure(2 * count * CELL[0] + BAR, rows * (CELL[1] + TITLE))
+    if figure is None:
+        figure = new_figure(2 * count * CELL[0] + BAR, rows * (CELL[1] + TITLE))
     figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     axes = figure.subplots(rows, 2 * count, squeeze=False)
     for ax in axes.flat:

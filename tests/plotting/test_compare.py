@@ -65,8 +65,8 @@ def test_a_notebook_gets_a_frame_of_its_own():
     frame = comparison._repr_html_()
     assert html.unescape(re.search(r'srcdoc="([^"]*)"', frame)[1]) == comparison.page
     assert 'sandbox="allow-scripts"' in frame
-    assert "max-width:300px;height:276px" in frame
-    assert repr(comparison).startswith("MapComparison(300 x 276 pixels, ")
+    assert "max-width:300px;height:256px" in frame
+    assert repr(comparison).startswith("MapComparison(300 x 256 pixels, ")
 
 
 def test_it_makes_no_requests():

@@ -46,6 +46,14 @@ def test_images_are_taken_one_at_a_time():
     assert figure.axes[-1].get_title() == ""
 
 
+def test_it_is_drawn_into_a_figure_of_ones_own():
+    from matplotlib.figure import Figure
+
+    mine = Figure(figsize=(5, 5))
+    assert contact_sheet(IMAGES, MAPS, figure=mine) is mine
+    assert len(mine.axes) == 9
+
+
 def test_it_is_saved(tmp_path):
     contact_sheet(IMAGES[:1], MAPS[:1]).savefig(tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").stat().st_size > 1000
