@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 #: Largest width and height of the pictures in pixels.
 SIDE = 400
-#: Quality of the JPEG of photographs and maps.
-QUALITY = 75
+#: Height and width in pixels of the part that is shown as it is.
+DETAIL = (184, 240)
+#: Quality of the JPEG of thumbnails and maps, and of that part.
+QUALITY, DETAIL_QUALITY = 75, 88
 #: σ at the bright end of the colors, the same for all photographs, and those that the page names.
 TOP = 16.0
 TICKS = (0, 0.5, 1, 2, 4, 8, 16)
@@ -68,11 +70,7 @@ class Figures:
         from skdefocus.metrics import blur_score
 
         height, width = sigma.shape
-        # A score of all pixels would sort them, which takes longer than a second for 12 MP.
-        rows, columns = (
-            np.minimum(np.arange(0, n, grid.step) + grid.step // 2, n - 1) for n in (height, width)
-        )
-        cells = sigma[np.ix_(rows, columns)]
+        cells = in_cells(grid, sigma)
         confidence = grid.confidence
         known = bool(confidence.max() > 0)
         return cls(
@@ -83,6 +81,35 @@ class Figures:
             width,
             height,
         )
+
+
+def in_cells(grid: LevelGrid, sigma: Float32Array) -> Float32Array:
+    """Return σ at the center of each cell.
+
+    A score of all pixels would sort them, which takes longer than a second for 12 MP.
+    """
+    rows, columns = (
+        np.minimum(np.arange(0, n, grid.step) + grid.step // 2, n - 1) for n in sigma.shape
+    )
+    return sigma[np.ix_(rows, columns)]
+
+
+def sharpest_part(grid: LevelGrid, sigma: Float32Array) -> AnyArray:
+    """Cut out the part of a photograph that is sharpest and shows something, pixel by pixel.
+
+    Of all windows of the size DETAIL it is the one with the largest mean of confidence / (σ² + ¼).
+    """
+    from scipy.ndimage import uniform_filter
+
+    weight = grid.confidence / (in_cells(grid, sigma).astype(np.float64) ** 2 + 0.25)
+    window = [max(1, side // grid.step) for side in DETAIL]
+    mean = uniform_filter(weight, window, mode="constant")
+    row, column = np.unravel_index(int(mean.argmax()), mean.shape)
+    parts = []
+    for cell, side, length in zip((row, column), DETAIL, sigma.shape, strict=True):
+        start = int(np.clip(cell * grid.step - side // 2, 0, max(0, length - side)))
+        parts.append(slice(start, start + side))
+    return grid.image[tuple(parts)]
 
 
 def row_file(folder: Path, photo: str) -> Path:
@@ -98,7 +125,12 @@ def row_of(photo: str, page: Path, grid: LevelGrid, sigma: Float32Array) -> str:
     found = Figures.of(grid, sigma)
     name = html.escape(Path(photo).name)
     small = logarithmic_share(thumbnail(sigma, SIDE), TOP)
-    pictures = [as_jpeg_uri(p, QUALITY) for p in (_as_bytes(grid.image), colored(small, 1.0))]
+    detail = sharpest_part(grid, sigma)
+    pictures = [
+        as_jpeg_uri(_as_bytes(grid.image), QUALITY),
+        as_jpeg_uri(colored(small, 1.0), QUALITY),
+        as_jpeg_uri(_as_bytes(detail), DETAIL_QUALITY),
+    ]
     values = {
         "Blur score": "unknown" if found.score is None else f"{found.score:.3f}",
         "In focus": f"{100 * found.focus:.0f} %",
@@ -121,6 +153,8 @@ def row_of(photo: str, page: Path, grid: LevelGrid, sigma: Float32Array) -> str:
         '<button type="button" class="switch" aria-pressed="false">'
         f'<img {size} src="{pictures[0]}" alt="Photograph {name}">'
         f'<img class="map" src="{pictures[1]}" alt="Map of {name}: {told}"></button></td>'
+        f'<td role="cell" class="detail"><img width="{detail.shape[1]}" height="{detail.shape[0]}" '
+        f'src="{pictures[2]}" alt="Sharpest part of {name}"></td>'
         f'<th role="rowheader" scope="row"><a href="{_link(photo, page)}"><bdi>{name}</bdi></a>'
         f'<label><input type="checkbox" aria-label="Mark {name}"> mark</label></th>'
         f"{cells}</tr>\n"

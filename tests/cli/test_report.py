@@ -121,7 +121,7 @@ def test_a_score_that_nobody_knows_is_no_number():
 
 def test_pictures_are_small_and_in_the_page(page):
     pictures = [picture["src"] for picture in page.all("img")]
-    assert len(pictures) == 2 * len(page.rows)
+    assert len(pictures) == 3 * len(page.rows)
     for address in pictures:
         head, _, data = address.partition(",")
         assert head == "data:image/jpeg;base64"
@@ -134,8 +134,30 @@ def test_thumbnails_of_large_photographs_have_at_most_400_pixels_a_side():
     grid = SimpleNamespace(step=4, confidence=np.ones((250, 375)))
     grid.image = np.zeros((1000, 1500, 3), np.uint16)
     row = _report.row_of("a.png", Path("r.html"), grid, np.ones((1000, 1500), np.float32))
-    assert len(row) < 12_000
+    assert len(row) < 16_000
     assert 'width="1500" height="1000"' in row
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (300, 500), (600, 900)])
+def test_the_part_at_full_size_is_the_sharpest_that_shows_something(top, left):
+    image = np.arange(800 * 1200).reshape(800, 1200)
+    sigma = np.full(image.shape, 5, np.float32)
+    sigma[top : top + 200, left : left + 300] = 0.3
+    sigma[400:, :300] = 0.1  # sharper still, by a guess
+    confidence = np.full((200, 300), 0.8)
+    confidence[100:, :75] = 0
+    grid = SimpleNamespace(step=4, confidence=confidence, image=image)
+    part = _report.sharpest_part(grid, sigma)
+    assert part.shape == _report.DETAIL
+    row, column = divmod(int(part[0, 0]), 1200)
+    np.testing.assert_array_equal(part, image[row : row + 184, column : column + 240])
+    assert top - 8 <= row <= top + 24
+    assert left - 8 <= column <= left + 68
+
+
+def test_small_photographs_are_shown_in_full():
+    grid = SimpleNamespace(step=4, confidence=np.ones((3, 25)), image=np.zeros((10, 100, 3)))
+    assert _report.sharpest_part(grid, np.ones((10, 100), np.float32)).shape == (10, 100, 3)
 
 
 def test_it_makes_no_requests(page):
@@ -195,7 +217,7 @@ def test_without_failures_there_is_no_list(tmp_path, capsys):
 
 def test_it_can_be_used_without_seeing_it(page):
     for picture in page.all("img"):
-        assert picture["alt"].startswith(("Photograph ", "Map of "))
+        assert picture["alt"].startswith(("Photograph ", "Map of ", "Sharpest part of "))
     keys = [button["data-key"] for button in page.all("button") if "data-key" in button]
     assert keys == ["name", *KEYS]
     sortable = [header for header in page.all("th") if "aria-sort" in header]
