@@ -107,7 +107,7 @@ def add_map(commands: Any) -> None:
         "the command writes NAME_sigma.tif (σ as float32), NAME_sigma.png (16 bits; σ is the value "
         "divided by the text sigma_scale in the file) and NAME_overview.png (photograph, map and "
         "confidence). A file that cannot be read is reported, and the rest go on. Put names that "
-        "begin with a dash after a double dash. Name a folder for a very large number of photographs.",
+        "begin with a dash after a double dash. Name the folder of very many photographs.",
     )
     _add_files(parser)
     add_existing(parser)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._images import check_map, check_photograph, scaled, to_gray
-from skdefocus._typing import AnyArray, Float32Array, UInt8Array
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import check_real
 from skdefocus.plotting._colors import colored
 
@@ -121,12 +121,15 @@ def show_map(
         bar.outline.set_visible(False)
         if photograph is not None:
             bar.ax.set_facecolor(BELOW)
-    # The status bar of a window tells σ. A partial and no local function, so that it is pickled.
-    tell = partial(sigma_text, values=values, factor=factor, size=size)
-    ax.format_coord = tell  # type: ignore[method-assign]
+    _tell_sigma(ax, partial(sigma_text, values=values, factor=factor, size=size))
+    return ax
+
+
+def _tell_sigma(ax: Axes, text: partial[str]) -> None:
+    """Let the status bar of a window tell σ; a partial, unlike a local function, is pickled."""
+    ax.format_coord = text  # type: ignore[method-assign]
     for picture in ax.images:
         picture.mouseover = False  # else matplotlib adds the value of the topmost picture
-    return ax
 
 
 def sigma_text(

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from helpers.app_cases import bomb, corrupt, fast_pipeline, flower, running, stack_of_seven
+from helpers.browser import chromium
 from PIL import Image
 
 from skdefocus import make_defocus_pipeline
@@ -16,7 +17,7 @@ from skdefocus.plotting import ALPHA
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 pytest.importorskip("matplotlib")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
 WIDTHS = (1300, 400)
 #: Milliseconds that anything may take, on a busy machine as well.
@@ -25,16 +26,8 @@ PATIENCE = 90_000
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as started:
-        try:
-            found = started.chromium.launch()
-        except playwright.Error:
-            path = shutil.which("chromium") or shutil.which("google-chrome")
-            if path is None:
-                pytest.skip("no Chromium: python -m playwright install chromium")
-            found = started.chromium.launch(executable_path=path)
-        yield found
-        found.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from PIL import Image
 
 import skdefocus as sd
 from skdefocus.cli import _batch, _report
-from skdefocus.io import read_image
+from skdefocus.io import ReadError, read_image
 
 #: A name that would be markup, an address or a path if it were not escaped.
 HOSTILE = "<script>alert('a')</script> \"&amp; 50%#?.png".replace("/", "⁄")
@@ -202,10 +202,13 @@ def test_names_that_are_not_valid_text(tmp_path, capsys):
     assert found.rows[0]["data-name"] == "a\\udcff.png"
 
 
-def test_failures_are_listed_with_their_reasons(page):
+def test_failures_are_listed_with_their_reasons(page, page_file):
+    bad = str(page_file.parent / "shoot" / "bad & <b>.jpg")
+    with pytest.raises(ReadError) as error:
+        read_image(bad)
     text = "".join(page.words)
     assert page.all("section", id="failures")
-    assert "bad & <b>.jpg: no picture of a kind that is read" in text
+    assert f"{bad}: {str(error.value).removeprefix(f'cannot read {bad!r}: ')}\n" in text
     assert text.count("Failed") == 1
 
 

@@ -7,15 +7,17 @@ import pytest
 
 
 @contextmanager
-def browser():
-    """Chromium, of the system or of playwright."""
+def chromium():
+    """Chromium of playwright or, without that, of the system."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    installed = shutil.which("chromium") or shutil.which("google-chrome")
     with api.sync_playwright() as tools:
         try:
-            started = tools.chromium.launch(executable_path=installed, args=["--no-sandbox"])
-        except api.Error as error:
-            pytest.skip(f"no Chromium can be started: {str(error).splitlines()[0]}")
+            started = tools.chromium.launch()
+        except api.Error:
+            path = shutil.which("chromium") or shutil.which("google-chrome")
+            if path is None:
+                pytest.skip("no Chromium: python -m playwright install chromium")
+            started = tools.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield started
         started.close()
 
@@ -23,7 +25,7 @@ def browser():
 @contextmanager
 def opened(path, width, height):
     """A page in the browser; at the end it has made no request and no complaint."""
-    with browser() as started:
+    with chromium() as started:
         window = started.new_page(viewport={"width": width, "height": height})
         problems, requests = [], []
         window.on("pageerror", lambda error: problems.append(str(error)))
