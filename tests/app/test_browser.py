@@ -1,7 +1,6 @@
 """The page in a real browser, at the widths of a desk and of a telephone."""
 
 import base64
-import shutil
 import time
 
 import numpy as np
