@@ -235,7 +235,7 @@ def test_every_rule_is_checked():
 
 def test_tests_mirror_the_package():
     tests = PACKAGE.parent / "tests"
-    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    packages = {path.parent.name.lstrip("_") for path in PACKAGE.glob("*/__init__.py")}
     assert {path.parent.name for path in tests.glob("*/test_*.py")} == packages
     modules = {path.stem.lstrip("_") for path in PACKAGE.glob("*.py") if "__" not in path.stem}
     assert modules - {"typing"} <= {path.stem.removeprefix("test_") for path in tests.glob("*.py")}

@@ -119,7 +119,8 @@ def fused_layers(source: Source, align: str, tick: Callable[[], None]) -> list[L
     align : str
         See :class:`skdefocus.FocusFuser`.
     tick : callable
-        Called after each reading of a plane, about five times as often as there are planes.
+        Called after each reading of a plane: at most five times as often as there are planes, and
+        three times for small stacks.
 
     Returns
     -------

@@ -81,7 +81,7 @@ def test_a_fused_stack_keeps_its_units(rgb, dtype):
         assert kind == "image"
         np.testing.assert_array_equal(about["scale"], [0.5, 0.25])
     assert fused[1].get("rgb", False) is rgb
-    assert len(ticks) >= 2 * 4
+    assert len(ticks) >= 2 * 3
 
 
 def test_planes_are_read_when_they_are_needed():
