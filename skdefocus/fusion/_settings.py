@@ -13,6 +13,8 @@ from skdefocus._validation import MAX_NOISE, MAX_SIGMA, check_int
 
 #: Least standard deviation of the noise: not much below this, its square is 0.
 LEAST_NOISE = 1e-9
+#: Largest weight of σ maps, in nats per pixel: products with any σ stay in the range of float32.
+MAX_SIGMA_WEIGHT = 1e6
 
 
 def _match(value: Any, name: str) -> bool | str:
@@ -38,7 +40,7 @@ class FuserSettings(Settings):
     feather: Annotated[float, real(0, MAX_SIGMA)]
     min_area: Annotated[int, integer(0)]
     noise: Annotated[float, real(LEAST_NOISE, MAX_NOISE)]
-    sigma_weight: Annotated[float, real(0, MAX_NOISE)]
+    sigma_weight: Annotated[float, real(0, MAX_SIGMA_WEIGHT)]
     align: Annotated[str, choice("none", "translation", "affine")]
     match_exposure: Annotated[bool | str, _match]
     slab: Annotated[tuple[int, int] | None, optional(_slab)]
