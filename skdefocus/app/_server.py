@@ -93,15 +93,19 @@ class _Site:
     async def add(self, request: Request) -> Response:
         """Take a photograph; its bytes go to the disk as they come."""
         desk, name = self._desk_of(request), request.query_params["name"]
-        path = desk.folder / f"{token_hex(8)}{Path(name).suffix}"
+        path = desk.folder / (token_hex(8) + Path(name).suffix.replace("\0", ""))
         size = 0
-        with path.open("wb") as file:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > BYTES_PER_PIXEL * self._max_pixels:
-                    raise ValueError(f"{name!r}: the file is too large")
-                file.write(chunk)
-        return JSONResponse(await run_in_threadpool(desk.add, name, path))
+        try:
+            with path.open("wb") as file:
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > BYTES_PER_PIXEL * self._max_pixels:
+                        raise ValueError(f"{name!r}: the file is too large")
+                    file.write(chunk)
+            return JSONResponse(await run_in_threadpool(desk.add, name, path))
+        except Exception:
+            path.unlink(missing_ok=True)
+            raise
 
     def show(self, request: Request) -> Response:
         """Make a view, and describe it."""

@@ -82,6 +82,7 @@ def test_a_bad_file_is_refused_and_named(client, tmp_path, make, why):
     assert status == 422
     assert answer["error"].startswith("'bad.png': ")
     assert why in answer["error"]
+    assert not list(tmp_path.glob("tmp*/*"))
 
 
 def test_a_file_of_too_many_bytes_is_refused(tmp_path):
