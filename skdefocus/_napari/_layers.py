@@ -20,8 +20,8 @@ from skdefocus.synthesis import from_linear
 LayerData = tuple[AnyArray, dict[str, Any], str]
 #: Mark in the metadata of the layers that are made here.
 MADE_BY = "skdefocus"
-#: Times that a fusion reads each frame.
-READS = 5
+#: Times that a fusion reads each frame, at most.
+READS = 6
 
 
 @dataclass(frozen=True)
@@ -119,8 +119,7 @@ def fused_layers(source: Source, align: str, tick: Callable[[], None]) -> list[L
     align : str
         See :class:`skdefocus.FocusFuser`.
     tick : callable
-        Called after each reading of a plane: at most five times as often as there are planes, and
-        three times for small stacks.
+        Called after each reading of a plane, up to six times for each.
 
     Returns
     -------
