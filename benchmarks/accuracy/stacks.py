@@ -171,7 +171,7 @@ def main() -> None:
 `python -m benchmarks.accuracy.stacks --frames {" ".join(map(str, args.frames))}`;
 {report.machine()}. One scene each; PSNR in dB to the all-in-focus truth without a border of
 {BORDER:.0%}, and seconds (of other programs with their start). Moved frames are aligned by each
-program; enfuse does not align.
+program; enfuse does not align, and nan stands for a result of another size.
 
 {report.table(["frames", "kind", OURS, *COMMANDS], rows(args.frames))}
 """
