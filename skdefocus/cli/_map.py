@@ -214,8 +214,8 @@ def _run_map(args: argparse.Namespace) -> int:
         raise UsageError("name what to write: --out, --html or both (see skdefocus map --help)")
     args.photos = photographs_in(args.photos)
     file = None if args.out is None else args.out.file_of_one(FILES, len(args.photos))
-    if (args.picture and file is None and args.out is not None) or args.color:
-        _need_matplotlib("skdefocus map --no-picture, without --color")
+    if args.picture and file is None and args.out is not None:
+        _need_matplotlib("skdefocus map --no-picture")
     if args.confidence and file is not None:
         raise UsageError(f"--confidence needs a folder for --out, {str(file)!r} is a file")
     given = {
