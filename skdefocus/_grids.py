@@ -19,16 +19,17 @@ TILE = 1024
 
 
 def tiles(
-    shape: tuple[int, ...], step: int, halo: int, side: int = TILE
+    shape: tuple[int, ...], step: int, halo: int, side: int | None = None
 ) -> Iterator[tuple[Area, Area]]:
     """Cut an image into tiles; yield each of them without and with a halo.
 
     The halo is up to `halo` pixels on every side. Both areas begin at multiples of `step`. A tile
-    has up to `side` pixels on a side, or a few more.
+    has up to `side` pixels on a side (by default `TILE`), or a few more.
     """
+    most = side or TILE
 
     def ranges(length: int) -> list[tuple[slice, slice]]:
-        cells, count = -(-length // step), -(-length // side)
+        cells, count = -(-length // step), -(-length // most)
         edges = [min(cells * i // count * step, length) for i in range(count)] + [length]
         return [
             (slice(a, b), slice(max(a - halo, 0) // step * step, min(b + halo, length)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,11 +84,12 @@ def contact_sheet(
     >>> len(figure.axes)
     5
     """
-    pairs = [_thumbnails(*pair, i) for i, pair in enumerate(zip(images, maps, strict=True))]
+    pairs = list(_pairs(images, maps))
     if not pairs:
         raise ValueError("images is empty; at least one photograph is needed")
     titles = _titles(len(pairs), names, scores)
-    count = min(COLUMNS, len(pairs)) if columns is None else check_int(columns, "columns", 1)
+    wanted = COLUMNS if columns is None else check_int(columns, "columns", 1)
+    count = min(wanted, len(pairs))
     every = np.concatenate([sigma.ravel() for _, sigma in pairs])
     top = upper_end(every) if vmax is None else check_real(vmax, "vmax", 0, above=True)
     rows = math.ceil(len(pairs) / count)
@@ -110,6 +112,30 @@ def contact_sheet(
     bar.set_label("blur σ (pixels)")
     bar.outline.set_visible(False)
     return figure
+
+
+def _pairs(
+    images: Iterable[ArrayLike], maps: Iterable[ArrayLike]
+) -> Iterator[tuple[AnyArray, Float32Array]]:
+    """Check photographs and maps and shrink them, one pair at a time."""
+    end = object()
+    both = zip_longest(_iterator(images, "images"), _iterator(maps, "maps"), fillvalue=end)
+    for number, (image, sigma) in enumerate(both):
+        if image is end or sigma is end:
+            more, fewer = ("maps", "images") if image is end else ("images", "maps")
+            raise ValueError(f"{more} has more than the {number} of {fewer}; give one map each")
+        yield _thumbnails(image, sigma, number)
+
+
+def _iterator(values: Iterable[ArrayLike], name: str) -> Iterator[Any]:
+    """Iterate over values that belong to a parameter of that name."""
+    try:
+        return iter(values)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be a list, an array or another iterable of arrays, "
+            f"got {type(values).__name__}"
+        ) from None
 
 
 def _thumbnails(image: ArrayLike, sigma: ArrayLike, number: int) -> tuple[AnyArray, Float32Array]:

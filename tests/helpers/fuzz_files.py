@@ -147,3 +147,27 @@ def seen(draw):
         "image": draw(photographs(shape)), "sigma": draw(maps(shape[:2])),
         "confidence": optional(draw, floats(shape[:2])),
     }  # fmt: skip
+
+
+@case("plotting.compare", plotting.compare, drawn)
+def compared(draw):
+    shape = draw(photograph_shapes)
+    return {
+        "image": draw(photographs(shape)), "sigma": draw(maps(shape[:2])),
+        "vmax": pick(draw, None, 3), "width": pick(draw, 160, 720),
+    }  # fmt: skip
+
+
+@case(
+    "plotting.contact_sheet",
+    plotting.contact_sheet,
+    drawn,
+    {"names": "texts", "figure": "matplotlib's to check"},
+)
+def on_a_sheet(draw):
+    shape = draw(photograph_shapes)
+    return {
+        "images": [draw(photographs(shape))] * 2, "maps": [draw(maps(shape[:2]))] * 2,
+        "names": pick(draw, None, ["a", "b"]), "scores": pick(draw, None, [0.5, 1.0]),
+        "columns": pick(draw, None, 2), "vmax": pick(draw, None, 3), "figure": None,
+    }  # fmt: skip

@@ -63,7 +63,7 @@ def test_it_is_saved(tmp_path):
     ("arguments", "options", "message"),
     [
         (([], []), {}, "images is empty"),
-        ((IMAGES, MAPS[:2]), {}, "shorter"),
+        ((IMAGES, MAPS[:2]), {}, "images has more than the 2 of maps"),
         ((IMAGES, MAPS[::-1]), {}, r"images\[0\] must have the map's size, maps\[0\]'s"),
         ((IMAGES, MAPS), {"names": ["a"]}, "names must hold 4"),
         ((IMAGES, MAPS), {"scores": [1]}, "scores must hold 4"),
