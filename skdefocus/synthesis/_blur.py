@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from skdefocus._images import check_sigma_map
 from skdefocus._typing import Float64Array, FloatArray, PSFShape
@@ -96,6 +96,8 @@ def blur(
         r = len(kernel) // 2
         pad = [(r, r), (r, r)] + [(0, 0)] * (x.ndim - 2)
         kernel = kernel.reshape(kernel.shape + (1,) * (x.ndim - 2))
+        from scipy import signal  # takes long to import, and few calls need it
+
         out = signal.oaconvolve(np.pad(x, pad, mode="symmetric"), kernel, mode="valid", axes=(0, 1))
     # Rounding errors must not leave the range of the input.
     return np.asarray(np.clip(out, low, high), dtype=x.dtype)
