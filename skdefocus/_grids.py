@@ -16,6 +16,9 @@ Area = tuple[slice, slice]
 
 #: Side of a tile in pixels. Working tile by tile limits memory.
 TILE = 1024
+#: Rows of cells that are worked on at once where every cell has many levels; a multiple of the
+#: largest block of cells.
+STRIP = 64
 
 
 def tiles(
@@ -118,6 +121,19 @@ def twice(cells: Float32Array, shape: tuple[int, ...]) -> Float32Array:
         out[-1] += quarter[-1]
         cells = np.moveaxis(out[: shape[axis]], 0, axis)
     return np.ascontiguousarray(cells)
+
+
+def strips(rows: int) -> Iterator[slice]:
+    """Cut rows into strips of `STRIP` rows; the last one may have fewer."""
+    for start in range(0, rows, STRIP):
+        yield slice(start, min(start + STRIP, rows))
+
+
+def twice_in(cells: Float32Array, shape: tuple[int, ...], rows: slice) -> Float32Array:
+    """Compute some rows of `twice`, without memory for the others."""
+    first, last = max(rows.start // 2 - 1, 0), min(-(-rows.stop // 2) + 1, len(cells))
+    part = twice(cells[first:last], (2 * (last - first), shape[1]))
+    return part[rows.start - 2 * first : rows.stop - 2 * first]
 
 
 def full_area(shape: tuple[int, ...]) -> Area:

@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skdefocus._grids import cell_means, enlarge, full_area, mirrored_crop, tiles
+from skdefocus._grids import (
+    cell_means,
+    enlarge,
+    full_area,
+    mirrored_crop,
+    strips,
+    tiles,
+    twice,
+    twice_in,
+)
 
 
 @given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(1, 9), st.integers(0, 40))
@@ -45,3 +54,14 @@ def test_an_image_is_mirrored_without_end(length, before, after):
     found = mirrored_crop(image, slice(-before, length + after), slice(1, 3))
     there_and_back = np.concatenate([image, image[::-1]])
     assert_array_equal(found, there_and_back[rows % (2 * length), 1:])
+
+
+@given(st.tuples(st.integers(1, 20), st.integers(1, 20)), st.integers(1, 7))
+def test_strips_of_enlarged_cells_are_those_of_the_whole(shape, side):
+    small = tuple(-(-n // 2) for n in shape)
+    cells = np.random.default_rng(0).random((*small, 3), np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skdefocus._grids.STRIP", side)
+        parts = [twice_in(cells, shape, rows) for rows in strips(shape[0])]
+    assert all(len(part) <= side for part in parts)
+    assert_array_equal(np.concatenate(parts), twice(cells, shape))

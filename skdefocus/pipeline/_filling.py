@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._grids import block_sums, cell_means, twice
+from skdefocus._grids import block_sums, cell_means, strips, twice, twice_in
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline._records import LevelGrid, mean_level, moments
@@ -64,16 +64,21 @@ def filled(
     times = 1 << (times.bit_length() - 1)
     block = grid.step * times
     sums = block_sums(weights, times)
-    coarse = block_sums(proba * weights[..., None], times) / sums[..., None]
+    weighted = (proba[rows] * weights[rows][..., None] for rows in strips(len(proba)))
+    coarse: Float32Array = np.concatenate([block_sums(part, times) for part in weighted])
+    coarse /= sums[..., None]
     guide = cell_means(grid.image, block)
     common = _surroundings(coarse, sums, guide, eps, max(1, radius // block))
     common = np.power(common + np.float32(RARE / proba.shape[-1]), np.float32(context))
-    while times > 1:
+    while times > 2:
         times //= 2
-        rows, columns = (-(-n // times) for n in proba.shape[:2])
-        common = twice(common, (rows, columns))
-    common *= proba
-    return mean_level(common) / totals(common)[..., 0]
+        common = twice(common, tuple(-(-n // times) for n in proba.shape[:2]))
+    level = np.empty(proba.shape[:2], np.float32)
+    for part in strips(len(level)):
+        joint = common[part] if times == 1 else twice_in(common, level.shape, part)
+        joint *= proba[part]
+        level[part] = mean_level(joint) / totals(joint)[..., 0]
+    return level
 
 
 def _surroundings(

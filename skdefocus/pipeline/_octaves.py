@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from skdefocus._grids import cell_means, twice
+from skdefocus._grids import cell_means, strips, twice_in
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 from skdefocus.synthesis import hat_weight
@@ -83,17 +83,41 @@ def joined(
     prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves, len(sizes) - 1)
     total: Float32Array | None = None
     for k in reversed(range(len(sizes))):
-        evidence = answer(sizes[k])
-        evidence += np.float32(MISTAKEN / len(usual))
-        evidence /= usual
-        np.log(evidence, out=evidence)
-        at_levels = evidence @ (np.float32(WEIGHTS[k]) * seen[k])
-        if total is not None:
-            at_levels += twice(total, at_levels.shape)
-        total = at_levels
+        total = _added(answer(sizes[k]), usual, np.float32(WEIGHTS[k]) * seen[k], total)
     assert total is not None
     total += prior
     return softmax(total)
+
+
+def _added(
+    answers: Float32Array, usual: Float32Array, seen: Float32Array, total: Float32Array | None
+) -> Float32Array:
+    """Add the evidence of the answers for one size to that of the size half as large.
+
+    Parameters
+    ----------
+    answers : ndarray of shape (rows, columns, levels)
+        Overwritten.
+    usual : ndarray of shape (levels,)
+        The answer of a network that sees nothing.
+    seen : ndarray of shape (levels, n)
+        Weight of the answers, by position of the n extended levels among those of the size.
+    total : ndarray of shape (rows / 2, columns / 2, n) or None
+
+    Returns
+    -------
+    ndarray of shape (rows, columns, n), float32
+    """
+    out = np.empty((*answers.shape[:2], seen.shape[1]), np.float32)
+    for rows in strips(len(out)):
+        evidence = answers[rows]
+        evidence += np.float32(MISTAKEN / len(usual))
+        evidence /= usual
+        np.log(evidence, out=evidence)
+        np.matmul(evidence, seen, out=out[rows])
+        if total is not None:
+            out[rows] += twice_in(total, out.shape, rows)
+    return out
 
 
 def softmax(logits: Float32Array) -> Float32Array:

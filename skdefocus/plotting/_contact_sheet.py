@@ -118,7 +118,7 @@ def _pairs(
     images: Iterable[ArrayLike], maps: Iterable[ArrayLike]
 ) -> Iterator[tuple[AnyArray, Float32Array]]:
     """Check photographs and maps and shrink them, one pair at a time."""
-    end = object()
+    end: Any = object()
     both = zip_longest(_iterator(images, "images"), _iterator(maps, "maps"), fillvalue=end)
     for number, (image, sigma) in enumerate(both):
         if image is end or sigma is end:
