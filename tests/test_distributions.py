@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -20,8 +20,10 @@ NAME = f"skdefocus-{sd.__version__}"
 #: Limits in bytes; the network is the largest file in both.
 LARGEST_WHEEL, LARGEST_SDIST = 6_000_000, 8_000_000
 
+# Not find_spec: setuptools takes a search for pip for a run of pip, and leaves distutils alone.
+INSTALLED = {distribution.name for distribution in metadata.distributions()}
 pytestmark = pytest.mark.skipif(
-    any(find_spec(tool) is None for tool in ("build", "hatchling", "pip")),
+    not {"build", "hatchling", "pip"} <= INSTALLED,
     reason="build, hatchling and pip make and install the distributions: the extra test has them",
 )
 
