@@ -43,6 +43,14 @@ def tiles(
         yield (rows[0], columns[0]), (rows[1], columns[1])
 
 
+def seen_from(outer: Area, inner: Area) -> Area:
+    """Return an inner area by its position in the outer one."""
+    rows, columns = (
+        slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
+    )
+    return rows, columns
+
+
 def cell_means(image: AnyArray, step: int) -> Float32Array:
     """Average an image over each cell; at the border, its last pixels are repeated."""
     height, width = image.shape[:2]
@@ -121,6 +129,11 @@ def twice(cells: Float32Array, shape: tuple[int, ...]) -> Float32Array:
         out[-1] += quarter[-1]
         cells = np.moveaxis(out[: shape[axis]], 0, axis)
     return np.ascontiguousarray(cells)
+
+
+def repeated(cells: AnyArray, step: int, shape: tuple[int, ...]) -> AnyArray:
+    """Give every pixel of (H, W) the value of its cell; the last cells are cut off."""
+    return cells.repeat(step, 0).repeat(step, 1)[: shape[0], : shape[1]]
 
 
 def strips(rows: int) -> Iterator[slice]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from skdefocus._grids import repeated
 from skdefocus._typing import Float32Array
 from skdefocus.app._desk import Desk, Order
 from skdefocus.app._view import View
@@ -36,9 +37,7 @@ def blur_view(desk: Desk, order: Order) -> View:
 def confidence_view(desk: Desk, order: Order) -> View:
     """Show where the network is sure."""
     view, levels = blur_view(desk, order), desk.levels(order)
-    height, width = view.layer.shape
-    layer = view.values["confidence"].repeat(levels.step, 0).repeat(levels.step, 1)
-    layer = layer[:height, :width]
+    layer = repeated(view.values["confidence"], levels.step, view.layer.shape)
     write = partial(write_values, values=layer, text="Confidence: 0 cannot tell, 1 is sure")
     files = {"_confidence.tif": write}
     return replace(view, layer=layer, top=None, files=files, note="White is sure, black is not.")

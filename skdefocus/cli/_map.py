@@ -329,6 +329,7 @@ class MapWork:
 
     def make(self, photo: str, files: dict[str, Path]) -> None:
         """Write the outputs of a photograph."""
+        from skdefocus._grids import repeated
         from skdefocus.io import write_map, write_scaled_png, write_values
         from skdefocus.plotting import write_colored
 
@@ -342,8 +343,7 @@ class MapWork:
         elif "png" in files:
             write_scaled_png(files["png"], sigma, scale=self.scale)
         if "confidence" in files:
-            height, width = sigma.shape
-            confidence = grid.confidence.repeat(grid.step, 0).repeat(grid.step, 1)[:height, :width]
+            confidence = repeated(grid.confidence, grid.step, sigma.shape)
             write_values(files["confidence"], confidence, "Confidence: 0 cannot tell, 1 is sure")
         if "row" in files and self.page is not None:
             text = row_of(photo, self.page, grid, sigma)

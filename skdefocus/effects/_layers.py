@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from skdefocus._grids import Area, cell_means, enlarge, tiles
+from skdefocus._grids import Area, cell_means, enlarge, seen_from, tiles
 from skdefocus._images import scaled
 from skdefocus._typing import AnyArray, Float32Array, Float64Array
 from skdefocus.effects._base import to_dtype
@@ -123,7 +123,7 @@ def blur_background(pixels: AnyArray, extra: Float32Array, make_psf: MakePSF) ->
             if layer.is_in(extra[outer]):
                 found = layer.lay_over(layer.planes(light, extra[outer]), found)
         cover = 1 - _ramp(extra[outer], 0, layers[-1].knot)
-        found = _lay_subject(light, cover, found)[:, *_within(inner, outer)]
+        found = _lay_subject(light, cover, found)[:, *seen_from(outer, inner)]
         encoded = from_linear(np.clip(found[:-1] / np.maximum(found[-1], UNSEEN), 0, 1))
         part = to_dtype(np.moveaxis(encoded, 0, 2).reshape(out[inner].shape), out.dtype)
         where = changes.reshape(changes.shape + (1,) * (pixels.ndim - 2))
@@ -168,7 +168,7 @@ def _reduced_layers(
             part = planes[:, *outer]
             if part[-2].any():
                 found = layer.lay_over(part, backdrop[:, *outer])
-                backdrop[:, *inner] = found[:, *_within(inner, outer)]
+                backdrop[:, *inner] = found[:, *seen_from(outer, inner)]
     return backdrop, step
 
 
@@ -200,14 +200,6 @@ def _light(pixels: AnyArray) -> Float32Array:
 
 def _cells(shape: tuple[int, ...], step: int) -> tuple[int, int]:
     return -(-shape[0] // step), -(-shape[1] // step)
-
-
-def _within(inner: Area, outer: Area) -> Area:
-    """Return the inner area as seen from the outer one."""
-    rows, columns = (
-        slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
-    )
-    return rows, columns
 
 
 def _ramp(x: Float32Array, start: float, stop: float) -> Float32Array:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import fft, ndimage
 
 from skdefocus._estimators import Settings, choice, optional, real
-from skdefocus._grids import tiles
+from skdefocus._grids import seen_from, tiles
 from skdefocus._images import scaled, to_gray
 from skdefocus._typing import AnyArray, Float32Array, Float64Array
 from skdefocus.effects._base import check_image_and_map, to_dtype
@@ -123,12 +123,7 @@ def sharpened(pixels: AnyArray, sigma: Float32Array, options: Sharpening) -> Any
         if sigma[inner].min() >= 2 * options.limit:
             continue
         change = _change(gray[outer], sigma[outer], options, noise, signal_to_noise)
-        change = change[
-            tuple(
-                slice(i.start - o.start, i.stop - o.start)
-                for i, o in zip(inner, outer, strict=True)
-            )
-        ]
+        change = change[seen_from(outer, inner)]
         if pixels.ndim == 3:
             change = change[..., None]
         found = to_dtype(scaled(pixels[inner]) + change, out.dtype)

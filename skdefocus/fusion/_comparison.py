@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdefocus._grids import Area, cell_means, enlarge
+from skdefocus._grids import Area, cell_means, enlarge, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.filters import box_mean
 from skdefocus.fusion._frames import View
@@ -194,8 +194,7 @@ def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
     more = box_mean(excess, reach) / (box_mean(white * white, reach) + np.float32(1e-9))
     more -= np.float32(HARDLY)
     np.clip(more, 0, BEYOND_WHITE - 1, out=more)
-    more = np.repeat(np.repeat(more, step, axis=0), step, axis=1)
-    more = more[: light.shape[0], : light.shape[1]]
+    more = repeated(more, step, light.shape)
     more *= trial.white
     more *= np.float32(PEAK)
     more += trial.light

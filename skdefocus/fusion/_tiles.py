@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from skdefocus._grids import Area, tiles
+from skdefocus._grids import Area, seen_from, tiles
 from skdefocus._typing import BoolArray, Float32Array
 
 #: Side of a tile in pixels: its planes stay in the processor's cache.
@@ -43,11 +43,7 @@ def by_tiles(
         """Make one tile, without its halo."""
         inner, outer = areas
         if where is None or where[inner].any():
-            kept = tuple(
-                slice(i.start - o.start, i.stop - o.start)
-                for i, o in zip(inner, outer, strict=True)
-            )
-            out[inner] = function(outer)[kept]
+            out[inner] = function(outer)[seen_from(outer, inner)]
 
     parts = list(tiles(size, STEP, halo, SIDE))
     if len(parts) == 1:

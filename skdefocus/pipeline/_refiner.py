@@ -20,7 +20,7 @@ from skdefocus._estimators import (
     restack,
     threads_per_worker,
 )
-from skdefocus._grids import enlarge, tiles
+from skdefocus._grids import enlarge, seen_from, tiles
 from skdefocus._images import scaled, to_gray
 from skdefocus._typing import Float32Array
 from skdefocus._validation import MAX_ALPHA, check_choice
@@ -217,8 +217,5 @@ def refine(grid: LevelGrid, settings: RefineSettings, n_threads: int = 1) -> Flo
                 n_threads=n_threads,
                 weights=enlarge(weights, grid.step, outer),
             )
-        kept = tuple(
-            slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
-        )
-        out[inner] = sigma_at(dense[kept], grid.sigmas)
+        out[inner] = sigma_at(dense[seen_from(outer, inner)], grid.sigmas)
     return out
