@@ -20,8 +20,6 @@ from skdefocus.synthesis import from_linear
 LayerData = tuple[AnyArray, dict[str, Any], str]
 #: Mark in the metadata of the layers that are made here.
 MADE_BY = "skdefocus"
-#: Times that a fusion reads each frame, at most.
-READS = 6
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ def fused_layers(source: Source, align: str, tick: Callable[[], None]) -> list[L
     Raises
     ------
     ValueError
-        If the layer is no stack, or see :class:`skdefocus.FocusFuser`.
+        If the layer is not a stack; see also :class:`skdefocus.FocusFuser`.
     """
     if len(source.stacked) != 1 or source.stacked[0] < 2:
         raise ValueError(

@@ -13,12 +13,12 @@ import numpy as np
 
 from skdefocus._napari._layers import (
     MADE_BY,
-    READS,
     LayerData,
     Source,
     fused_layers,
     map_layers,
 )
+from skdefocus.fusion import READS
 
 #: Work that makes layers; it calls its argument after each step.
 Work = Callable[[Callable[[], None]], list[LayerData]]

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from skdefocus.fusion import FusionResult
     from skdefocus.io import Photograph
 
-#: Number of times that a frame is read at most.
-READS = 6
-
 
 def add_fuse(commands: Any) -> None:
     """Add the command ``fuse``."""
@@ -220,7 +217,7 @@ def _masks(args: argparse.Namespace, limit: int) -> dict[int, AnyArray]:
 
 def _fused(args: argparse.Namespace, stack: _Stack, limit: int) -> FusionResult:
     """Fuse the frames of a stack with a progress bar, and report the changes to them."""
-    from skdefocus.fusion import FocusFuser
+    from skdefocus.fusion import READS, FocusFuser
 
     fuser = FocusFuser(
         align=args.align,

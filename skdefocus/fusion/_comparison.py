@@ -34,7 +34,7 @@ DETAIL_SHARE = 0.1
 NEAR_SHARE = 0.05
 #: Light of the brightest lamps, in times white.
 BEYOND_WHITE = 100.0
-#: Light beyond white that is no lamp yet, in times white.
+#: Light beyond white that does not make a lamp yet, in times white.
 HARDLY = 0.5
 #: The aperture's image is brighter than the boxes' of cells in places, by this factor at most.
 PEAK = 5.0

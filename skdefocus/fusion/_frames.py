@@ -28,6 +28,8 @@ OPAQUE = 0.99
 TRIES = 3
 #: Stacks of up to so many pixels have their views kept; frames of larger ones are prepared anew.
 KEPT_PIXELS = 24_000_000
+#: Number of times that a frame is read at most.
+READS = 6
 #: Share of a frame that may be clipped to white beyond the reference's share.
 MOST_WHITE = 0.5
 
@@ -193,14 +195,11 @@ class Frames:
         """Match and align what was read of a frame."""
         pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
-        bright: BoolArray | None = lit(pixels)
-        if bright is not None and not bright.any():
-            bright = None
-        elif bright is not None and self._aligned(number) is not None:
-            bright = self._warped(bright.astype(np.float32), number, 1) > 0
+        bright = lit(pixels)
+        seen = self._warped(bright.astype(np.float32), number, 1) > 0 if bright.any() else None
         noise = self.noise * (1 if gain is None else max(1.0, float(gain.mean())))
         brighter = gain is not None and bool(gain.min() < 1)
-        return View(self._warped(gray, number), bright, self._valid(number, raw), noise, brighter)
+        return View(self._warped(gray, number), seen, self._valid(number, raw), noise, brighter)
 
     def color(
         self, number: int, raw: Raw | None = None, where: BoolArray | None = None

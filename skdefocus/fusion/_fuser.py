@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -157,11 +156,11 @@ class FocusFuser(ImageTransformer):
         Raises
         ------
         TypeError
-            If `X` is no sequence of sequences, a frame is no photograph, or a parameter is of
+            If `X` is not a sequence of sequences, a frame is not a photograph, or a parameter is of
             another type.
         ValueError
             If a stack is an array of the shape of a single photograph, has fewer than two frames
-            or they differ in size; if a frame is no photograph or a parameter out of range.
+            or they differ in size; if a frame is not a photograph or a parameter is out of range.
         """
         settings = FuserSettings.of(self)
         _check_stacks(X)
@@ -198,14 +197,16 @@ class FocusFuser(ImageTransformer):
         Raises
         ------
         TypeError
-            If `frames` is no sequence, a frame is no photograph, or a parameter is of another type.
+            If `frames` is not a sequence, a frame is not a photograph, or a parameter is of another
+            type.
         ValueError
             If there are fewer than two frames that belong to one stack, or they differ in size; if
-            a frame is no photograph, a parameter out of range, or a preferred frame is left out.
+            a frame is not a photograph, a parameter is out of range, or a preferred frame is left
+            out.
         """
         settings = FuserSettings.of(self)
         sample = frames, "frames", names
-        return _fuse(sample, settings, pipeline_of_worker(self.n_jobs), prefer or {})
+        return _fuse(sample, settings, pipeline_of_worker(self.n_jobs), prefer)
 
 
 def _check_stacks(X: Any) -> None:
@@ -237,7 +238,7 @@ def _fuse(
     sample: Sample,
     settings: FuserSettings,
     mapper: Pipeline,
-    prefer: Mapping[int, ArrayLike] = MappingProxyType({}),
+    prefer: Mapping[int, ArrayLike] | None = None,
 ) -> FusionResult:
     """Check the frames of a stack and fuse them."""
     stack, name, names = sample

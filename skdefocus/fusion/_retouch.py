@@ -13,14 +13,14 @@ from skdefocus.fusion._labels import Index
 
 
 def retouched(
-    frames: Frames, prefer: Mapping[int, ArrayLike], names: Sequence[str]
+    frames: Frames, prefer: Mapping[int, ArrayLike] | None, names: Sequence[str]
 ) -> Index | None:
     """Combine masks into the number of the preferred frame of every pixel, -1 where there is none.
 
     Parameters
     ----------
     frames : Frames
-    prefer : mapping of int to array_like of shape (H, W)
+    prefer : mapping of int to array_like of shape (H, W), or None
         Masks by the number of the frame; above 1/2 the frame is preferred.
     names : sequence of str
         How messages call the frames.

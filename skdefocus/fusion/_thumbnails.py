@@ -109,12 +109,10 @@ def thumbnail(image: AnyArray, opaque: BoolArray | None = None) -> Thumbnail:
     usable &= known
     count, seen = full_block_sums(usable, block), full_block_sums(known, block)
     unit = 1 / _limit(image, 1)
-    sums = [
-        full_block_sums(np.where(usable, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)
-    ]
-    every = [
-        full_block_sums(np.where(known, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)
-    ]
+    sums, every = (
+        [full_block_sums(np.where(where, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)]
+        for where in (usable, known)
+    )
     values = np.stack(sums, axis=2) * np.float32(unit) / np.maximum(count, 1)[..., None]
     gray = np.asarray(np.mean(every, axis=0) * unit / np.maximum(seen, 1), np.float32)
     if (seen == 0).any() and seen.any():

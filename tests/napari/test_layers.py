@@ -11,8 +11,9 @@ from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
 from skdefocus import _napari
-from skdefocus._napari._layers import READS, Source, fused_layers, in_range, map_layers
+from skdefocus._napari._layers import Source, fused_layers, in_range, map_layers
 from skdefocus._napari._widgets import CanceledError, step_by_step
+from skdefocus.fusion import READS
 
 ROOT = Path(__file__).parents[2]
 SHARP = load_sample_image("flower.jpg")[140:236, 260:356] / np.float32(255)
