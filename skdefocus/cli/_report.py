@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
@@ -127,9 +126,9 @@ def row_of(photo: str, page: Path, grid: LevelGrid, sigma: Float32Array) -> str:
     small = logarithmic_share(thumbnail(sigma, SIDE), TOP)
     detail = sharpest_part(grid, sigma)
     pictures = [
-        as_jpeg_uri(_as_bytes(grid.image), QUALITY),
+        as_jpeg_uri(thumbnail(grid.image, SIDE), QUALITY),
         as_jpeg_uri(colored(small, 1.0), QUALITY),
-        as_jpeg_uri(_as_bytes(detail), DETAIL_QUALITY),
+        as_jpeg_uri(detail, DETAIL_QUALITY),
     ]
     values = {
         "Blur score": "unknown" if found.score is None else f"{found.score:.3f}",
@@ -161,14 +160,6 @@ def row_of(photo: str, page: Path, grid: LevelGrid, sigma: Float32Array) -> str:
     )
 
 
-def _as_bytes(image: AnyArray) -> AnyArray:
-    """Return the thumbnail of a photograph as uint8."""
-    from skdefocus.plotting import thumbnail
-
-    small = thumbnail(image, SIDE)
-    return small if small.dtype == np.uint8 else (255 * small).round().astype(np.uint8)
-
-
 def _link(photo: str, page: Path) -> str:
     """Return the address of a photograph relative to the page; none on another drive."""
     try:
@@ -192,13 +183,11 @@ class Report:
 
     def __init__(self, file: IO[str], folder: Path) -> None:
         from skdefocus import __version__
-        from skdefocus.plotting import gradient
+        from skdefocus.plotting import filled_page, gradient
 
-        text = resources.files("skdefocus.cli").joinpath("report.html").read_text("utf-8")
         fields = {"version": __version__, "gradient": gradient(), "ticks": _ticks()}
         fields |= {"top": f"{TOP:g}", "in_focus": f"{IN_FOCUS:g}"}
-        for name, value in fields.items():
-            text = text.replace("{{" + name + "}}", value)
+        text = filled_page("skdefocus.cli", "report.html", fields)
         head, rest = text.split("<!-- rows -->\n")
         self._between, self._end = rest.split("<!-- failures -->\n")
         self._file = file

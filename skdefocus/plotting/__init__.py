@@ -2,6 +2,7 @@
 
 from skdefocus.plotting._colors import as_jpeg_uri as as_jpeg_uri
 from skdefocus.plotting._colors import colored as colored
+from skdefocus.plotting._colors import filled_page as filled_page
 from skdefocus.plotting._colors import gradient as gradient
 from skdefocus.plotting._colors import logarithmic_share as logarithmic_share
 from skdefocus.plotting._colors import thumbnail as thumbnail

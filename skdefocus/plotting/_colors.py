@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Mapping
+from importlib import resources
 
 import numpy as np
 from PIL import Image
@@ -73,24 +75,38 @@ def thumbnail(pixels: AnyArray, side: int) -> AnyArray:
     factor = min(1.0, side / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     if part.ndim == 3:
-        part = (255 * scaled(part)).round().astype(np.uint8)
+        part = as_bytes(part)
     elif part.dtype != np.uint8:
         part = scaled(part)
     shrunk = Image.fromarray(np.ascontiguousarray(part)).resize(size, Image.Resampling.BOX)
     return np.asarray(shrunk)
 
 
-def as_jpeg_uri(pixels: UInt8Array, quality: int = 80) -> str:
+def as_bytes(pixels: AnyArray) -> UInt8Array:
+    """Convert a checked picture to uint8."""
+    return pixels if pixels.dtype == np.uint8 else (255 * scaled(pixels)).round().astype(np.uint8)
+
+
+def filled_page(package: str, name: str, fields: Mapping[str, str]) -> str:
+    """Read a page in HTML that a package holds, and put texts in place of ``{{name}}``."""
+    page = resources.files(package).joinpath(name).read_text("utf-8")
+    for key, text in fields.items():
+        page = page.replace("{{" + key + "}}", text)
+    return page
+
+
+def as_jpeg_uri(pixels: AnyArray, quality: int = 80) -> str:
     """Encode a small picture as a JPEG in a ``data:`` address, as pages hold pictures.
 
     Parameters
     ----------
-    pixels : ndarray of shape (H, W) or (H, W, 3), uint8
+    pixels : ndarray of shape (H, W) or (H, W, 3)
+        A checked picture, such as a :func:`thumbnail`.
     quality : int
         Of the JPEG, from 1 to 95.
     """
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format="JPEG", quality=quality, optimize=True)
+    Image.fromarray(as_bytes(pixels)).save(file, format="JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import zlib
-from importlib import resources
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdefocus._images import check_map, scaled
+from skdefocus._images import check_map
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import check_int, check_real
-from skdefocus.plotting._colors import as_jpeg_uri, colored, gradient, thumbnail
+from skdefocus.plotting._colors import as_jpeg_uri, colored, filled_page, gradient, thumbnail
 from skdefocus.plotting._figures import check_photograph_of, upper_end
 
 #: Largest width and height of the pictures, and of the values under the cursor, in pixels.
@@ -108,7 +107,7 @@ def compare(
     small = thumbnail(values, PICTURE_SIDE)
     codes = _codes(thumbnail(values, VALUE_SIDE))
     fields = {
-        "photograph": as_jpeg_uri(_as_bytes(thumbnail(photograph, PICTURE_SIDE)), 85),
+        "photograph": as_jpeg_uri(thumbnail(photograph, PICTURE_SIDE), 85),
         "map": as_jpeg_uri(colored(small, top), 85),
         "gradient": gradient(),
         "vmax": f"{top:g}",
@@ -119,9 +118,7 @@ def compare(
         "steps": f"{STEPS:g}",
         "values": base64.b64encode(zlib.compress(codes.tobytes(), 9)).decode("ascii"),
     }
-    page = resources.files("skdefocus.plotting").joinpath("compare.html").read_text("utf-8")
-    for name, text in fields.items():
-        page = page.replace("{{" + name + "}}", text)
+    page = filled_page("skdefocus.plotting", "compare.html", fields)
     return MapComparison(page, (width, round(width * rows / columns) + CONTROLS))
 
 
@@ -130,8 +127,3 @@ def _codes(sigma: Float32Array) -> AnyArray:
     unknown = np.isnan(sigma)
     codes = (STEPS * np.log2(1 + 2 * np.where(unknown, 0, sigma))).round()
     return np.where(unknown, NO_VALUE, np.clip(codes, 0, NO_VALUE - 1)).astype(np.uint8)
-
-
-def _as_bytes(pixels: AnyArray) -> AnyArray:
-    """Convert a thumbnail to uint8."""
-    return pixels if pixels.dtype == np.uint8 else (255 * scaled(pixels)).round().astype(np.uint8)

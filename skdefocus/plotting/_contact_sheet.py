@@ -14,7 +14,14 @@ from skdefocus._images import check_map, scaled
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import check_int, check_numbers, check_real, check_sequence
 from skdefocus.plotting._colors import thumbnail
-from skdefocus.plotting._figures import CMAP, check_photograph_of, new_figure, upper_end
+from skdefocus.plotting._figures import (
+    CMAP,
+    GRAY,
+    add_bar,
+    check_photograph_of,
+    new_figure,
+    upper_end,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,15 +109,12 @@ def contact_sheet(
         ax.set_anchor("NW")  # titles of a row are at one height
     for k, ((picture, sigma), title) in enumerate(zip(pairs, titles, strict=True)):
         left, right = axes[k // count, 2 * (k % count) : 2 * (k % count) + 2]
-        left.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        left.imshow(picture, vmin=0, **GRAY)
         left.set_title(title, fontsize=8, loc="left")
         drawn = right.imshow(sigma, cmap=cmap, vmin=0, vmax=top)
     for ax in list(axes.flat)[2 * len(pairs) :]:
         ax.remove()
-    extend = "max" if float(np.nanmax(every, initial=0)) > top * 1.001 else "neither"
-    bar = figure.colorbar(drawn, ax=figure.axes, extend=extend, pad=0.01, aspect=30)
-    bar.set_label("blur σ (pixels)")
-    bar.outline.set_visible(False)
+    add_bar(figure, drawn, every, top, ax=figure.axes, pad=0.01, aspect=30)
     return figure
 
 

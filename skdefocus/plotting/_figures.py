@@ -113,16 +113,22 @@ def show_map(
     top = upper_end(values) if vmax is None else check_real(vmax, "vmax", 0, above=True)
     ax.set_axis_off()
     if photograph is not None:
-        ax.imshow(to_gray(photograph), cmap="gray", vmin=0, vmax=1, extent=extent)
+        ax.imshow(to_gray(photograph), vmin=0, extent=extent, **GRAY)
     drawn = ax.imshow(values, cmap=cmap, vmin=0, vmax=top, alpha=alpha, extent=extent)
     if colorbar:
-        bar = ax.figure.colorbar(drawn, ax=ax, extend=_extend(values, top), pad=0.02)
-        bar.set_label("blur σ (pixels)")
-        bar.outline.set_visible(False)
+        bar = add_bar(ax.figure, drawn, values, top, ax=ax, pad=0.02)
         if photograph is not None:
             bar.ax.set_facecolor(BELOW)
     _tell_sigma(ax, partial(sigma_text, values=values, factor=factor, size=size))
     return ax
+
+
+def add_bar(figure: Any, drawn: Any, sigma: Float32Array, top: float, **options: Any) -> Any:
+    """Add the color bar of maps that end at `top`; its end is pointed if some σ are larger."""
+    bar = figure.colorbar(drawn, extend=_extend(sigma, top), **options)
+    bar.set_label("blur σ (pixels)")
+    bar.outline.set_visible(False)
+    return bar
 
 
 def _tell_sigma(ax: Axes, text: partial[str]) -> None:
