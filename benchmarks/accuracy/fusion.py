@@ -52,7 +52,7 @@ def as_published(fused: np.ndarray, like: Path) -> np.ndarray:
 
 
 def sampling(image: Image.Image) -> tuple[int, int]:
-    """How many times fewer color values than gray ones a JPEG has, in both directions."""
+    """Ratio of the gray values of a JPEG to its color values, along both axes."""
     layers = image.layer  # type: ignore[attr-defined]
     return layers[0][1] // layers[1][1], layers[0][2] // layers[1][2]
 

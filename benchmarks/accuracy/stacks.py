@@ -11,6 +11,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -55,8 +56,8 @@ def with_lamps(scene: Scene, rng: np.random.Generator) -> Scene:
     """Small lamps at the depth of the first frame, whose discs other frames show."""
     frames, truth = scene
     spots = np.zeros(truth.shape)
-    for y, x in zip(rng.integers(20, truth.shape[0] - 20, 25),
-                    rng.integers(20, truth.shape[1] - 20, 25), strict=True):  # fmt: skip
+    rows, columns = (rng.integers(20, length - 20, 25) for length in truth.shape)
+    for y, x in zip(rows, columns, strict=True):
         spots[y : y + 3, x : x + 3] = LAMP
 
     def lit(frame: np.ndarray, sigma: float) -> np.ndarray:
@@ -70,8 +71,8 @@ def with_lamps(scene: Scene, rng: np.random.Generator) -> Scene:
 def with_misfire(scene: Scene, rng: np.random.Generator) -> Scene:
     """A frame in the middle for which the flash did not fire."""
     frames, truth = scene
-    dark = MISFIRE * frames[len(frames) // 2] / 255 + rng.normal(0, 0.004, truth.shape)
     middle = len(frames) // 2
+    dark = MISFIRE * frames[middle] / 255 + rng.normal(0, 0.004, truth.shape)
     return [*frames[:middle], as_eight_bits(dark), *frames[middle:]], truth
 
 
@@ -128,11 +129,19 @@ def ours(frames: list[np.ndarray], moved: bool) -> np.ndarray:
 
 
 def quality(image: np.ndarray, truth: np.ndarray) -> float:
-    """PSNR in dB without the borders; of another size, of the part in the middle."""
+    """PSNR in dB without the borders; nan for a result of another size."""
     if image.shape != truth.shape:
         return float("nan")
     inner = tuple(slice(round(BORDER * n), round((1 - BORDER) * n)) for n in truth.shape)
     return float(sd.metrics.psnr(np.round(image[inner] * 255) / 255, truth[inner] / 255))
+
+
+def timed(fuse: Callable[[], np.ndarray], truth: np.ndarray) -> str:
+    """Quality of a fusion, and the seconds that it takes."""
+    start = time.perf_counter()
+    fused = fuse()
+    seconds = time.perf_counter() - start
+    return f"{quality(fused, truth):.1f} ({seconds:.1f} s)"
 
 
 def rows(counts: list[int]) -> list[list[object]]:
@@ -143,20 +152,13 @@ def rows(counts: list[int]) -> list[list[object]]:
         for kind, change in KINDS.items():
             frames, truth = change(scene, np.random.default_rng(count))
             moved = change is with_motion
-            row: list[object] = [count, kind]
-            start = time.perf_counter()
-            fused = ours(frames, moved)
-            seconds = time.perf_counter() - start
-            row.append(f"{quality(fused, truth):.1f} ({seconds:.1f} s)")
+            row: list[object] = [count, kind, timed(partial(ours, frames, moved), truth)]
             for plain, aligned in COMMANDS.values():
                 command = aligned if moved else plain
                 if command is None or not shutil.which(command.split()[0]):
                     row.append("-")
                     continue
-                start = time.perf_counter()
-                fused = by_command(command, frames)
-                seconds = time.perf_counter() - start
-                row.append(f"{quality(fused, truth):.1f} ({seconds:.1f} s)")
+                row.append(timed(partial(by_command, command, frames), truth))
             print(row, flush=True)
             found.append(row)
     return found

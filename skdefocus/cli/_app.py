@@ -39,7 +39,7 @@ def add_app(commands: Any) -> None:
 
 
 def _run_app(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C, which is the way to end it and no error."""
+    """Serve the page until Ctrl-C, which is not an error but the way to end it."""
     from skdefocus.app import serve
     from skdefocus.io import MAX_PIXELS
 

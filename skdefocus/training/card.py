@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from skdefocus import network, synthesis
@@ -107,7 +108,7 @@ def answers(model: Path | None, images: list[Float32Array]) -> dict[str, Answers
     for number, image in enumerate(tqdm(images, unit="photo")):
         chosen = {kind: places(image, textured) for kind, textured in kinds.items()}
         for step, level in enumerate(true_levels(len(classifier.sigmas_), number)):
-            sigma = float(np.interp(level, np.arange(len(classifier.sigmas_)), classifier.sigmas_))
+            sigma = float(sigma_of(level, classifier.sigmas_))
             for title, *condition in CONDITIONS:
                 seen = photographed(image, sigma, *condition, seed=number * 100 + step)
                 for way, ask in ways.items():
@@ -120,6 +121,11 @@ def answers(model: Path | None, images: list[Float32Array]) -> dict[str, Answers
     }
 
 
+def sigma_of(level: ArrayLike, sigmas: Float64Array) -> Float64Array:
+    """Interpolate σ in pixels at fractional levels."""
+    return np.asarray(np.interp(level, np.arange(len(sigmas)), sigmas))
+
+
 def true_levels(count: int, seed: int) -> Float64Array:
     """Draw one fractional level around each of the network's, as scenes for training do."""
     off = np.random.default_rng(seed).uniform(-0.5, 0.5, count)
@@ -129,8 +135,8 @@ def true_levels(count: int, seed: int) -> Float64Array:
 def figures(proba: Float32Array, truth: Float64Array, sigmas: Float64Array) -> dict[str, float]:
     """Compute a row of the table from probabilities over `sigmas` and fractional true levels."""
     levels = np.arange(len(sigmas))
-    true_sigma = np.interp(truth, levels, sigmas)
-    error = np.abs(np.interp(proba @ levels, levels, sigmas) - true_sigma)
+    true_sigma = sigma_of(truth, sigmas)
+    error = np.abs(sigma_of(proba @ levels, sigmas) - true_sigma)
     nearest = np.round(truth)
     spread = proba @ levels**2 - (proba @ levels) ** 2
     sure = spread <= np.median(spread)
@@ -192,8 +198,8 @@ def _strong_sigmas(
     for number, image in enumerate(images):
         shape: PSFShape = "disc" if number % 2 else "gaussian"
         seen = photographed(image, sigma, shape, noise, None, number)
-        proba, levels = surrounded(classifier, seen, places(image, True)), np.arange(len(sigmas))
-        yield np.interp(proba @ levels, levels, sigmas)
+        proba = surrounded(classifier, seen, places(image, True))
+        yield sigma_of(proba @ np.arange(len(sigmas)), sigmas)
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:

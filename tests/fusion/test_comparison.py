@@ -1,4 +1,4 @@
-"""Light beyond white: a lamp's disc in a defocused frame is no detail."""
+"""Light beyond white: a lamp's disc in a defocused frame does not count as detail."""
 
 import numpy as np
 import pytest

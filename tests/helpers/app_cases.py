@@ -1,4 +1,4 @@
-"""What the tests of the app share: a pipeline that takes no time, photographs, a server."""
+"""Shared by the tests of the app: a pipeline that takes no time, photographs, a server."""
 
 import threading
 import time
