@@ -37,6 +37,7 @@ from skdefocus.training.train import Run, learn_from
 TITLES = {
     "mobilenetv2": "MobileNetV2",
     "mobilenetv2-stem5": "MobileNetV2, first filters 5×5",
+    "mobilenetv2-stem5-whole": "MobileNetV2, first filters 5×5, whole",
     "mobilenetv2-0.5": "MobileNetV2 at width 0.5",
     "mobilenetv2-1.4": "MobileNetV2 at width 1.4",
     "mobilenetv2-whole": "MobileNetV2, whole",

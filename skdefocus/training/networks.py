@@ -97,6 +97,7 @@ class PatchClassifier(nn.Module):
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "mobilenetv2": mobilenetv2,
     "mobilenetv2-stem5": partial(mobilenetv2, stem=5),
+    "mobilenetv2-stem5-whole": partial(mobilenetv2, stride_32=True, stem=5),
     "mobilenetv2-0.5": partial(mobilenetv2, 0.5),
     "mobilenetv2-1.4": partial(mobilenetv2, 1.4),
     "mobilenetv2-whole": partial(mobilenetv2, stride_32=True),

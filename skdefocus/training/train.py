@@ -76,6 +76,7 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": 0.02}, {"params": rest, "weight_decay": 0.0}],
             lr=config.rate,
+            fused=self.device.type == "cuda",
         )
         self.step, self.crops, self.seconds = 0, 0.0, 0.0
         self.best: dict[str, Tensor] | None = None
@@ -263,8 +264,6 @@ def learn_from(
     """
     rng = np.random.default_rng([run.config.seed, run.step])
     first = run.step
-    if run.device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
     feeder = Feeder(pool, lambda n: run.shape_at(first + n), rng, run.device.type == "cuda")
     with feeder, asked_to_stop() as asked:
         try:
