@@ -88,7 +88,7 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
 
     Parameters
     ----------
-    radius : int, default=8
+    radius : int, default=4
         Radius of the window of the refinement in pixels, ≥ 1.
     eps : float, default=3e-4
         Regularization of the guided filters in squared intensity (of a range of 1), > 0: edges of
@@ -103,7 +103,7 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
         a cell with a clear answer is about 3).
     fill_radius : int, default=128
         Smallest radius of the filling in pixels, ≥ 1.
-    context : float, default=0.2
+    context : float, default=0.1
         Power of how common the levels are in a cell's surroundings, from 0 to 1: 0 leaves every
         cell its own mean level, 1 is Bayes' rule as if the surroundings were independent of what
         the cell shows. The default is below 1, because the network has seen some of them already.
@@ -142,14 +142,14 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
 
     def __init__(
         self,
-        radius: int = 8,
+        radius: int = 4,
         eps: float = 3e-4,
         *,
         alpha: float = 1.0,
         n_iter: int = 1,
         prior: float = 0.5,
         fill_radius: int = 128,
-        context: float = 0.2,
+        context: float = 0.1,
         guide: str = "color",
         subsample: int = 2,
         n_jobs: int | None = None,
