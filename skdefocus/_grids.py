@@ -51,19 +51,23 @@ def seen_from(outer: Area, inner: Area) -> Area:
     return rows, columns
 
 
-def cell_means(image: AnyArray, step: int) -> Float32Array:
-    """Average an image over each cell; at the border, its last pixels are repeated."""
+def cell_means(image: AnyArray, step: int, gray: bool = False) -> Float32Array:
+    """Average an image over each cell; at the border, its last pixels are repeated.
+
+    With `gray`, average its gray values.
+    """
     height, width = image.shape[:2]
-    out = np.empty((-(-height // step), -(-width // step), *image.shape[2:]), np.float32)
+    channels = () if gray else image.shape[2:]
+    out = np.empty((-(-height // step), -(-width // step), *channels), np.float32)
     for inner, _ in tiles(image.shape, step, 0):
-        part = scaled(image[inner])
-        short = [(0, -part.shape[0] % step), (0, -part.shape[1] % step), (0, 0)][: image.ndim]
+        part = to_gray(image[inner]) if gray else scaled(image[inner])
+        short = [(0, -part.shape[0] % step), (0, -part.shape[1] % step), (0, 0)][: part.ndim]
         if any(end for _, end in short):
             part = np.pad(part, short, mode="edge")
         rows, columns = part.shape[0] // step, part.shape[1] // step
         # Along the rows first: along both axes at once it takes NumPy six times as long.
         sums = part.reshape(rows, step, -1).sum(axis=1)
-        sums = sums.reshape(rows, columns, step, *image.shape[2:]).sum(axis=2)
+        sums = sums.reshape(rows, columns, step, *channels).sum(axis=2)
         top, left = inner[0].start // step, inner[1].start // step
         out[top : top + rows, left : left + columns] = sums / np.float32(step * step)
     return out
@@ -142,11 +146,18 @@ def strips(rows: int) -> Iterator[slice]:
         yield slice(start, min(start + STRIP, rows))
 
 
-def twice_in(cells: Float32Array, shape: tuple[int, ...], rows: slice) -> Float32Array:
-    """Compute some rows of `twice`, without memory for the others."""
-    first, last = max(rows.start // 2 - 1, 0), min(-(-rows.stop // 2) + 1, len(cells))
-    part = twice(cells[first:last], (2 * (last - first), shape[1]))
-    return part[rows.start - 2 * first : rows.stop - 2 * first]
+def twice_in(cells: Float32Array, area: Area) -> Float32Array:
+    """Compute an area of `twice`, without memory for the rest."""
+    needed = tuple(
+        slice(max(part.start // 2 - 1, 0), min(-(-part.stop // 2) + 1, n))
+        for part, n in zip(area, cells.shape, strict=False)
+    )
+    large = twice(cells[needed], tuple(2 * (part.stop - part.start) for part in needed))
+    rows, columns = (
+        slice(part.start - 2 * near.start, part.stop - 2 * near.start)
+        for part, near in zip(area, needed, strict=True)
+    )
+    return large[rows, columns]
 
 
 def full_area(shape: tuple[int, ...]) -> Area:

@@ -11,11 +11,11 @@ from skdefocus._grids import (
     enlarge,
     full_area,
     mirrored_crop,
-    strips,
     tiles,
     twice,
     twice_in,
 )
+from skdefocus._images import to_gray
 
 
 @given(st.tuples(st.integers(1, 90), st.integers(1, 90)), st.integers(1, 9), st.integers(0, 40))
@@ -57,11 +57,15 @@ def test_an_image_is_mirrored_without_end(length, before, after):
 
 
 @given(st.tuples(st.integers(1, 20), st.integers(1, 20)), st.integers(1, 7))
-def test_strips_of_enlarged_cells_are_those_of_the_whole(shape, side):
+def test_parts_of_enlarged_cells_are_those_of_the_whole(shape, side):
     small = tuple(-(-n // 2) for n in shape)
     cells = np.random.default_rng(0).random((*small, 3), np.float32)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skdefocus._grids.STRIP", side)
-        parts = [twice_in(cells, shape, rows) for rows in strips(shape[0])]
-    assert all(len(part) <= side for part in parts)
-    assert_array_equal(np.concatenate(parts), twice(cells, shape))
+    whole = twice(cells, shape)
+    for area, _ in tiles(shape, 1, 0, side):
+        assert_array_equal(twice_in(cells, area), whole[area])
+
+
+@pytest.mark.parametrize("shape", [(20, 33, 3), (5, 8)])
+def test_gray_means_are_means_of_gray_values(shape):
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    assert_allclose(cell_means(image, 4, gray=True), cell_means(to_gray(image), 4), rtol=1e-6)

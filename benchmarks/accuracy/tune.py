@@ -29,8 +29,8 @@ from skdefocus import metrics
 from skdefocus.pipeline import _octaves
 
 GRID = [
-    {"context": [0.0, 0.15, 0.3, 0.5]},
-    {"radius": [8, 16], "eps": [3e-4, 1e-3]},
+    {"context": [0.0, 0.1, 0.2, 0.3]},
+    {"radius": [2, 4, 8, 16], "eps": [3e-4, 1e-3]},
     {"prior": [0.01, 0.1, 0.5]},
     {"fill_radius": [64, 128]},
     {"alpha": [0.0, 2.0]},

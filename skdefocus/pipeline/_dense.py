@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from skdefocus._grids import mirrored_crop
+from skdefocus._grids import Area, mirrored_crop
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 
@@ -18,19 +18,18 @@ TILE = 1536
 Answer = Callable[[Float32Array], Float32Array]
 
 
-def dense(image: AnyArray, facts: ModelFacts, answer: Answer) -> Float32Array:
-    """Compute the answers (rows, columns, levels) for an image's cells.
+def dense(
+    image: AnyArray, facts: ModelFacts, answer: Answer
+) -> Iterator[tuple[Area, Float32Array]]:
+    """Compute the answers for an image's cells; yield each tile's cells and their answers.
 
     The cells have the network's stride; those cut off by the border see mirrored pixels. A tile is
     read with all pixels that its cells depend on, so the answers equal those of the whole image.
     """
-    shape = tuple(-(-n // facts.stride) for n in image.shape[:2])
-    out = np.empty((*shape, len(facts.sigmas)), np.float32)
     down, across = (list(_tiles(n, facts)) for n in image.shape[:2])
     for (rows, top, kept_rows), (columns, left, kept_columns) in product(down, across):
         found = answer(mirrored_crop(image, top, left)[None])[0]
-        out[rows, columns] = found[kept_rows, kept_columns]
-    return out
+        yield (rows, columns), found[kept_rows, kept_columns]
 
 
 def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice]]:

@@ -98,8 +98,8 @@ def infer(
         own = _patches(grid, facts, inference)
         more = len(extended(facts.sigmas, inference.octaves)) - own.shape[-1]
         return np.pad(own, [(0, 0), (0, 0), (0, more)])
-    answer = partial(dense, facts=facts, answer=partial(inference.answer, facts))
-    proba = joined(grid.image, facts, inference.octaves, answer)
+    answers = partial(dense, facts=facts, answer=partial(inference.answer, facts))
+    proba = joined(grid.image, facts, inference.octaves, answers)
     return block_means(proba, grid.step // facts.stride)
 
 

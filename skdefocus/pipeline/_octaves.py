@@ -8,15 +8,18 @@ and Zidek, "Combining probability distributions", Statistical Science 1(1), 1986
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import numpy as np
 
-from skdefocus._grids import cell_means, strips, twice_in
+from skdefocus._grids import Area, cell_means, strips, twice_in
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 from skdefocus.synthesis import hat_weight
+
+#: Cells of an image, and the probabilities (rows, columns, levels) of their levels.
+Part = tuple[Area, Float32Array]
 
 #: A photograph is reduced as long as its shorter side keeps at least this many pixels.
 SHORTEST = 96
@@ -55,7 +58,7 @@ def joined(
     image: AnyArray,
     facts: ModelFacts,
     octaves: int,
-    answer: Callable[[AnyArray], Float32Array],
+    answers: Callable[[AnyArray], Iterable[Part]],
 ) -> Float32Array:
     """Join the answers for an image at all sizes into one distribution per cell.
 
@@ -66,8 +69,8 @@ def joined(
         Of the network.
     octaves : int
         Largest number of halvings.
-    answer : callable
-        Gives the probabilities (rows, columns, levels) of an image's cells.
+    answers : callable
+        Gives the answers for an image's cells, part by part. Each is overwritten.
 
     Returns
     -------
@@ -75,49 +78,63 @@ def joined(
         Over the n levels of :func:`extended`. Those that only a smaller size could tell, for which
         the image is too small, have none.
     """
+
+    def cells(image: AnyArray, levels: int) -> Float32Array:
+        rows, columns = (-(-n // facts.stride) for n in image.shape[:2])
+        return np.empty((rows, columns, levels), np.float32)
+
     if octaves == 0:
-        return answer(image)
+        out = cells(image, len(facts.sigmas))
+        for area, found in answers(image):
+            out[area] = found
+        return out
     sizes = [image]
     for _ in range(octaves_of(image.shape, octaves)):
-        sizes.append(cell_means(sizes[-1], 2))
+        sizes.append(cell_means(sizes[-1], 2, gray=True))
     prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves, len(sizes) - 1)
     total: Float32Array | None = None
     for k in reversed(range(len(sizes))):
-        total = _added(answer(sizes[k]), usual, np.float32(WEIGHTS[k]) * seen[k], total)
+        smaller, total = total, cells(sizes[k], len(prior))
+        for part in answers(sizes[k]):
+            _add(part, usual, np.float32(WEIGHTS[k]) * seen[k], smaller, total)
     assert total is not None
     total += prior
     return softmax(total)
 
 
-def _added(
-    answers: Float32Array, usual: Float32Array, seen: Float32Array, total: Float32Array | None
-) -> Float32Array:
-    """Add the evidence of the answers for one size to that of the size half as large.
+def _add(
+    part: Part,
+    usual: Float32Array,
+    seen: Float32Array,
+    smaller: Float32Array | None,
+    out: Float32Array,
+) -> None:
+    """Add the evidence of some cells' answers for one size to that of the size half as large.
 
     Parameters
     ----------
-    answers : ndarray of shape (rows, columns, levels)
-        Overwritten.
+    part : tuple
+        Cells, and their answers, which are overwritten.
     usual : ndarray of shape (levels,)
         The answer of a network that sees nothing.
     seen : ndarray of shape (levels, n)
         Weight of the answers, by position of the n extended levels among those of the size.
-    total : ndarray of shape (rows / 2, columns / 2, n) or None
-
-    Returns
-    -------
-    ndarray of shape (rows, columns, n), float32
+    smaller : ndarray of shape (rows / 2, columns / 2, n) or None
+        The evidence of the smaller sizes.
+    out : ndarray of shape (rows, columns, n)
+        Where to write the sum.
     """
-    out = np.empty((*answers.shape[:2], seen.shape[1]), np.float32)
-    for rows in strips(len(out)):
-        evidence = answers[rows]
+    (rows, columns), answers = part
+    for strip in strips(len(answers)):
+        evidence = answers[strip]
         evidence += np.float32(MISTAKEN / len(usual))
         evidence /= usual
         np.log(evidence, out=evidence)
-        np.matmul(evidence, seen, out=out[rows])
-        if total is not None:
-            out[rows] += twice_in(total, out.shape, rows)
-    return out
+        area = slice(rows.start + strip.start, rows.start + strip.stop), columns
+        total = evidence @ seen
+        if smaller is not None:
+            total += twice_in(smaller, area)
+        out[area] = total
 
 
 def softmax(logits: Float32Array) -> Float32Array:
