@@ -197,7 +197,7 @@ def _add_refinement(parser: argparse.ArgumentParser) -> None:
         type=number(int, 1),
         metavar="N",
         help="radius of the refinement in pixels: how far edges of the map can move to meet those "
-        "of the photograph (default: 8)",
+        "of the photograph (default: 4)",
     )
     parser.add_argument(
         "--eps",

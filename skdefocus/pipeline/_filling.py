@@ -75,7 +75,7 @@ def filled(
         common = twice(common, tuple(-(-n // times) for n in proba.shape[:2]))
     level = np.empty(proba.shape[:2], np.float32)
     for part in strips(len(level)):
-        joint = common[part] if times == 1 else twice_in(common, (part, slice(0, level.shape[1])))
+        joint = common[part] if times == 1 else twice_in(common, (part, slice(0, proba.shape[1])))
         joint *= proba[part]
         level[part] = mean_level(joint) / totals(joint)[..., 0]
     return level

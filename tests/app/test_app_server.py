@@ -54,7 +54,7 @@ def client(tmp_path):
 def test_a_photograph_its_view_and_its_files(client, tmp_path):
     opened = client.open()
     assert opened["values"] == {
-        "radius": 8, "eps": 3e-4, "context": 0.2, "strength": 2, "amount": 1,
+        "radius": 4, "eps": 3e-4, "context": 0.2, "strength": 2, "amount": 1,
     }  # fmt: skip
     data = flower(tmp_path).read_bytes()
     status, added = client.ask("PUT", "photo", data, name="flüower σ.jpg")

@@ -182,8 +182,9 @@ def test_turned_photographs_have_turned_maps(name):
             other = np.rot90(photo[:, ::-1] if mirror else photo, quarter)
             back = np.rot90(sd.defocus_map(other), -quarter)
             change = np.abs((back[:, ::-1] if mirror else back) - sigma)
-            assert change.mean() <= TURNED
+            assert change.mean() <= TURNED.get(name, 0.15)
 
 
-#: Mean |change| of σ by a turn or a mirror, in pixels; the network learned it, none is built in.
-TURNED = 0.3
+#: Largest mean |change| of σ by a turn or a mirror, in pixels, other than 0.15. The network learned
+#: it, none is built in. Hardly anything can be seen of what the coins lie on.
+TURNED = {"coins": 0.6}

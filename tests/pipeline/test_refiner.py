@@ -122,7 +122,7 @@ def disc_scene(radius, behind, front):
 def errors(scene, grid):
     """Absolute errors of σ by cell and after the refinement, in pixels."""
     by_cell = np.kron(grid.sigma, np.ones((grid.step, grid.step)))
-    refined = sd.WeightedGuidedRefiner().transform([grid])[0]
+    refined = sd.WeightedGuidedRefiner(radius=8).transform([grid])[0]
     return np.abs(by_cell - scene.sigma), np.abs(refined - scene.sigma)
 
 
