@@ -27,8 +27,6 @@ SHORTEST = 96
 WEIGHTS = (1.0, 0.5, 0.7, 0.7, 0.7, 0.7, 0.7)
 #: Share of every answer that is treated as a mistake, so that no size alone can rule a level out.
 MISTAKEN = 0.005
-#: Probability of a level beyond the network's last one, relative to the level before it.
-RARER = 0.9
 #: Levels per octave beyond the network's last one, at least and at most.
 DENSITY = (1, 16)
 
@@ -155,7 +153,7 @@ def _tables(
     -------
     prior : ndarray of shape (extended levels,)
         Logarithm of how common the levels are. Those from the network's last one to the largest
-        that can be told share what that has; the others have none.
+        that can be told have equal shares of what that has; the others have none.
     usual : ndarray of shape (levels,)
         The answer of a network that sees nothing.
     seen : list of ndarray of shape (levels, extended levels)
@@ -165,8 +163,7 @@ def _tables(
     common = np.zeros(len(wide))
     common[:n] = prior
     told = wide[n - 1 :] <= sigmas[-1] * 2**halvings * (1 + 1e-9)
-    share = told * RARER ** np.arange(len(told))
-    common[n - 1 :] = prior[-1] * share / share.sum()
+    common[n - 1 :] = prior[-1] * told / told.sum()
     usual = np.asarray(prior) + MISTAKEN / n
     known = np.asarray(sigmas)
     seen = [
