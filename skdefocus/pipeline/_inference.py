@@ -19,7 +19,7 @@ from skdefocus.pipeline._records import LevelGrid, PatchGrid
 
 #: Version of the answers. Raise it when a change makes the same network answer differently: caches
 #: outlive versions of the package.
-ANSWERS = 2
+ANSWERS = 3
 
 #: Number of rows of an image that are hashed at once.
 HASH_ROWS = 256
