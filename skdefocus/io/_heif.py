@@ -9,7 +9,7 @@ import numpy as np
 from skdefocus._typing import AnyArray
 from skdefocus.io._errors import ReadError
 from skdefocus.io._exif import PREFIX, orientation_of, tags_of
-from skdefocus.io._metadata import Metadata
+from skdefocus.io._metadata import Chunk, Metadata
 
 BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 #: The container of HEIC may also hold an AV1 picture, which Pillow reads.
@@ -61,6 +61,13 @@ def heif_pixels(heif: Any) -> AnyArray:
     return pixels.reshape((height, width, CHANNELS[name])[: 2 if name == "L" else 3])
 
 
+def coded_color(primaries: int, curve: int) -> tuple[Chunk, ...]:
+    """Return a PNG's chunk for color codes of H.273; none for sRGB and for unspecified ones."""
+    if primaries in PLAIN_PRIMARIES and curve in PLAIN_CURVES:
+        return ()
+    return ((b"cICP", bytes([primaries % 256, curve % 256, 0, 1])),)
+
+
 def read_heif(heif: Any) -> Metadata:
     """Read the metadata of an opened file."""
     info = heif.info
@@ -69,12 +76,11 @@ def read_heif(heif: Any) -> Metadata:
     nclx = info.get("nclx_profile") or {}
     names = ("color_primaries", "transfer_characteristics")
     numbers = [int(nclx.get(name, 2)) for name in names]
-    plain = numbers[0] in PLAIN_PRIMARIES and numbers[1] in PLAIN_CURVES
     return Metadata(
         exif=exif or None,
         xmp=info.get("xmp") or None,
         profile=profile or None,
-        color=() if profile or plain else ((b"cICP", bytes([*numbers, 0, 1])),),
+        color=() if profile else coded_color(*numbers),
         bits=16 if ";16" in heif.mode else 8,
         alpha=heif.mode.startswith(("RGBA", "LA")),
         gray=heif.mode.startswith("L"),

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from skdefocus.io import _exif, _ifd
+from skdefocus.io import _exif, _ifd, _xmp
 from skdefocus.io._ifd import Value
 
 Chunk = tuple[bytes, bytes]
+
+
+class Text(NamedTuple):
+    """Text of a PNG in UTF-8, and perhaps its language and its key in that language."""
+
+    key: bytes
+    text: bytes
+    language: bytes = b""
+    translated_key: bytes = b""
+
+
 #: Dots per unit along x and y, and the unit: "inch", "cm", "m", or "" if only the ratio is known.
 Resolution = tuple[float, float, str]
 
 #: Bytes that a segment of a JPEG holds, without those that name its kind.
 SEGMENT = 65_533
 EXIF_ROOM = SEGMENT - len(_exif.PREFIX)
-XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 #: A profile may take 255 segments of a JPEG.
 PROFILE_ROOM = 255 * (SEGMENT - 14)
@@ -57,9 +67,8 @@ class Metadata:
     resolution : (float, float, str) or None
         Resolution in the format's own head; that in EXIF may differ.
     color : tuple of (bytes, bytes)
-        Chunks of a PNG that define the meaning of its values: gamma, chromaticities.
-    texts : tuple of (bytes, bytes)
-        Keys and texts of a PNG in UTF-8.
+        Chunks of a PNG that define the meaning of its values: gamma, chromaticities, color codes.
+    texts : tuple of Text
     bits : int
         8, 16, or 32 for floats.
     alpha, gray : bool
@@ -81,7 +90,7 @@ class Metadata:
     comment: bytes | None = None
     resolution: Resolution | None = None
     color: tuple[Chunk, ...] = ()
-    texts: tuple[Chunk, ...] = ()
+    texts: tuple[Text, ...] = ()
     bits: int = 8
     alpha: bool = False
     gray: bool = False
@@ -117,7 +126,7 @@ def fitted(metadata: Metadata, kind: str) -> tuple[Metadata, list[str]]:
     metadata, lost = _without_texts(metadata, kind)
     if metadata.color:
         if not _means_srgb(metadata):
-            lost.append("the gamma and chromaticities of a PNG")
+            lost.append("the color space, which is not stated by a profile")
         metadata = replace(metadata, color=())
     if kind == "TIFF":
         return metadata, lost
@@ -138,7 +147,7 @@ def _within_segments(metadata: Metadata) -> tuple[Metadata, list[str]]:
         fits = len(rest) <= EXIF_ROOM
         lost.append(f"{'the maker note in' if fits else ''} EXIF of {size} bytes".strip())
         metadata = replace(metadata, exif=rest if fits else None)
-    if metadata.xmp and len(metadata.xmp) > SEGMENT - len(XMP_HEAD):
+    if metadata.xmp and len(metadata.xmp) > SEGMENT - len(_xmp.HEAD):
         lost.append(f"XMP of {len(metadata.xmp)} bytes")
         metadata = replace(metadata, xmp=None)
     if len(photoshop(metadata) or b"") > SEGMENT:
@@ -168,7 +177,7 @@ def _without_texts(metadata: Metadata, kind: str) -> tuple[Metadata, list[str]]:
     added: dict[int, Value] = {}
     lost = []
     comment = metadata.comment
-    for key, text in metadata.texts:
+    for key, text, *_ in metadata.texts:
         tag = TEXTS.get(key)
         if tag is not None and tag not in tags.values:
             added[tag] = Value(2, text + b"\0")
@@ -198,6 +207,11 @@ def without_foreign_profile(metadata: Metadata) -> Metadata:
     return replace(metadata, profile=None, problems=(*metadata.problems, problem))
 
 
+def cut(metadata: Metadata) -> Metadata:
+    """Leave out the regions in XMP, which would need the position of the cut."""
+    return replace(metadata, xmp=metadata.xmp and _xmp.without_regions(metadata.xmp))
+
+
 def upright(
     metadata: Metadata, orientation: int, before: tuple[int, int], size: tuple[int, int]
 ) -> Metadata:
@@ -221,29 +235,10 @@ def upright(
     return replace(
         metadata,
         exif=_exif.upright(exif, orientation, before, size) if exif else None,
-        xmp=_xmp_upright(xmp, size) if xmp else None,
+        xmp=_xmp.upright(xmp, orientation, size) if xmp else None,
         resolution=resolution,
         resources=resources,
     )
-
-
-def _xmp_upright(xmp: bytes, size: tuple[int, int]) -> bytes:
-    """Change the numbers in the text of an XMP packet, so that everything else stays as it was."""
-    facts = {b"tiff:Orientation": 1}
-    for names, number in zip(
-        (
-            (b"tiff:ImageWidth", b"exif:PixelXDimension"),
-            (b"tiff:ImageLength", b"exif:PixelYDimension"),
-        ),
-        size,
-        strict=True,
-    ):
-        facts |= dict.fromkeys(names, number)
-    for name, number in facts.items():
-        # As an attribute or as an element.
-        pattern = name + rb"""((?:\s*=\s*["'])|>)\s*\d+"""
-        xmp = re.sub(pattern, name + rb"\g<1>%d" % number, xmp)
-    return re.sub(rb"<(xmp|xap):Thumbnails>.*?</\1:Thumbnails>", b"", xmp, flags=re.DOTALL)
 
 
 def photoshop(metadata: Metadata) -> bytes | None:

@@ -14,7 +14,19 @@ import numpy as np
 from PIL import Image
 
 from skdefocus._typing import AnyArray, Float32Array, StrPath, UInt8Array
-from skdefocus.io import _exif, _heif, _ifd, _jpeg, _metadata, _png, _raw, _read, _tiff
+from skdefocus.io import (
+    _boxes,
+    _exif,
+    _heif,
+    _ifd,
+    _jpeg,
+    _metadata,
+    _png,
+    _raw,
+    _read,
+    _tiff,
+    _xmp,
+)
 from skdefocus.io._atomic import atomic_path
 from skdefocus.io._errors import MAX_PIXELS, ReadError
 from skdefocus.io._metadata import Metadata
@@ -22,12 +34,15 @@ from skdefocus.io._metadata import Metadata
 #: Formats that a photograph can be written in.
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF"}
 #: Endings of the outputs for other formats: JPEG for those of phones, lossless for the rest.
-INSTEAD = {".heic": ".jpg", ".heif": ".jpg", ".avif": ".jpg"} | dict.fromkeys(_raw.SUFFIXES, ".tif")
+PHONES = dict.fromkeys((".heic", ".heif", ".hif", ".avif"), ".jpg")
+INSTEAD = PHONES | dict.fromkeys(_raw.SUFFIXES, ".tif")
 ENCODERS: dict[str, Callable[[Any, Metadata], bytes]] = {
     "PNG": _png.encode_png,
     "JPEG": _jpeg.encode_jpeg,
     "TIFF": _tiff.encode_tiff,
 }
+#: Parts of a file that XMP describes and that are not kept.
+STALE = "a gain map, depth map, sound, video or further XMP"
 #: Modes of Pillow with more than 8 bits.
 DEEP = {"I": 16, "F": 32}
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L")
@@ -79,8 +94,11 @@ class Photograph:
 
     def cut(self, kept: tuple[slice, slice]) -> Photograph:
         """Cut the pixels and alpha; metadata are updated when the photograph is written."""
+        pixels = self.pixels[kept]
+        if pixels.shape == self.pixels.shape:
+            return self
         alpha = None if self.alpha is None else self.alpha[kept]
-        return replace(self, pixels=self.pixels[kept], alpha=alpha)
+        return replace(self, pixels=pixels, alpha=alpha, metadata=_metadata.cut(self.metadata))
 
 
 def read_photograph(path: StrPath, max_pixels: int) -> Photograph:
@@ -152,6 +170,10 @@ def _checked(metadata: Metadata) -> Metadata:
         except _ifd.TagError as error:
             problem = f"its EXIF, which is damaged ({error})"
             metadata = replace(metadata, exif=None, problems=(*metadata.problems, problem))
+    if metadata.xmp is not None:
+        xmp, stale = _xmp.without_stale_parts(metadata.xmp)
+        problems = (STALE,) if stale else ()
+        metadata = replace(metadata, xmp=xmp, problems=(*metadata.problems, *problems))
     return _metadata.without_foreign_profile(metadata)
 
 
@@ -178,31 +200,53 @@ def _metadata_of_opened(image: Image.Image, file: IO[bytes]) -> Metadata:
     elif image.format in ("JPEG", "MPO"):
         found = replace(_jpeg.read_jpeg(image), gray=image.mode == "L")
     else:
-        found = _metadata_of_other(image)
+        found = _metadata_of_other(image, file)
     several = getattr(image, "is_animated", False)
-    return replace(found, problems=("further pictures",)) if several else found
+    return replace(found, problems=(*found.problems, "further pictures")) if several else found
 
 
-def _metadata_of_other(image: Image.Image) -> Metadata:
-    """Read the metadata of WebP, AVIF, JPEG 2000, GIF, BMP and PNM from Pillow."""
+def _metadata_of_other(image: Image.Image, file: IO[bytes]) -> Metadata:
+    """Read the metadata of WebP, AVIF, JPEG 2000, GIF, BMP and PNM."""
     info = image.info
+    parts, stored = dict[bytes, bytes](), 0
+    color: tuple[_metadata.Chunk, ...] = ()
+    if image.format == "JPEG2000":
+        parts, stored = _boxes.read_jp2(file)
+    elif image.format == "AVIF":
+        color, stored = _boxes.read_avif(file)
+    exif = info.get("exif") or parts.get(b"exif", b"")
+    profile = info.get("icc_profile") or parts.get(b"profile")
     dpi = info.get("dpi")
-    bits = 16 if image.mode.startswith("I;16") else DEEP.get(image.mode, 8)
+    deep = image.mode.startswith("I;16") or _read.deep_range(image) is not None
+    bits = 16 if deep else DEEP.get(image.mode, 8)
     return Metadata(
-        exif=info.get("exif", b"").removeprefix(_exif.PREFIX) or None,
-        xmp=info.get("xmp") or None,
-        profile=info.get("icc_profile") or None,
+        exif=exif.removeprefix(_exif.PREFIX) or None,
+        xmp=info.get("xmp") or parts.get(b"xmp"),
+        profile=profile or None,
+        color=() if profile else color,
+        comment=info.get("comment") if image.format == "GIF" else None,
         resolution=(float(dpi[0]), float(dpi[1]), "inch") if dpi and min(dpi) > 0 else None,
         bits=bits,
         alpha=image.has_transparency_data,
         gray=image.mode in GRAY_MODES,
+        problems=(f"more than 8 bits of the {stored} per channel",) if stored > bits else (),
     )
 
 
 def output_suffix(path: StrPath) -> str:
-    """Return the ending of a result: that of the photograph, or of the format written instead."""
+    """Return the ending of a result: that of the photograph, or of the format written instead.
+
+    A photograph of a phone becomes a PNG if a JPEG could not hold its depth, alpha or colors.
+    """
     suffix = Path(path).suffix.lower()
-    return suffix if suffix in FORMATS else INSTEAD.get(suffix, ".png")
+    if suffix in FORMATS:
+        return suffix
+    instead = INSTEAD.get(suffix, ".png")
+    if instead == ".jpg":
+        metadata = read_metadata(path)
+        if metadata.bits > 8 or metadata.alpha or metadata.color:
+            return ".png"
+    return instead
 
 
 def format_of(path: StrPath) -> str:

@@ -21,6 +21,7 @@ from skdefocus.io._metadata import (
     PHOTOSHOP_HEAD,
     Chunk,
     Metadata,
+    Text,
     photoshop,
     read_photoshop,
     stated_resolution,
@@ -117,21 +118,21 @@ def _raw_size(head: bytes) -> int:
 def read_png(file: IO[bytes]) -> Metadata:
     """Read the metadata of a PNG that Pillow has opened."""
     found = dict[bytes, bytes]()
-    texts = list[Chunk]()
+    texts = list[Text]()
     hidden = dict[bytes, bytes]()
     head = b""
     for kind, content in _small_chunks(file):
         if kind == b"IHDR":
             head = content
         elif kind in TEXT_CHUNKS:
-            key, text = _read_text(kind, content)
-            if key.startswith(PROFILE_KEY):
-                hidden[key[len(PROFILE_KEY) :].lower()] = _hidden(text)
-            elif key:
-                texts.append((key, text))
+            text = _read_text(kind, content)
+            if text.key.startswith(PROFILE_KEY):
+                hidden[text.key[len(PROFILE_KEY) :].lower()] = _hidden(text.text)
+            elif text.key:
+                texts.append(text)
         else:
             found.setdefault(kind, content)
-    xmp = dict(texts).get(XMP_KEY) or hidden.get(b"xmp")
+    xmp = next((t.text for t in texts if t.key == XMP_KEY), b"") or hidden.get(b"xmp")
     exif = found.get(b"eXIf") or hidden.get(b"exif") or hidden.get(b"app1") or b""
     shop = hidden.get(b"8bim") or hidden.get(b"iptc") or b""
     iptc, resources = read_photoshop(shop)
@@ -143,7 +144,7 @@ def read_png(file: IO[bytes]) -> Metadata:
         profile=_read_profile(found.get(b"iCCP", b"")),
         resolution=_read_resolution(found.get(b"pHYs", b"")),
         color=tuple((kind, found[kind]) for kind in COLOR_CHUNKS if kind in found),
-        texts=tuple(pair for pair in texts if pair[0] != XMP_KEY),
+        texts=tuple(text for text in texts if text.key != XMP_KEY),
         bits=head[8] if len(head) == 13 and head[8] > 8 else 8,
         alpha=b"tRNS" in found or (len(head) == 13 and head[9] in (4, 6)),
         gray=len(head) == 13 and head[9] in (0, 4),
@@ -175,17 +176,18 @@ def _unpacked(data: bytes) -> bytes:
         return b""
 
 
-def _read_text(kind: bytes, content: bytes) -> Chunk:
+def _read_text(kind: bytes, content: bytes) -> Text:
     """Decode a key and a text to UTF-8; the key is empty if it is damaged."""
     key, _, rest = content.partition(b"\0")
     if kind == b"iTXt":
-        packed, (_, _, text) = rest[:1], rest[2:].partition(b"\0")
-        _, _, text = text.partition(b"\0")
+        packed, (language, _, text) = rest[:1], rest[2:].partition(b"\0")
+        translated_key, _, text = text.partition(b"\0")
         text = _unpacked(text) if packed == b"\1" else text
     else:
         latin = _unpacked(rest[1:]) if kind == b"zTXt" else rest
+        language = translated_key = b""
         text = latin.decode("latin-1").encode()
-    return key.decode("latin-1").encode(), text
+    return Text(key.decode("latin-1").encode(), text, language, translated_key)
 
 
 def _hidden(text: bytes) -> bytes:
@@ -275,16 +277,19 @@ def _metadata_chunks(metadata: Metadata) -> list[Chunk]:
         digits = f"\niptc\n{len(shop):8}\n{shop.hex()}\n".encode()
         chunks.append((b"zTXt", PROFILE_KEY + b"iptc\0\0" + zlib.compress(digits)))
     texts = list(metadata.texts)
-    if metadata.comment and b"Comment" not in dict(texts):
+    if metadata.comment and all(text.key != b"Comment" for text in texts):
         comment = metadata.comment.decode("utf-8", "replace").rstrip("\0").encode()
-        texts.append((b"Comment", comment))
-    return chunks + [_written_text(key, text) for key, text in texts]
+        texts.append(Text(b"Comment", comment))
+    return chunks + [_written_text(text) for text in texts]
 
 
-def _written_text(key: bytes, text: bytes) -> Chunk:
-    """Encode a text, in Latin-1 if possible."""
-    name, value = key.decode().encode("latin-1"), text.decode("utf-8", "replace")
+def _written_text(text: Text) -> Chunk:
+    """Encode a text, in Latin-1 if possible and if it does not state its language."""
+    name, value = text.key.decode().encode("latin-1"), text.text.decode("utf-8", "replace")
     try:
-        return b"tEXt", name + b"\0" + value.encode("latin-1")
-    except UnicodeEncodeError:
-        return b"iTXt", name + b"\0\0\0\0\0" + value.encode()
+        if not (text.language or text.translated_key):
+            return b"tEXt", name + b"\0" + value.encode("latin-1")
+    except UnicodeEncodeError:  # Latin-1 does not have all of its letters
+        pass
+    head = (name, b"\0\0" + text.language, text.translated_key)
+    return b"iTXt", b"\0".join([*head, value.encode()])

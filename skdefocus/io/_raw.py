@@ -20,7 +20,7 @@ from PIL import Image
 
 from skdefocus.io import _ifd
 from skdefocus.io._errors import ReadError
-from skdefocus.io._exif import MAKER_NOTE, PREFIX
+from skdefocus.io._exif import MAKER_NOTE, PREFIX, orientation_of
 from skdefocus.io._metadata import Metadata
 
 #: Endings of the names of raw files.
@@ -52,6 +52,8 @@ SUFFIXES = {
 }
 #: Tags of a raw file's first directory that describe the photograph and not its storage.
 KEPT = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+#: Tag of EXIF that may state Adobe RGB, as the interoperability directory does.
+COLOR_SPACE = 0xA001
 #: The curve of sRGB, in LibRaw's terms: power and slope of its straight part.
 SRGB = (2.4, 12.92)
 
@@ -103,13 +105,21 @@ def read_raw(path: str | os.PathLike[str]) -> Metadata:
             tags = _ifd.read_directory(file)
     except _ifd.TagError:
         tags = _tags_of_thumbnail(path)
-    children = {
-        tag: replace(below, values={k: v for k, v in below.values.items() if k != MAKER_NOTE})
-        for tag, below in tags.children.items()
-    }
+    children = dict(tags.children)
+    if below := children.get(_ifd.EXIF):
+        children[_ifd.EXIF] = _developed(below)
     kept = {tag: value for tag, value in tags.values.items() if tag in KEPT}
     block = _ifd.pack_block(_ifd.Directory(tags.order, kept, children))
-    return Metadata(exif=block if kept or children else None, bits=16)
+    return Metadata(exif=block if kept or children else None, bits=16, turned=orientation_of(tags))
+
+
+def _developed(tags: _ifd.Directory) -> _ifd.Directory:
+    """Leave out what describes the raw data, and state the colors of sRGB."""
+    values = {tag: value for tag, value in tags.values.items() if tag != MAKER_NOTE}
+    if COLOR_SPACE in values:
+        values[COLOR_SPACE] = _ifd.integer(tags.order, _ifd.SHORT, 1)
+    children = {tag: below for tag, below in tags.children.items() if tag != _ifd.INTEROPERABILITY}
+    return replace(tags, values=values, children=children)
 
 
 def _tags_of_thumbnail(path: str | os.PathLike[str]) -> _ifd.Directory:

@@ -237,6 +237,8 @@ def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[AnyArray, int]:
     """Read the pixels, turned upright, and the orientation before."""
     image = open_with_pillow(file, max_pixels)
     orientation = _orientation(image) if image.format == "TIFF" else 1
+    if (white := deep_range(image)) is not None:
+        return _deep_pixmap(image, file, white), 1
     pixels = _deep_color(image, file, max_pixels)
     if pixels is None:
         pixels = _pixels(_plain(image))
@@ -289,6 +291,29 @@ def _pixels(image: Image.Image) -> AnyArray:
     for start in range(0, height, ROWS):
         out[start : start + ROWS] = rows(start)
     return out
+
+
+def deep_range(image: Image.Image) -> int | None:
+    """Return the value of white in a color PNM of more than 8 bits; None for other pictures."""
+    tiles: list[Any] = list(getattr(image, "tile", ()))
+    if image.format != "PPM" or image.mode != "RGB" or not tiles or tiles[0][0] != "ppm":
+        return None
+    white = int(tiles[0][3][-1])
+    return white if white > 255 else None
+
+
+def _deep_pixmap(image: Image.Image, file: IO[bytes], white: int) -> NDArray[np.uint16]:
+    """Read color of more than 8 bits from a PNM, of which Pillow keeps only 8."""
+    width, height = image.size
+    tiles: list[Any] = list(getattr(image, "tile", ()))
+    file.seek(tiles[0][2])
+    data = file.read(width * height * 6)
+    if len(data) < width * height * 6:
+        raise ReadError("it is damaged or cut off: rows are missing at its end")
+    values = np.frombuffer(data, ">u2").reshape(height, width, 3)
+    if white == np.iinfo(np.uint16).max:
+        return values.astype(np.uint16)
+    return np.rint(np.minimum(values / white, 1) * np.iinfo(np.uint16).max).astype(np.uint16)
 
 
 def _deep_color(image: Image.Image, file: IO[bytes], max_pixels: int) -> AnyArray | None:

@@ -39,6 +39,8 @@ KINDS = ("uint8", "uint16", "float16", "float32", "float64")
 DNG_VERSION = 50706
 XMP, IPTC, PHOTOSHOP, PROFILE = 700, 33723, 34377, 34675
 COMPRESSION, EXTRA_SAMPLES, SAMPLE_FORMAT, BITS, DESCRIPTION = 259, 338, 339, 258, 270
+#: Layers of Photoshop, which show the picture as it was.
+LAYERS = {37724, 50784}
 #: Tags that describe how pixels are stored, and so are written anew.
 STORAGE = {
     *range(254, 267),
@@ -196,12 +198,13 @@ def read_tiff(file: IO[bytes]) -> Metadata:
     kept = {
         tag: value
         for tag, value in values.items()
-        if tag not in STORAGE
+        if tag not in STORAGE | LAYERS
         and tag not in (ORIENTATION, XMP, IPTC, PHOTOSHOP, PROFILE)
         and not (tag == DESCRIPTION and value.data.lstrip().startswith(LAYOUTS))
     }
     extra = tags.numbers(EXTRA_SAMPLES)
     problems = ["a channel that is neither color nor alpha"] if 0 in extra else []
+    problems += ["layers of Photoshop"] if LAYERS & {*values} else []
     problems += ["further pages"] if tags.next_offset else []
     bits = int(max(tags.numbers(BITS), default=8))
     floats = 3 in tags.numbers(SAMPLE_FORMAT)

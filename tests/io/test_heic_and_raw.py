@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageCms
 from skdefocus import optics
 from skdefocus.io import (
     ReadError,
+    _ifd,
     left_out,
     read_image,
     read_metadata,
@@ -102,7 +103,7 @@ def test_films_are_no_photographs(tmp_path):
 WHITE = 4000
 
 
-def write_dng(path, values):
+def write_dng(path, values, more=()):
     """A raw file in the open format DNG: one value a pixel, below red, green and blue filters."""
     matrix = [3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570]
     rationals = [part for v in matrix for part in (round(v * 10000), 10000)]
@@ -119,6 +120,7 @@ def write_dng(path, values):
         (50721, 10, 9, rationals, True),  # ColorMatrix1: the camera sees linear sRGB
         (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
         (50778, 3, 1, 21, True),  # CalibrationIlluminant1: D65
+        *more,
     ]
     tifffile.imwrite(
         path, values, photometric="cfa", metadata=None, software=None, extratags=tags,
@@ -185,3 +187,35 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch, module, extra):
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     with pytest.raises(ReadError, match=rf"a\.{'dng' if extra == 'raw' else 'heic'}.*{extra}\]"):
         read_image(path)
+
+
+def test_a_developed_raw_states_its_own_colors_and_position(tmp_path):
+    """A camera that is set to Adobe RGB says so in EXIF; developed pixels are sRGB, and upright."""
+    pytest.importorskip("rawpy")
+    values = np.full((128, 192), WHITE // 8, np.uint16)
+    values[24:40, 120:152] = WHITE
+    area = np.array([136, 32], "<u2").tobytes()
+    sub = _ifd.Directory(
+        "<",
+        {0xA001: _ifd.integer("<", 3, 65535), 0x9214: _ifd.Value(3, area)},
+        {_ifd.INTEROPERABILITY: _ifd.Directory("<", {1: _ifd.Value(2, b"R03\0")})},
+    )
+    write_dng(tmp_path / "a.dng", values, [(274, 3, 1, 6, True), (34664, 4, 1, 0, True)])
+    data = bytearray((tmp_path / "a.dng").read_bytes())
+    data += bytes(len(data) % 2)
+    with tifffile.TiffFile(tmp_path / "a.dng") as tiff:
+        at = tiff.pages[0].tags[34664].offset
+    data[at : at + 2] = (34665).to_bytes(2, "little")  # which tifffile does not write
+    data[at + 8 : at + 12] = len(data).to_bytes(4, "little")
+    data += _ifd.pack_directory(sub, len(data))
+    (tmp_path / "a.dng").write_bytes(data)
+    like = read_photograph(tmp_path / "a.dng", 10**9)
+    assert like.pixels.shape == (192, 128, 3)
+    write_photograph(tmp_path / "t.tif", like.pixels / np.float32(65535), like)
+    with Image.open(tmp_path / "t.tif") as image:
+        exif = image.getexif()
+        sub = exif.get_ifd(ExifTags.IFD.Exif)
+        assert (exif.get(274, 1), sub[0xA001]) == (1, 1)
+        assert not exif.get_ifd(ExifTags.IFD.Interop)
+        x, y = sub[0x9214]
+    assert like.pixels[y, x].min() > 60_000
