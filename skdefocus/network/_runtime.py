@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -27,6 +28,8 @@ MAX_SIDE = 1024
 MAX_LEVELS = 1000
 #: Largest logit or feature; beyond it, computations with them overflow.
 MAX_ANSWER = 1e12
+#: Sessions of this process that are in use.
+_sessions: WeakSet[InferenceSession] = WeakSet()
 #: Words in ONNX Runtime's errors when memory runs out; they have no class of their own.
 NO_MEMORY = ("AllocateRaw", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
@@ -273,7 +276,7 @@ def _session(
     options.log_severity_level = 4  # failures are raised anyway
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(
+        session = onnxruntime.InferenceSession(
             data,
             options,
             enable_fallback=0,  # the fallback prints to stdout
@@ -284,6 +287,24 @@ def _session(
             f"model must be an ONNX file that ONNX Runtime can run, {path!r} is not: "
             f"{_first_line(error)}"
         ) from None
+    _sessions.add(session)
+    return session
+
+
+def _keep_sessions() -> None:
+    """Keep the sessions of the parent process in a forked child, until it ends.
+
+    The destructor of a session waits for its threads, which a fork does not copy: the child would
+    hang when it frees one, at the latest at its end.
+    """
+    import ctypes
+
+    for session in list(_sessions):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_sessions)
 
 
 def run(
