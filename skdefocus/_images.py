@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus._validation import as_array, finite_range, is_sequence
+from skdefocus._validation import refuse_path as refuse_path
 
 #: Luma of Rec. 601, the gray of Pillow and OpenCV.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -21,14 +21,6 @@ GRAY_ROWS = 128
 OTHER_MODES = ("P", "PA", "LA", "La", "CMYK", "YCbCr", "LAB", "HSV")
 
 _ACCEPTED = "bool, uint8, uint16 or float"
-
-
-def refuse_path(value: Any, name: str, reader: str, form: str = "{}") -> None:
-    """Raise an error if an array is the name of a file, and say how to read it."""
-    if isinstance(value, str | bytes | os.PathLike):
-        path = os.fspath(value)
-        call = form.format(f"skdefocus.io.{reader}({path!r})")
-        raise TypeError(f"{name} must be an array, got the name of a file; read it first: {call}")
 
 
 def check_image(image: Any, name: str = "image") -> Float32Array:

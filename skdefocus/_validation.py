@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -23,8 +24,24 @@ MAX_NOISE = 1e6
 MAX_ALPHA = 30.0
 
 
+def refuse_path(value: Any, name: str, reader: str, form: str = "{}") -> None:
+    """Raise an error if an array is the name of a file, and say how to read it."""
+    if isinstance(value, str | bytes | os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, bytes) and b"\0" in path:
+            raise TypeError(
+                f"{name} must be an array, got the bytes of a file; write them to a file and read "
+                f"it: skdefocus.io.{reader}(path)"
+            )
+        call = form.format(f"skdefocus.io.{reader}({path!r})")
+        raise TypeError(f"{name} must be an array, got the name of a file; read it first: {call}")
+
+
 def as_array(values: Any, name: str) -> AnyArray:
     """Convert to an array; if NumPy cannot, raise an error that names the values."""
+    refuse_path(values, name, "read_image")
+    if isinstance(values, list | tuple) and values:
+        refuse_path(values[0], f"{name}[0]", "read_image")
     if np.ma.is_masked(values):
         raise ValueError(f"{name} must not have masked values; fill them first")
     try:

@@ -1,12 +1,14 @@
 """Parameters: which values are accepted, and the messages for all others."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import skdefocus as sd
 from skdefocus._validation import check_choice, check_int, check_real
 
 
@@ -48,3 +50,28 @@ def test_check_choice():
     for wrong in ("c", None, 1, ""):
         with pytest.raises(ValueError, match="kind must be one of 'a', 'b', got"):
             check_choice(wrong, "kind", ("a", "b"))
+
+
+PATH_CALLS = {
+    "defocus_map": sd.defocus_map,
+    "pipeline": lambda x: sd.make_defocus_pipeline().transform([x]),
+    "magnify": sd.magnify,
+    "sharpen": sd.sharpen,
+    "fuse": lambda x: sd.FocusFuser().fit_transform([[x, x]]),
+    "guided_filter": lambda x: sd.filters.guided_filter(np.zeros((9, 9)), x, radius=2, eps=0.1),
+    "blur": lambda x: sd.synthesis.blur(x, 2.0),
+    "psnr": lambda x: sd.metrics.psnr(x, x),
+}
+
+
+@pytest.mark.parametrize("name", PATH_CALLS)
+@pytest.mark.parametrize("given", ["photo.jpg", Path("photo.jpg"), ["photo.jpg"]])
+def test_the_name_of_a_file_is_refused_everywhere_in_the_same_way(name, given):
+    with pytest.raises(TypeError, match=r"name of a file; read it first: .*io\.read_"):
+        PATH_CALLS[name](given)
+
+
+def test_the_bytes_of_a_file_are_not_printed():
+    with pytest.raises(TypeError, match="the bytes of a file; write them") as caught:
+        sd.defocus_map(b"\xff\xd8\0" * 10_000)
+    assert len(str(caught.value)) < 200

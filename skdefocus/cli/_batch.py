@@ -19,6 +19,7 @@ from typing import Protocol
 
 import joblib
 
+from skdefocus.cli._outputs import EXISTS
 from skdefocus.cli._process import quiet_decoders
 from skdefocus.io import ReadError, move
 
@@ -71,7 +72,7 @@ class Batch:
             return {kind: target for kind, target in targets.items() if kind not in existing}
         if existing and not self.overwrite:
             name = str(next(target for kind, target in targets.items() if kind in existing))
-            raise FileExistsError(errno.EEXIST, "exists, and --overwrite was not given", name)
+            raise FileExistsError(errno.EEXIST, EXISTS, name)
         return targets
 
 
@@ -229,6 +230,8 @@ def make_all(photo: str, targets: dict[str, Path], batch: Batch, scratch: Path) 
 def describe_error(error: Exception) -> str:
     """Describe an error in one line."""
     if isinstance(error, OSError) and error.strerror:
+        if error.strerror == EXISTS:
+            return f"{error.filename!r} {EXISTS}"
         return f"{error.filename!r}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
         return "not enough memory; use --jobs 1 or a smaller photograph"

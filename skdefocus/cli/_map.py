@@ -63,7 +63,7 @@ def add_demo(commands: Any) -> None:
         "replaced.",
     )
     add_output(parser, default=Output(DEMO_FOLDER))
-    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    add_existing(parser)
 
 
 def _run_demo(args: argparse.Namespace) -> int:
@@ -76,8 +76,10 @@ def _run_demo(args: argparse.Namespace) -> int:
     from skdefocus.io import read_map
     from skdefocus.pipeline import make_defocus_pipeline
 
+    args.out.file(())
     work = DemoWork(args.out.path, None, make_defocus_pipeline())
-    batch = _batch.Batch(work, args.overwrite or args.out.path == DEMO_FOLDER)
+    overwrite = not args.skip_existing and args.out.path == DEMO_FOLDER
+    batch = _batch.Batch(work, args.overwrite or overwrite, args.skip_existing)
     with ExitStack() as stack:
         try:
             targets = batch.pending(DEMO_PHOTO)
@@ -86,7 +88,7 @@ def _run_demo(args: argparse.Namespace) -> int:
             raise UsageError(_batch.describe_error(error)) from None
         _batch.make_all(DEMO_PHOTO, targets, batch, scratch)
     print("\n".join(f"wrote {str(target)!r}" for target in reversed(targets.values())))
-    sigma = read_map(targets["map"])
+    sigma = read_map(work.targets(DEMO_PHOTO)["map"])
     # In levels, which are evenly spaced in the logarithm of the total blur.
     level = np.log(sigma + 0.5)
     in_focus = level <= threshold_otsu(level)

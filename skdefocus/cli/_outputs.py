@@ -32,6 +32,10 @@ OTHER_FILES = {
 }
 
 
+#: End of the message about an existing output.
+EXISTS = "exists; --skip-existing keeps it, and --overwrite replaces it"
+
+
 @dataclass(frozen=True)
 class Output:
     """The file or folder that ``--out`` names.
@@ -60,9 +64,8 @@ class Output:
                 raise UsageError(f"{str(self.path.parent)!r} is not a folder; make it first")
             return self.path
         if suffix in OTHER_FILES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"}:
-            raise UsageError(
-                f"{str(self.path)!r} must end in {', '.join(suffixes)}, or be a folder's name"
-            )
+            files = f"must end in {', '.join(suffixes)}, or be" if suffixes else "must be"
+            raise UsageError(f"{str(self.path)!r} {files} a folder's name")
         return None
 
     def file_of_one(self, suffixes: Collection[str], count: int) -> Path | None:
@@ -113,7 +116,7 @@ def check_outputs(outputs: list[Path], inputs: list[str], overwrite: bool) -> No
             raise UsageError(f"the output {str(path)!r} is also {taken[real]}")
         taken[real] = "another output"
         if os.path.lexists(path) and not overwrite:
-            raise UsageError(f"{str(path)!r} exists, and --overwrite was not given")
+            raise UsageError(f"{str(path)!r} {EXISTS}")
 
 
 def check_file(path: Path | None, suffixes: Iterable[str]) -> None:

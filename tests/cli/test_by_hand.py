@@ -56,8 +56,25 @@ def test_a_map_in_a_file(tmp_path, capsys, name):
     np.testing.assert_allclose(read_map(name), sd.defocus_map(SHARP), atol=1e-3)
     assert names(tmp_path) == ["a.png", name]
     code, _, err = run("map", "a.png", "-o", name, capsys=capsys)
-    assert (code, "--overwrite" in err) == (2, True)
+    assert (code, "--skip-existing keeps it, and --overwrite replaces it" in err) == (2, True)
     assert run("map", "a.png", "-o", name, "--skip-existing", capsys=capsys)[0] == 0
+
+
+def test_a_rerun_names_both_ways_to_go_on(capsys):
+    arguments = ["sharpen", "a.png", "-o", "o"]
+    assert run(*arguments, capsys=capsys)[0] == 0
+    code, _, err = run(*arguments, capsys=capsys)
+    assert code == 1
+    assert err == (
+        "skdefocus: 'a.png': 'o/a_sharpened.png' exists; "
+        "--skip-existing keeps it, and --overwrite replaces it\n"
+    )
+
+
+def test_the_demo_writes_to_a_folder_alone(tmp_path, capsys):
+    code, _, err = run("demo", "-o", "x.png", capsys=capsys)
+    assert (code, err) == (2, "skdefocus: 'x.png' must be a folder's name\n")
+    assert names(tmp_path) == ["a.png"]
 
 
 def test_effects_are_resumed(tmp_path, capsys):

@@ -182,7 +182,7 @@ def test_an_output_that_is_another_name_of_an_input(tmp_path, capsys):
         (["fuse", "a.png", "a.png", "-o", ""], "must not be empty"),
         (["map", "a.png", "-o", ""], "must not be empty"),
         (["magnify", "a.png", "-o", ""], "must not be empty"),
-        (["demo", "-o", "a.png"], "is not a folder"),
+        (["demo", "-o", "a.png"], "must be a folder's name"),
         (["map", "a.png", "-o", "a.png"], "also an input"),
         (["magnify", "a.png", "-o", "a.png"], "also an input"),
         (["magnify", "a.png", "-o", "none/f.png"], "'none' is not a folder"),
