@@ -195,11 +195,14 @@ class ImageTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return True
 
     def __sklearn_tags__(self) -> Any:
+        """State that samples are images, and that nothing has to be fitted."""
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.no_validation = True
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
+        # scikit-learn assumes float64, which is true of tables alone.
+        tags.transformer_tags.preserves_dtype = ["float64"] if self._tabular else []
         return tags
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from skdefocus.metrics._fusion import psnr, q_cb, q_g, q_mi, q_y, ssim
 from skdefocus.metrics._scorers import SigmaScoreMixin as SigmaScoreMixin
 from skdefocus.metrics._scorers import get_scorer, get_scorer_names
+from skdefocus.metrics._sigma_maps import image_weights as image_weights
 from skdefocus.metrics._sigma_maps import linear_fit_mae, sigma_mae, sigma_rmse, spearman
 from skdefocus.metrics._single_map import (
     best_f,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from skdefocus._validation import check_choice, check_sequence
 from skdefocus.metrics._sigma_maps import (
@@ -44,11 +45,13 @@ SCORERS: dict[str, tuple[Callable[..., float], int]] = {
 }
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(repr=False)
 class MapScorer:
     """Scorer of the maps that an estimator makes of images; see :func:`get_scorer`."""
 
     name: str
+    #: Request for weights of the images, as in scikit-learn: a bool, another name, or None.
+    weights_request: bool | str | None = None
 
     def __call__(
         self, estimator: Any, X: Any, y: Any, *, sample_weight: ArrayLike | None = None
@@ -56,6 +59,17 @@ class MapScorer:
         """Score the maps that `estimator` makes of `X` against `y`."""
         metric, sign = SCORERS[self.name]
         return sign * metric(y, _maps_of(estimator, X), sample_weight=sample_weight)
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
+        """Request weights of the images from searches, or refuse them; return the scorer."""
+        self.weights_request = sample_weight
+        return self
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Tell scikit-learn what is requested."""
+        request = MetadataRequest(owner=repr(self))
+        request.score.add_request(param="sample_weight", alias=self.weights_request)
+        return request
 
     def __repr__(self) -> str:
         return f"get_scorer({self.name!r})"
@@ -88,7 +102,8 @@ def get_scorer(name: str) -> MapScorer:
         ``scorer(estimator, X, y, *, sample_weight=None)`` returns a float, larger for better maps.
         `estimator` makes one map per image by ``transform`` or, if it has none, by ``predict``. `y`
         holds the true σ maps or, for ``"focus_auc"``, masks of the parts in focus. `sample_weight`
-        holds one weight per image. Scorers can be pickled.
+        holds one weight per image. Scorers can be pickled. With metadata routing enabled,
+        ``set_score_request(sample_weight=True)`` makes a search pass the weights.
 
     Raises
     ------

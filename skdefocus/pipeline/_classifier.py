@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_memory
+from sklearn.utils.validation import check_is_fitted, check_memory
 
 from skdefocus import network
 from skdefocus._estimators import (
@@ -23,6 +21,7 @@ from skdefocus._estimators import (
     ImageTransformer,
     Settings,
     choice,
+    flag,
     integer,
     map_samples,
     optional,
@@ -31,9 +30,16 @@ from skdefocus._estimators import (
 from skdefocus._images import check_image
 from skdefocus._typing import Float32Array, Float64Array, IndexArray
 from skdefocus._validation import as_array, check_sequence
-from skdefocus.io import atomic_path
-from skdefocus.pipeline._dense import Answer, alone
-from skdefocus.pipeline._head import Head, check_labels, fit_head, prior_of
+from skdefocus.pipeline._cells import labeled_cells
+from skdefocus.pipeline._dense import alone_in_batches
+from skdefocus.pipeline._head import (
+    Head,
+    check_labels,
+    check_variety,
+    learned_head,
+    prior_of,
+    save_head,
+)
 from skdefocus.pipeline._inference import Inference, infer, level_grid
 from skdefocus.pipeline._octaves import softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid, mean_level, sigma_at
@@ -61,6 +67,7 @@ class ClassifierSettings(Settings):
     model: Annotated[str, _model]
     inference: Annotated[str, choice("dense", "patches")]
     octaves: Annotated[int, integer(0, MAX_OCTAVES)]
+    fit_head: Annotated[bool, flag]
     batch_size: Annotated[int, integer(1)]
     memory: Annotated[Any, optional(_memory)]
     n_threads: Annotated[int | None, optional(integer(1))]
@@ -88,6 +95,10 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Number of times that the photograph is halved and shown to the network again, from 0 to 6,
         as long as its shorter side keeps 96 pixels. The network measures blur up to 8 px; with 3
         octaves the levels go up to 64 px, in a third more time.
+    fit_head : bool, default=False
+        Learn the last layer of the network anew in a pipeline's ``fit(images, maps)``, from true
+        maps of σ, which `fit` then requires. A search or a cross-validation does so in every fold.
+        False ignores the maps. Labels of an array of patches are used in either case.
     batch_size : int, default=256
         Patches per call of the network in patch mode.
     memory : None, str or object with the joblib.Memory interface, default=None
@@ -111,14 +122,18 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         The last layer as re-fitted by ``fit(X, y)``, or None for the network's own. Not set before
         `fit`.
     label_counts_ : ndarray of shape (n_levels,), int
-        Number of patches of each level that ``fit(X, y)`` has seen. Set only with such a layer.
+        Number of patches or cells of each level that ``fit(X, y)`` has seen. Set only with such a
+        layer.
+    network_digest_ : str
+        SHA-256 of the file of the network that such a layer belongs to. It serves no other one.
 
     Notes
     -----
     What ``fit(X, y)`` has learned is part of this instance and of copies by pickle, joblib and
     skops. ``clone``, and with it searches and cross-validation, starts from the network's own layer
-    again, and so does ``fit`` without labels; both warn. :meth:`save` writes it to a model file,
-    which stays if it is passed as `model`, because that is a parameter.
+    again, and so does ``fit`` without labels. Both warn, unless `fit_head` makes the copy learn
+    too. :meth:`save` writes it to a model file, which stays if it is passed as `model`, because
+    that is a parameter.
 
     A model file takes ``image`` (N, 1, H, W) float32 and gives ``logits`` (N, L, h, w) and
     ``features`` (N, F, h, w), h and w being H and W divided by the stride, and its metadata state
@@ -151,6 +166,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         *,
         inference: str = "dense",
         octaves: int = 3,
+        fit_head: bool = False,
         batch_size: int = 256,
         memory: Any = None,
         n_threads: int | None = None,
@@ -160,6 +176,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         self.model = model
         self.inference = inference
         self.octaves = octaves
+        self.fit_head = fit_head
         self.batch_size = batch_size
         self.memory = memory
         self.n_threads = n_threads
@@ -167,36 +184,48 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         self.n_jobs = n_jobs
 
     @property
+    def _network(self) -> network.ModelFacts:
+        """Facts of the model file."""
+        return network.load_facts(network.model_path(self.model))
+
+    @property
     def _facts(self) -> network.ModelFacts:
         """Facts of the network; after a fit to labels, with their prior."""
-        facts = network.load_facts(network.model_path(self.model))
+        check_is_fitted(self)
+        facts = self._network
         if getattr(self, "head_", None) is None:
             return facts
+        if facts.digest != self.network_digest_:
+            raise ValueError(
+                "model must be the network whose last layer fit(X, y) has learned, "
+                f"{facts.path!r} is another one; call fit again"
+            )
         return replace(facts, prior=prior_of(self.label_counts_))
 
     @property
     def sigmas_(self) -> Float64Array:
-        return np.array(self._facts.sigmas)
+        return np.array(self._network.sigmas)
 
     @property
     def classes_(self) -> IndexArray:
-        return np.arange(len(self._facts.sigmas))
+        return np.arange(len(self._network.sigmas))
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Check and load the network; with labeled patches, re-fit its last layer.
+        """Check and load the network; with labeled patches or true maps, re-fit its last layer.
 
         Parameters
         ----------
         X : list of PatchGrid, or ndarray of shape (n, patch_size, patch_size)
-            Records are ignored, and so is `y` if `X` holds records (in a pipeline it is the truth
-            for later stages).
-        y : ndarray of shape (n,) of int, or None
-            Levels (elements of ``classes_``) of the patches in `X`. The features of the network
-            stay as they are; :class:`sklearn.linear_model.LogisticRegression` learns from them,
-            which takes a few hundred patches from your own camera. Levels that do not occur in `y`
-            keep a probability of (nearly) zero.
+            Records are ignored unless `fit_head`.
+        y : ndarray of shape (n,) of int, list of n arrays of shape (H_i, W_i), or None
+            For an array of patches, their levels (elements of ``classes_``). For records, true σ in
+            pixels, at least 0 and NaN where it is unknown, if `fit_head`, and ignored otherwise (in
+            a pipeline it is the truth for later stages). The features of the network stay as they
+            are; :class:`sklearn.linear_model.LogisticRegression` learns from them, which takes a
+            few hundred patches from your own camera. Of every map, it uses up to 1000 cells, always
+            the same. Levels that do not occur in `y` keep a probability of (nearly) zero.
         sample_weight : array_like of shape (n,), optional
-            Weight of each patch, at least 0; ignored without labels.
+            Weight of each patch or image, at least 0; ignored if nothing is learned.
 
         Returns
         -------
@@ -205,9 +234,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Raises
         ------
         TypeError
-            If the model is not a path, a parameter has the wrong type, or `y` holds no integers.
+            If the model is not a path, a parameter has the wrong type, or `y` holds no integers
+            (for records: no numbers).
         ValueError
-            If the model or a parameter is wrong, or `y` does not fit `X` or the levels.
+            If the model or a parameter is wrong, if `y` does not fit `X` or the levels, or if it is
+            None and `fit_head`.
 
         Warns
         -----
@@ -216,35 +247,59 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
         Notes
         -----
-        Every call starts from the network itself: without labeled patches, as in a pipeline's
-        ``fit``, a layer that was fitted before is lost. ``transform`` needs no ``fit``, so leave it
-        out, or :meth:`save` the layer and use the file as `model`.
+        Every call starts from the network itself: if it learns nothing, as in the ``fit`` of a
+        pipeline without `fit_head`, a layer that was fitted before is lost. ``transform`` needs no
+        ``fit`` then, so leave it out, or :meth:`save` the layer and use the file as `model`.
         """
-        settings = ClassifierSettings.of(self)
-        facts = self._facts
-        if y is None or _are_records(X):
+        settings, facts = ClassifierSettings.of(self), self._network
+        if settings.fit_head and y is None:
+            raise ValueError("y must hold the true σ maps if fit_head=True, got None")
+        if y is None or (_are_records(X) and not settings.fit_head):
             self._warn_of_loss("fit without labels")
             self.head_: Head | None = None
-            self.__dict__.pop("label_counts_", None)
+            for name in ("label_counts_", "network_digest_"):
+                self.__dict__.pop(name, None)
             return self
+        self._learn(self._labeled(X, y, sample_weight, facts, settings), facts)
+        return self
+
+    def _labeled(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        facts: network.ModelFacts,
+        settings: ClassifierSettings,
+    ) -> tuple[Float32Array, Any, Any]:
+        """Return features, levels and weights of labeled patches, or of the cells of records."""
+        inference = replace(self._inference(settings), head=None)
+        if _are_records(X):
+            return labeled_cells(X, y, sample_weight, facts, inference, settings.n_jobs)
         patches = self._check_patches(X)
         labels = check_labels(y, len(patches), len(facts.sigmas))
-        self.head_ = None
-        run = partial(self._inference(settings).run, facts, "features")
-        features = _alone(patches, facts, run, settings.batch_size)
-        self.head_ = fit_head(features, labels, len(facts.sigmas), sample_weight)
+        run = partial(inference.run, facts, "features")
+        return alone_in_batches(patches, facts, run, settings.batch_size), labels, sample_weight
+
+    def _learn(self, labeled: tuple[Float32Array, Any, Any], facts: network.ModelFacts) -> None:
+        """Learn a last layer from features, levels and weights."""
+        features, labels, weights = labeled
+        check_variety(labels, len(facts.sigmas))
+        self.head_ = learned_head(features, labels, len(facts.sigmas), weights)
         self.label_counts_ = np.bincount(labels, minlength=len(facts.sigmas))
-        return self
+        self.network_digest_ = facts.digest
 
     def _warn_of_loss(self, call: str) -> None:
         """Warn that a call drops the last layer that was learned."""
-        if getattr(self, "head_", None) is not None:
+        if getattr(self, "head_", None) is not None and not self.fit_head:
             warnings.warn(
                 f"{call} drops the last layer that fit(X, y) has learned; to keep it, write it by "
                 "save(path) and use model=path",
                 UserWarning,
                 stacklevel=3,
             )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return not self.fit_head or getattr(self, "head_", None) is not None
 
     def __sklearn_clone__(self) -> Self:
         self._warn_of_loss("clone")
@@ -299,25 +354,9 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         head: Head | None = getattr(self, "head_", None)
         if head is None:
             raise NotFittedError(
-                "there is no re-fitted last layer to save; call fit(X, y) with labeled patches"
+                "there is no re-fitted last layer to save; call fit(X, y) with labels"
             )
-        facts = self._facts
-        description = {
-            "base": facts.digest,
-            "patches": self.label_counts_.tolist(),
-            "skdefocus": metadata.version("skdefocus"),
-            "note": note,
-        }
-        changed = {
-            "head": json.dumps(description),
-            "prior": json.dumps(facts.prior),
-            "temperature": None,
-            "held_out": None,
-        }
-        model = network.checked_bytes(facts.path, facts.digest)
-        with atomic_path(path, overwrite) as temporary:
-            temporary.write_bytes(network.with_head(model, *head, facts=changed))
-            network.load_facts(str(temporary))  # raises if the file could not be used
+        save_head(path, overwrite, self._facts, head, self.label_counts_, note)
 
     def transform(self, X: Sequence[PatchGrid]) -> list[LevelGrid]:
         """Compute the probabilities of the blur levels of every cell of every record.
@@ -335,7 +374,10 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         TypeError
             If `X` holds anything but records.
         ValueError
-            If a parameter or the model is wrong, or the records' patches do not fit the network.
+            If a parameter or the model is wrong, the records' patches do not fit the network, or a
+            re-fitted layer belongs to another network.
+        sklearn.exceptions.NotFittedError
+            If `fit_head` and ``fit(X, y)`` has not learned a layer.
         """
         settings = ClassifierSettings.of(self)
         if not _are_records(X):
@@ -385,10 +427,13 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         ValueError
             If `X` has another shape or values outside of its dtype's range, or a parameter or the
             model is wrong.
+        sklearn.exceptions.NotFittedError
+            See :meth:`transform`.
         """
         settings, facts = ClassifierSettings.of(self), self._facts
         logits = partial(self._inference(settings).logits, facts)
-        return softmax(_alone(self._check_patches(X), facts, logits, settings.batch_size))
+        patches = self._check_patches(X)
+        return softmax(alone_in_batches(patches, facts, logits, settings.batch_size))
 
     def predict(self, X: Any) -> IndexArray:
         """Return the most probable levels.
@@ -428,6 +473,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         """
         return sigma_at(mean_level(self.predict_proba(X)), self.sigmas_)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = tags.target_tags.required = bool(self.fit_head)
+        return tags
+
     def _inference(self, settings: ClassifierSettings) -> Inference:
         """Collect the checked parameters and the last layer for running the network."""
         return Inference(
@@ -441,7 +491,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
     def _check_patches(self, X: Any) -> Float32Array:
         """Check an array of patches and scale it to [0, 1]."""
-        size = self._facts.patch_size
+        size = self._network.patch_size
         x = as_array(X, "X")
         if x.ndim != 3 or x.shape[1:] != (size, size) or not len(x):
             raise ValueError(f"X must have shape (n, {size}, {size}) with n >= 1, got {x.shape}")
@@ -451,11 +501,3 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
 
 def _are_records(X: Any) -> bool:
     return isinstance(X, Sequence) and len(X) > 0 and all(isinstance(grid, PatchGrid) for grid in X)
-
-
-def _alone(
-    patches: Float32Array, facts: network.ModelFacts, answer: Answer, size: int
-) -> Float32Array:
-    """Compute the answers (n, channels) for patches by themselves, `size` at a time."""
-    starts = range(0, len(patches), size)
-    return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])

@@ -1,15 +1,20 @@
-"""A new last layer for the network, learned from labeled patches."""
+"""A new last layer for the network: learned from labeled patches or cells, and saved."""
 
 from __future__ import annotations
 
+import json
+import os
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from skdefocus import network
 from skdefocus._typing import Float32Array, IndexArray
 from skdefocus._validation import as_array
+from skdefocus.io import atomic_path
 
 #: A last layer: weights (n_levels, n_features) and bias (n_levels,).
 Head = tuple[Float32Array, Float32Array]
@@ -19,21 +24,26 @@ NEVER = -30
 
 
 def check_labels(y: Any, count: int, n_levels: int) -> NDArray[np.integer[Any]]:
-    """Check the levels of `count` patches, of which at least two must occur."""
+    """Check the levels of `count` patches."""
     labels = as_array(y, "y")
     if labels.dtype.kind not in "iu":
         raise TypeError(f"y must hold integers, the levels, got dtype {labels.dtype}")
     if labels.shape != (count,):
         raise ValueError(f"y must have shape ({count},), got {labels.shape}")
+    check_variety(labels, n_levels)
+    return labels
+
+
+def check_variety(labels: NDArray[np.integer[Any]], n_levels: int) -> None:
+    """Check that there are at least two levels, all of the network's."""
     levels = np.unique(labels)
     if len(levels) < 2 or levels[0] < 0 or levels[-1] >= n_levels:
         raise ValueError(
             f"y must hold at least two different levels from 0 to {n_levels - 1}, got {levels[:30]}"
         )
-    return labels
 
 
-def fit_head(
+def learned_head(
     features: Float32Array, labels: NDArray[np.integer[Any]], n_levels: int, sample_weight: Any
 ) -> Head:
     """Learn a last layer by logistic regression; levels without patches never win."""
@@ -55,3 +65,30 @@ def prior_of(label_counts: IndexArray) -> tuple[float, ...]:
     """Estimate how common the levels are from labeled patches; each is possible."""
     common = label_counts + 1.0
     return tuple((common / common.sum()).tolist())
+
+
+def save_head(
+    path: str | os.PathLike[str],
+    overwrite: bool,
+    facts: network.ModelFacts,
+    head: Head,
+    label_counts: IndexArray,
+    note: str,
+) -> None:
+    """Write the network with another last layer; see :meth:`BlurLevelClassifier.save`."""
+    description = {
+        "base": facts.digest,
+        "patches": label_counts.tolist(),
+        "skdefocus": metadata.version("skdefocus"),
+        "note": note,
+    }
+    changed = {
+        "head": json.dumps(description),
+        "prior": json.dumps(facts.prior),
+        "temperature": None,
+        "held_out": None,
+    }
+    model = network.checked_bytes(facts.path, facts.digest)
+    with atomic_path(path, overwrite) as temporary:
+        temporary.write_bytes(network.with_head(model, *head, facts=changed))
+        network.load_facts(str(temporary))  # raises if the file could not be used

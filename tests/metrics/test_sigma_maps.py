@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -175,6 +176,27 @@ def test_every_scorer_ranks_pickles_and_weighs(name):
     assert some == scorer(Scale(0.3), IMAGES[:1], truth[:1])
     with pytest.raises(ValueError, match="sample_weight"):
         scorer(Scale(), IMAGES, truth, sample_weight=[1])
+
+
+def test_searches_route_weights_to_scorers():
+    truth, weights = [2 * image for image in IMAGES], np.arange(5.0)
+    scorer = metrics.get_scorer("neg_sigma_mae").set_score_request(sample_weight=True)
+    with config_context(enable_metadata_routing=True):
+        routed, plain = (
+            cross_val_score(Scale(3.0), IMAGES, truth, cv=2, scoring=scorer, params=params)
+            for params in ({"sample_weight": weights}, None)
+        )
+        scorer.set_score_request(sample_weight=None)
+        with pytest.raises(UnsetMetadataPassedError):
+            cross_val_score(
+                Scale(3.0), IMAGES, truth, scoring=scorer, params={"sample_weight": weights}
+            )
+    errors = [float(image.mean()) for image in IMAGES]
+    assert routed == pytest.approx(
+        [-np.average(errors[:3], weights=weights[:3]), -np.average(errors[3:], weights=weights[3:])]
+    )
+    assert plain == pytest.approx([-np.mean(errors[:3]), -np.mean(errors[3:])])
+    assert metrics.get_scorer("neg_sigma_mae").weights_request is None
 
 
 def test_names_of_scorers():

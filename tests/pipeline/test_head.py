@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 import skdefocus as sd
 from skdefocus import network
 from skdefocus.datasets import sample_photographs
+from skdefocus.pipeline import _cells, _dense
 from skdefocus.synthesis import add_noise, blur
 
 PHOTO = sample_photographs(128)[2]
@@ -142,3 +143,94 @@ def test_the_prior_is_that_of_the_labels(fitted, camera):
     facts = fitted._facts
     assert sum(facts.prior) == pytest.approx(1)
     assert facts.prior[5] == pytest.approx((fitted.label_counts_[5] + 1) / (len(camera[1]) + 20))
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Photographs, one of several shapes and one with unknown σ, and their maps."""
+    made = [sd.datasets.make_scene([PHOTO], "plane", random_state=k) for k in range(4)]
+    images, maps = [s.photograph for s in made], [s.sigma.copy() for s in made]
+    images[0], maps[0] = images[0][:101, :90], maps[0][:101, :90]
+    maps[1][:30] = np.nan
+    return images, maps
+
+
+LEARNS = {"levels__fit_head": True, "levels__n_threads": 1}
+
+
+def test_a_pipeline_learns_a_layer_from_true_maps(scenes):
+    images, maps = scenes
+    plain = sd.make_defocus_pipeline(step=8)
+    pipe = clone(plain).set_params(**LEARNS)
+    with pytest.raises(NotFittedError):
+        pipe.transform(images)
+    pipe.fit(images, maps)
+    assert pipe["levels"].head_ is not None
+    assert pipe["levels"].label_counts_.sum() == pytest.approx(26 * 23 + 3 * 32 * 32 - 32 * 8, 9)
+    assert pipe.score(images[2:], maps[2:]) > plain.score(images[2:], maps[2:]) + 0.05
+    # Without the parameter, maps are the truth for later stages alone.
+    assert plain.fit(images, maps)["levels"].head_ is None
+
+
+def test_a_layer_that_is_learned_in_every_fold_is_no_loss(scenes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pipe = sd.make_defocus_pipeline(step=8).set_params(**LEARNS).fit(*scenes)
+        assert not hasattr(clone(pipe)["levels"], "head_")
+        pipe.fit(*scenes)
+        search = GridSearchCV(
+            pipe, {"levels__fit_head": [False, True]}, cv=2, error_score="raise"
+        )  # fmt: skip
+        search.fit(scenes[0], [np.nan_to_num(m, nan=1.0) for m in scenes[1]])
+    assert search.best_params_ == {"levels__fit_head": True}
+    assert search.best_estimator_["levels"].head_ is not None
+
+
+def test_cells_are_learned_alone_and_in_tiles(scenes, monkeypatch):
+    images, maps = scenes
+    grids = sd.PatchExtractor(step=32).transform(images)
+    alone = sd.BlurLevelClassifier(fit_head=True, inference="patches").fit(grids, maps)
+    known = sum(-(-m.shape[0] // 32) * -(-m.shape[1] // 32) for m in maps) - 4
+    assert alone.label_counts_.sum() == known
+    whole = sd.BlurLevelClassifier(fit_head=True).fit(grids, maps)
+    monkeypatch.setattr(_dense, "TILE", 64)
+    tiled = sd.BlurLevelClassifier(fit_head=True).fit(grids, maps)
+    assert_array_equal(tiled.label_counts_, whole.label_counts_)
+    assert_allclose(tiled.head_[0], whole.head_[0], atol=1e-2)
+    monkeypatch.setattr(_cells, "CELLS", 10)
+    assert sd.BlurLevelClassifier(fit_head=True).fit(grids, maps).label_counts_.sum() == 40
+
+
+def test_images_are_weighed(scenes):
+    grids, maps = sd.PatchExtractor(step=8).transform(scenes[0][2:]), scenes[1][2:]
+    model = sd.BlurLevelClassifier(fit_head=True, n_threads=1)
+    equal = model.fit(grids, maps).head_[0]
+    assert not np.allclose(model.fit(grids, maps, sample_weight=[1, 0]).head_[0], equal)
+    with pytest.raises(ValueError, match="sample_weight must be 2 finite numbers"):
+        model.fit(grids, maps, sample_weight=[1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (None, ValueError, "y must hold the true σ maps if fit_head=True"),
+        ([np.zeros((64, 64))], ValueError, "y must hold one map per image, 2"),
+        ([np.zeros((64, 64)), np.zeros((8, 8))], ValueError, r"y\[1\] must have the photograph's"),
+        ([np.zeros((64, 64)), -np.ones((64, 64))], ValueError, r"y\[1\] must be finite and >= 0"),
+        ([np.zeros((64, 64)), np.full((64, 64), np.inf)], ValueError, r"y\[1\] must be finite"),
+        ([np.zeros((64, 64))] * 2, ValueError, "at least two different levels"),
+        ([np.full((64, 64), np.nan)] * 2, ValueError, "at least two different levels"),
+        ([np.zeros((64, 64), bool)] * 2, TypeError, r"y\[0\] must hold real numbers"),
+    ],
+)
+def test_wrong_maps(y, error, message):
+    grids = sd.PatchExtractor(step=8).transform([PHOTO[:64, :64]] * 2)
+    with pytest.raises(error, match=message):
+        sd.BlurLevelClassifier(fit_head=True, n_threads=1).fit(grids, y)
+
+
+def test_a_layer_does_not_serve_another_network(saved, camera):
+    model = sd.BlurLevelClassifier(n_threads=1).fit(*camera).set_params(model=saved)
+    with pytest.raises(ValueError, match=r"mine.onnx' is another one; call fit again"):
+        model.predict(camera[0])
+    model.fit(*camera).predict(camera[0])

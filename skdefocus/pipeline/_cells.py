@@ -1,0 +1,110 @@
+"""Features and levels of cells whose σ is known, to learn a last layer from true maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from skdefocus._estimators import map_samples
+from skdefocus._grids import cell_means
+from skdefocus._images import check_map
+from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array, Int64Array
+from skdefocus._validation import check_sequence
+from skdefocus.metrics import image_weights
+from skdefocus.network import ModelFacts
+from skdefocus.pipeline._dense import alone_in_batches, dense
+from skdefocus.pipeline._inference import Inference
+from skdefocus.pipeline._records import PatchGrid
+
+#: Largest number of cells of one image that are used; neighbors are alike.
+CELLS = 1000
+
+#: Features (n, n_features) and levels (n,) of cells.
+Labeled = tuple[Float32Array, Int64Array]
+
+
+def labeled_cells(
+    grids: Sequence[PatchGrid],
+    truth: Any,
+    sample_weight: Any,
+    facts: ModelFacts,
+    inference: Inference,
+    n_jobs: int | None,
+) -> tuple[Float32Array, Int64Array, Float64Array]:
+    """Collect the cells of several images.
+
+    Parameters
+    ----------
+    grids : sequence of PatchGrid
+    truth : sequence of n array_like of shape (H_i, W_i)
+        True σ in pixels; NaN where it is unknown.
+    sample_weight : array_like of shape (n,) or None
+        Weights of the images.
+    facts, inference
+        The network, and how it runs.
+    n_jobs : int or None
+
+    Returns
+    -------
+    features, labels, weights : ndarray of shape (cells, n_features), (cells,) and (cells,)
+    """
+    if len(check_sequence(truth, "y")) != len(grids):
+        raise ValueError(f"y must hold one map per image, {len(grids)}, got {len(truth)}")
+    maps = [_check_truth(truth[i], f"y[{i}]", grid) for i, grid in enumerate(grids)]
+    weights = image_weights(sample_weight, len(grids))
+    pairs = zip(grids, maps, strict=True)
+    cells = map_samples(n_jobs, _cells_of_image, pairs, facts, inference)
+    features, labels = (np.concatenate(parts) for parts in zip(*cells, strict=True))
+    return features, labels, np.repeat(weights, [len(part) for _, part in cells])
+
+
+def _check_truth(values: Any, name: str, grid: PatchGrid) -> Float32Array:
+    """Check the true σ of an image, of which some may be unknown."""
+    sigma = check_map(values, name, grid.image.shape[:2])
+    if np.any(sigma < 0) or np.any(np.isinf(sigma)):
+        raise ValueError(f"{name} must be finite and >= 0, or NaN where σ is unknown")
+    return sigma
+
+
+def _cells_of_image(
+    pair: tuple[PatchGrid, Float32Array], facts: ModelFacts, inference: Inference
+) -> Labeled:
+    """Compute features and levels of up to `CELLS` cells of one image."""
+    grid, sigma = pair
+    by_tiles = inference.inference == "dense"
+    mean = cell_means(sigma, facts.stride if by_tiles else grid.step)
+    level = np.interp(mean, facts.sigmas, np.arange(len(facts.sigmas)))
+    chosen = _sample(np.isfinite(level))
+    run = partial(inference.run, facts, "features")
+    if by_tiles:
+        return _gathered(grid.image, facts, run, level, chosen)
+    features = alone_in_batches(grid.patches[chosen], facts, run, inference.batch_size)
+    return features, _nearest(level[chosen])
+
+
+def _sample(known: BoolArray) -> BoolArray:
+    """Choose up to `CELLS` of the known cells, always the same."""
+    cells = np.flatnonzero(known)
+    kept = np.random.default_rng(0).choice(cells, min(CELLS, len(cells)), replace=False)
+    chosen = np.zeros(known.shape, bool)
+    chosen.flat[kept] = True
+    return chosen
+
+
+def _gathered(
+    image: AnyArray, facts: ModelFacts, run: Any, level: Float64Array, chosen: BoolArray
+) -> Labeled:
+    """Collect the chosen cells tile by tile, without memory for the others."""
+    features, labels = [], []
+    for area, found in dense(image, facts, run):
+        features.append(found[chosen[area]])
+        labels.append(_nearest(level[area][chosen[area]]))
+    return np.concatenate(features), np.concatenate(labels)
+
+
+def _nearest(level: Float64Array) -> Int64Array:
+    """Round fractional levels."""
+    return np.rint(level).astype(np.int64)
