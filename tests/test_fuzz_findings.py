@@ -66,8 +66,8 @@ def test_an_array_with_an_empty_mask_is_an_array():
     [
         # numbers beyond what a float holds, or memory
         (lambda: synthesis.blur(GRAY, HUGE), "sigma"),
-        (lambda: metrics.best_f([[1, 0]], [[1, 0]], HUGE), "beta2"),
-        (lambda: metrics.best_f([[1, 0]], [[1, 0]], Fraction(-HUGE)), "beta2"),
+        (lambda: metrics.max_f_measure([[1, 0]], [[1, 0]], HUGE), "beta2"),
+        (lambda: metrics.max_f_measure([[1, 0]], [[1, 0]], Fraction(-HUGE)), "beta2"),
         (lambda: synthesis.psf(1e300), "sigma"),
         (lambda: effects.aperture_psf(1e300, "polygon"), "sigma"),
         (lambda: effects.aperture_psf(np.ones(1), "polygon"), "sigma"),
@@ -103,7 +103,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: synthesis.render_layers([synthesis.Layer(GRAY, RAGGED)]), r"layers\[0\].sigma"),
         (lambda: synthesis.render_layers(5), "layers"),
         (lambda: metrics.focus_auc(GRAY > 0.5, 1j), "sigma_map"),
-        (lambda: metrics.best_f(GRAY > 0.5, {0.5}), "blur_map"),
+        (lambda: metrics.max_f_measure(GRAY > 0.5, {0.5}), "blur_map"),
         (lambda: metrics.blur_score({"a": 1}), "sigma_map"),
         (lambda: metrics.risk_coverage_curve("", GRAY), "error"),
         (lambda: metrics.expected_calibration_error(np.full((2, 2), 0.5 + 0j), [0, 1]), "proba"),
@@ -121,7 +121,7 @@ def test_an_array_with_an_empty_mask_is_an_array():
         (lambda: metrics.sigma_mae(True, MAPS), "true"),
         (lambda: metrics.sigma_mae(None, MAPS), "true"),
         (lambda: metrics.sigma_mae(MAPS, MAPS, mask=Fraction(1, 2)), "mask"),
-        (lambda: metrics.q_g(GRAY, np.float32(0.5)), "sources"),
+        (lambda: metrics.gradient_preservation(GRAY, np.float32(0.5)), "sources"),
         (lambda: AUC(sd.FocusMeasure(radius=1), [GRAY], 2**63), "y"),
         (lambda: effects.paper_weight(GRAY, None), "anchors"),
         (lambda: effects.paper_weight(GRAY, [1]), "anchors"),
@@ -185,4 +185,4 @@ def test_edges_wider_than_the_photograph():
 
 def test_a_score_is_a_plain_float():
     assert type(metrics.blur_score(np.ones((2, 2)), scale=np.float32(0.5))) is float
-    assert type(metrics.best_f([[1, 0]], [[1, 0]], 2**63)) is float
+    assert type(metrics.max_f_measure([[1, 0]], [[1, 0]], 2**63)) is float

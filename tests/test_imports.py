@@ -46,9 +46,9 @@ PUBLIC = {
         MAX_PIXELS ReadError atomic_path read_image read_map write_map write_scaled_png
     """,
     "skdefocus.metrics": """
-        best_f blur_score expected_calibration_error focus_auc get_scorer get_scorer_names
-        linear_fit_mae psnr q_cb q_g q_mi q_y risk_coverage_curve sigma_mae sigma_rmse spearman
-        ssim
+        blur_score contrast_preservation expected_calibration_error focus_auc get_scorer
+        get_scorer_names gradient_preservation linear_fit_mae max_f_measure psnr
+        risk_coverage_curve sigma_mae sigma_rmse source_mutual_information source_ssim spearman ssim
     """,
     "skdefocus.optics": """
         Distances LensFacts coc_at_distance coc_to_sigma depth_of_field distances_for_coc
@@ -65,6 +65,7 @@ PUBLIC = {
         Layer Scene add_noise blur blur_varying from_linear jpeg psf render_layers to_linear
     """,
 }
+EYE = np.eye(9)
 #: Public modules without a list of names.
 MODULES = ["skdefocus.training"]
 
@@ -92,6 +93,11 @@ def test_names_that_sound_like_functions_are_not_modules(name):
     [
         (sd.metrics, "error_against_kept_share", "risk_coverage_curve", ([1.0, 2.0], [0.1, 0.9])),
         (sd.optics, "distances_of_coc", "distances_for_coc", ([0.0, 90.0],)),
+        (sd.metrics, "best_f", "max_f_measure", ([[True, False]], [[1.0, 0.0]])),
+        (sd.metrics, "q_g", "gradient_preservation", (EYE, [EYE, EYE])),
+        (sd.metrics, "q_mi", "source_mutual_information", (EYE, [EYE, EYE])),
+        (sd.metrics, "q_cb", "contrast_preservation", (EYE, [EYE, EYE])),
+        (sd.metrics, "q_y", "source_ssim", (EYE, [EYE, EYE])),
     ],
 )
 def test_old_names_work_with_a_warning(module, old, new, arguments):

@@ -113,7 +113,7 @@ def attainable(cases: list[Case]) -> dict[str, float]:
 
 def mask_row(maps: list[np.ndarray], cases: list[Case]) -> dict[str, float]:
     auc = [metrics.focus_auc(c.mask, m) for m, c in zip(maps, cases, strict=True)]
-    best = [metrics.best_f(1 - c.mask, m) for m, c in zip(maps, cases, strict=True)]
+    best = [metrics.max_f_measure(1 - c.mask, m) for m, c in zip(maps, cases, strict=True)]
     return {
         "AUC": float(np.mean(auc)),
         "AUC, median": float(np.median(auc)),

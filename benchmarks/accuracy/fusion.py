@@ -28,7 +28,11 @@ from skdefocus.fusion import FocusFuser
 from skdefocus.synthesis import Layer, render_layers, through_jpeg
 
 HERE = Path(__file__).parent
-METRICS = {"Q_G": sd.metrics.q_g, "Q_MI": sd.metrics.q_mi, "Q_CB": sd.metrics.q_cb}
+METRICS = {
+    "Q_G": sd.metrics.gradient_preservation,
+    "Q_MI": sd.metrics.source_mutual_information,
+    "Q_CB": sd.metrics.contrast_preservation,
+}
 OURS = "skdefocus"
 cache = joblib.Memory(HERE / ".cache", verbose=0)
 

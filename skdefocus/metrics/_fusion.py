@@ -1,7 +1,7 @@
 """Quality of fused photographs, with and without a reference.
 
-The four measures ``q_*`` compare a fused photograph with its sources and need no reference. Their
-names are the usual symbols, such as Q_G. Published evaluations compute them on 8-bit gray images,
+Four measures compare a fused photograph with its sources and need no reference: Q_G, Q_MI, Q_CB and
+Q_Y, as publications call them. Published evaluations compute them on 8-bit gray images,
 and so does this module: channels are rounded to 0-255, and gray = 0.299 R + 0.587 G + 0.114 B
 (Rec. 601) is rounded again. A uint8 image and the same image as floats thus get exactly the same
 score.
@@ -20,9 +20,9 @@ from skimage.metrics import structural_similarity
 
 from skdefocus._images import check_image
 from skdefocus._typing import Float64Array, Int64Array
-from skdefocus._validation import check_choice, check_sequence
+from skdefocus._validation import check_choice, check_sequence, renamed
 
-#: Side of the square window of `q_y` in pixels.
+#: Side of the square window of `source_ssim` in pixels.
 QY_WINDOW = 7
 
 
@@ -67,7 +67,7 @@ def _weighted(values: Sequence[Float64Array], weights: Sequence[Float64Array]) -
     return result
 
 
-def q_g(
+def gradient_preservation(
     fused: ArrayLike,
     sources: Sequence[ArrayLike],
     *,
@@ -124,7 +124,7 @@ def q_g(
     Examples
     --------
     >>> image = np.eye(8)
-    >>> round(q_g(image, [image, image]), 4)
+    >>> round(gradient_preservation(image, [image, image]), 4)
     0.9867
     """
     check_choice(reduction, "reduction", ("mean_of_ratios", "ratio_of_sums"))
@@ -151,7 +151,7 @@ def _gradient(levels: Int64Array) -> tuple[Float64Array, Float64Array]:
     return np.hypot(gx, gy), np.arctan2(gy, gx)
 
 
-def q_mi(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
+def source_mutual_information(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     r"""Mutual information of the sources and the fused photograph, Q_MI.
 
     The measure of Hossny et al. [1]_ is :math:`\sum_k 2 I(S_k; F) / (H(S_k) + H(F))`, from
@@ -161,7 +161,7 @@ def q_mi(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Parameters
     ----------
     fused, sources
-        See :func:`q_g`; the paper's sum over two sources runs over N.
+        See :func:`gradient_preservation`; the paper's sum over two sources runs over N.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def q_mi(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Raises
     ------
     TypeError, ValueError
-        See :func:`q_g`.
+        See :func:`gradient_preservation`.
 
     Notes
     -----
@@ -185,7 +185,7 @@ def q_mi(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Examples
     --------
     >>> image = np.eye(8)
-    >>> round(q_mi(image, [image, 1 - image]), 4)
+    >>> round(source_mutual_information(image, [image, 1 - image]), 4)
     2.0
     """
     levels, others = _check_fused(fused, sources)
@@ -204,7 +204,7 @@ def _entropy(counts: Int64Array) -> float:
     return max(float(-np.sum(share * np.log(share))), 0.0)
 
 
-def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
+def contrast_preservation(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     r"""Fraction of the visible local contrast that the fused photograph preserves, Q_CB.
 
     The measure of Chen and Blum [1]_. Every photograph is stretched to the full range 0-255 and
@@ -218,7 +218,7 @@ def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Parameters
     ----------
     fused, sources
-        See :func:`q_g`; the paper's mean over two sources runs over N.
+        See :func:`gradient_preservation`; the paper's mean over two sources runs over N.
 
     Returns
     -------
@@ -228,7 +228,7 @@ def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Raises
     ------
     TypeError, ValueError
-        See :func:`q_g`.
+        See :func:`gradient_preservation`.
 
     Notes
     -----
@@ -244,7 +244,7 @@ def q_cb(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Examples
     --------
     >>> image = np.eye(32)
-    >>> q_cb(image, [image, image])
+    >>> contrast_preservation(image, [image, image])
     1.0
     """
     levels, others = _check_fused(fused, sources)
@@ -272,7 +272,7 @@ def _masked_contrast(levels: Int64Array, sensitivity: Float64Array) -> Float64Ar
     return masked
 
 
-def q_y(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
+def source_ssim(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     r"""Structural similarity to the sources or the most similar one of them, Q_Y.
 
     The measure of Yang et al. [1]_ is the mean quality of all 7×7 windows within the image. Where
@@ -283,7 +283,8 @@ def q_y(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Parameters
     ----------
     fused, sources
-        See :func:`q_g`; at least 7×7 pixels. N > 2 sources are alike where every pair is.
+        See :func:`gradient_preservation`; at least 7×7 pixels. N > 2 sources are alike where every
+        pair is.
 
     Returns
     -------
@@ -293,7 +294,7 @@ def q_y(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Raises
     ------
     TypeError, ValueError
-        See :func:`q_g`; also if images are smaller than 7×7.
+        See :func:`gradient_preservation`; also if images are smaller than 7×7.
 
     Notes
     -----
@@ -311,7 +312,7 @@ def q_y(fused: ArrayLike, sources: Sequence[ArrayLike]) -> float:
     Examples
     --------
     >>> image = np.eye(8)
-    >>> q_y(image, [image, image])
+    >>> source_ssim(image, [image, image])
     1.0
     """
     levels, others = _check_fused(fused, sources)
@@ -351,7 +352,7 @@ def _similarity(a: _Windows, b: _Windows) -> Float64Array:
 
 
 def _window_sums(values: Int64Array) -> Int64Array:
-    """Compute the exact sum over each window of `q_y` within the image."""
+    """Compute the exact sum over each window of `source_ssim` within the image."""
     sums = np.pad(values, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     w = QY_WINDOW
     result: Int64Array = sums[w:, w:] - sums[:-w, w:] - sums[w:, :-w] + sums[:-w, :-w]
@@ -431,3 +432,9 @@ def ssim(image: ArrayLike, reference: ArrayLike) -> float:
     axis = -1 if ours.ndim == 3 else None
     wang = {"gaussian_weights": True, "use_sample_covariance": False}
     return float(similarity(theirs, ours, data_range=1.0, channel_axis=axis, **wang))
+
+
+q_g = renamed(gradient_preservation, "q_g")
+q_mi = renamed(source_mutual_information, "q_mi")
+q_cb = renamed(contrast_preservation, "q_cb")
+q_y = renamed(source_ssim, "q_y")

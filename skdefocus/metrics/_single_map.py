@@ -107,7 +107,7 @@ def focus_auc_of(mask: ArrayLike, sigma_map: ArrayLike, names: tuple[str, str]) 
     return float(above / (n_sharp * n_blurred))
 
 
-def best_f(mask_out_of_focus: ArrayLike, blur_map: ArrayLike, beta2: float = 0.3) -> float:
+def max_f_measure(mask_out_of_focus: ArrayLike, blur_map: ArrayLike, beta2: float = 0.3) -> float:
     """Best F score over all thresholds for finding the out-of-focus region of one image.
 
     F = (1 + β²) P R / (β² P + R), with precision P and recall R of "map >= threshold".
@@ -136,7 +136,7 @@ def best_f(mask_out_of_focus: ArrayLike, blur_map: ArrayLike, beta2: float = 0.3
 
     Examples
     --------
-    >>> best_f([[True, False, True]], [[3.0, 0.5, 2.0]])
+    >>> max_f_measure([[True, False, True]], [[3.0, 0.5, 2.0]])
     1.0
     """
     beta2 = check_real(beta2, "beta2", 0, above=True)
@@ -331,3 +331,4 @@ def risk_coverage_curve(
 
 
 error_against_kept_share = renamed(risk_coverage_curve, "error_against_kept_share")
+best_f = renamed(max_f_measure, "best_f")

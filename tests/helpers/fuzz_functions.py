@@ -206,8 +206,8 @@ def decided(draw):
 case("metrics.focus_auc", metrics.focus_auc, number(0, 1))(decided)
 
 
-@case("metrics.best_f", metrics.best_f, number(0, 1))
-def best_f(draw):
+@case("metrics.max_f_measure", metrics.max_f_measure, number(0, 1))
+def max_f_measure(draw):
     given = decided(draw)
     return {
         "mask_out_of_focus": given["mask"], "blur_map": given["sigma_map"],
@@ -252,7 +252,12 @@ def fused(draw):
     return {"fused": draw(photographs(shape)), "sources": [draw(photographs(shape))] * 2}
 
 
-for name in ("q_g", "q_cb", "q_mi", "q_y"):
+for name in (
+    "gradient_preservation",
+    "contrast_preservation",
+    "source_mutual_information",
+    "source_ssim",
+):
     case(f"metrics.{name}", getattr(metrics, name), number(-1, 3))(fused)
 
 

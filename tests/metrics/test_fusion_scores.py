@@ -11,8 +11,13 @@ from skimage import data
 from skdefocus import metrics
 
 RNG = np.random.default_rng(0)
-FULL = 1 / (1 + np.exp(-5))  # either sigmoid of q_g at full agreement
-Q_METRICS = [metrics.q_g, metrics.q_mi, metrics.q_cb, metrics.q_y]
+FULL = 1 / (1 + np.exp(-5))  # either sigmoid of gradient_preservation at full agreement
+Q_METRICS = [
+    metrics.gradient_preservation,
+    metrics.source_mutual_information,
+    metrics.contrast_preservation,
+    metrics.source_ssim,
+]
 GRAY = np.zeros((12, 12))
 
 gray_images = hnp.arrays(np.uint8, (9, 11), elements=st.integers(0, 255))
@@ -40,7 +45,12 @@ def test_sharp_fusion_scores_above_average_and_sources(measure, pair):
 
 @pytest.mark.parametrize(
     ("measure", "top"),
-    [(metrics.q_g, FULL**2), (metrics.q_mi, 3), (metrics.q_cb, 1), (metrics.q_y, 1)],
+    [
+        (metrics.gradient_preservation, FULL**2),
+        (metrics.source_mutual_information, 3),
+        (metrics.contrast_preservation, 1),
+        (metrics.source_ssim, 1),
+    ],
 )
 def test_copies_reach_the_documented_maximum(measure, top, pair):
     sharp, _ = pair
@@ -52,8 +62,8 @@ def test_copies_reach_the_documented_maximum(measure, top, pair):
 def test_range_order_of_sources_and_input_type(measure, images):
     fused, *sources = images
     value = measure(fused, sources)
-    low = -1 if measure is metrics.q_y else 0
-    assert low <= value <= (3 if measure is metrics.q_mi else 1)
+    low = -1 if measure is metrics.source_ssim else 0
+    assert low <= value <= (3 if measure is metrics.source_mutual_information else 1)
     assert measure(fused, sources[::-1]) == pytest.approx(value, abs=1e-12)
     assert measure(fused / 255, [s.astype(np.uint16) * 257 for s in sources]) == value
     gray_as_rgb = [np.repeat(s[..., None], 3, axis=2) for s in sources]
@@ -66,8 +76,8 @@ def test_q_g_of_a_point_at_half_contrast_by_hand():
     source, fused = np.zeros((7, 7), np.uint8), np.zeros((7, 7), np.uint8)
     source[3, 3], fused[3, 3] = 200, 100
     expected = (8 * 0.5 * FULL + 41 * FULL**2) / 49
-    assert metrics.q_g(fused, [source, source]) == pytest.approx(expected)
-    sums = metrics.q_g(fused, [source, source], reduction="ratio_of_sums")
+    assert metrics.gradient_preservation(fused, [source, source]) == pytest.approx(expected)
+    sums = metrics.gradient_preservation(fused, [source, source], reduction="ratio_of_sums")
     assert sums == pytest.approx(0.5 * FULL)
 
 
@@ -77,7 +87,9 @@ def test_q_g_sees_orientation_as_a_line_without_sign():
     inside = (slice(1, -1), slice(1, -1))
 
     def strength_weighted(fused):  # in a black border, so that only the inside of the ramp differs
-        return metrics.q_g(np.pad(fused[inside], 9), [np.pad(ramp[inside], 9)] * 2)
+        return metrics.gradient_preservation(
+            np.pad(fused[inside], 9), [np.pad(ramp[inside], 9)] * 2
+        )
 
     assert strength_weighted(ramp.T) < 0.4 < 0.9 < strength_weighted(ramp)
     assert strength_weighted(negative) > strength_weighted(ramp.T) + 0.4
@@ -110,7 +122,7 @@ def naive_q_g(fused, sources, reduction):
 @pytest.mark.parametrize("reduction", ["mean_of_ratios", "ratio_of_sums"])
 def test_q_g_agrees_with_a_double_loop(reduction):
     fused, *sources = RNG.integers(0, 4, (4, 8, 9)).astype(np.uint8)  # few levels: flat spots too
-    value = metrics.q_g(fused, sources, reduction=reduction)
+    value = metrics.gradient_preservation(fused, sources, reduction=reduction)
     assert value == pytest.approx(naive_q_g(fused, sources, reduction), abs=1e-12)
 
 
@@ -119,13 +131,13 @@ def test_q_mi_by_hand():
     finer = np.array([[0, 90, 180, 255]], np.uint8)  # 2 bits, holds all of fused: 2 · 1 / (1 + 2)
     unrelated = np.array([[0, 255, 0, 255]], np.uint8)  # shares nothing
     constant = np.full((1, 4), 7, np.uint8)
-    assert metrics.q_mi(fused, [finer, unrelated]) == pytest.approx(2 / 3)
-    assert metrics.q_mi(fused, [fused, constant]) == pytest.approx(1)
-    assert metrics.q_mi(constant, [constant, constant]) == 0
+    assert metrics.source_mutual_information(fused, [finer, unrelated]) == pytest.approx(2 / 3)
+    assert metrics.source_mutual_information(fused, [fused, constant]) == pytest.approx(1)
+    assert metrics.source_mutual_information(constant, [constant, constant]) == 0
 
 
 def dense_masked_contrast(levels):
-    """Contrast of q_cb by explicit matrices instead of transforms and filters."""
+    """Contrast of contrast_preservation by explicit matrices instead of transforms and filters."""
     h, w = levels.shape
     image = np.rint((levels - levels.min()) / np.ptp(levels) * 255)
 
@@ -156,18 +168,18 @@ def test_q_cb_agrees_with_explicit_matrices():
     f, ca, cb = (dense_masked_contrast(image) for image in (fused, a, b))
     kept = [np.minimum(c, f) / np.maximum(c, f) for c in (ca, cb)]
     expected = np.mean((ca**2 * kept[0] + cb**2 * kept[1]) / (ca**2 + cb**2))
-    assert metrics.q_cb(fused, [a, b]) == pytest.approx(expected, abs=1e-9)
+    assert metrics.contrast_preservation(fused, [a, b]) == pytest.approx(expected, abs=1e-9)
 
 
 def test_q_cb_is_blind_to_overall_contrast_and_sees_loss(pair):
     sharp, (left, right) = pair
     weak = sharp // 4
     weak_pair = [left // 4, right // 4]
-    stretched = metrics.q_cb(3 * weak + 5, [3 * image for image in weak_pair])
-    assert metrics.q_cb(weak, weak_pair) == pytest.approx(stretched, abs=1e-9)
+    stretched = metrics.contrast_preservation(3 * weak + 5, [3 * image for image in weak_pair])
+    assert metrics.contrast_preservation(weak, weak_pair) == pytest.approx(stretched, abs=1e-9)
     flat = np.full_like(sharp, 90)
-    assert metrics.q_cb(flat, [left, right]) < 0.01
-    assert metrics.q_cb(left, [left, flat]) == pytest.approx(1)
+    assert metrics.contrast_preservation(flat, [left, right]) < 0.01
+    assert metrics.contrast_preservation(left, [left, flat]) == pytest.approx(1)
 
 
 def window_ssim(a, b):
@@ -181,21 +193,21 @@ def test_q_y_of_one_window_by_hand():
     a, b, fused = RNG.integers(0, 256, (3, 7, 7)).astype(np.uint8)
     assert window_ssim(a, b) < 0.75  # unlike: the better of the two counts
     expected = max(window_ssim(a, fused), window_ssim(b, fused))
-    assert metrics.q_y(fused, [a, b]) == pytest.approx(expected)
+    assert metrics.source_ssim(fused, [a, b]) == pytest.approx(expected)
     close = (0.7 * a).astype(np.uint8)
     assert window_ssim(a, close) > 0.75
     share = a.var() / (a.var() + close.var())  # alike: weighted by variance
     expected = share * window_ssim(a, fused) + (1 - share) * window_ssim(close, fused)
-    assert metrics.q_y(fused, [a, close]) == pytest.approx(expected)
+    assert metrics.source_ssim(fused, [a, close]) == pytest.approx(expected)
     expected = max(window_ssim(image, fused) for image in (a, close, b))  # one odd source of 3
-    assert metrics.q_y(fused, [a, close, b]) == pytest.approx(expected)
+    assert metrics.source_ssim(fused, [a, close, b]) == pytest.approx(expected)
 
 
 def test_q_y_of_flat_images_is_defined():
     flat = np.full((9, 9), 60, np.uint8)
-    assert metrics.q_y(flat, [flat, flat]) == 1
+    assert metrics.source_ssim(flat, [flat, flat]) == 1
     other = np.full((9, 9), 30, np.uint8)  # light 2·2/(1+4), structure 1
-    assert metrics.q_y(flat, [other, other]) == pytest.approx(0.8)
+    assert metrics.source_ssim(flat, [other, other]) == pytest.approx(0.8)
 
 
 def test_color_becomes_gray_by_luma():
@@ -203,7 +215,7 @@ def test_color_becomes_gray_by_luma():
     color[4:8, 4:8] = [255, 0, 0]
     gray = np.zeros((12, 12), np.uint8)
     gray[4:8, 4:8] = 76  # .299 · 255 = 76.2
-    assert metrics.q_y(color, [gray, gray]) == 1
+    assert metrics.source_ssim(color, [gray, gray]) == 1
 
 
 def test_reference_measures(pair):
@@ -221,12 +233,36 @@ def test_reference_measures(pair):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: metrics.q_g(GRAY, [GRAY]), ValueError, "sources must hold at least 2"),
-        (lambda: metrics.q_mi(GRAY, [GRAY, GRAY[1:]]), ValueError, r"sources\[1\] must have the"),
-        (lambda: metrics.q_cb(GRAY, [GRAY, GRAY + 2]), ValueError, r"sources\[1\] must be within"),
-        (lambda: metrics.q_cb(GRAY.astype(int), [GRAY] * 2), TypeError, "fused must be bool"),
-        (lambda: metrics.q_y(GRAY[:6], [GRAY[:6]] * 2), ValueError, "fused must be at least 7×7"),
-        (lambda: metrics.q_g(GRAY, [GRAY] * 2, reduction="mean"), ValueError, "reduction"),
+        (
+            lambda: metrics.gradient_preservation(GRAY, [GRAY]),
+            ValueError,
+            "sources must hold at least 2",
+        ),
+        (
+            lambda: metrics.source_mutual_information(GRAY, [GRAY, GRAY[1:]]),
+            ValueError,
+            r"sources\[1\] must have the",
+        ),
+        (
+            lambda: metrics.contrast_preservation(GRAY, [GRAY, GRAY + 2]),
+            ValueError,
+            r"sources\[1\] must be within",
+        ),
+        (
+            lambda: metrics.contrast_preservation(GRAY.astype(int), [GRAY] * 2),
+            TypeError,
+            "fused must be bool",
+        ),
+        (
+            lambda: metrics.source_ssim(GRAY[:6], [GRAY[:6]] * 2),
+            ValueError,
+            "fused must be at least 7×7",
+        ),
+        (
+            lambda: metrics.gradient_preservation(GRAY, [GRAY] * 2, reduction="mean"),
+            ValueError,
+            "reduction",
+        ),
         (lambda: metrics.psnr(GRAY, GRAY[1:]), ValueError, "image must have the shape"),
         (lambda: metrics.ssim(GRAY[:9], GRAY[:9]), ValueError, "image must be at least 11×11"),
     ],

@@ -91,7 +91,7 @@ def test_auc_and_best_f_agree_with_brute_force(labels, sigma):
             precision, recall = hit / (hit + false), hit / blurred.size
             scores.append(1.3 * precision * recall / (0.3 * precision + recall))
     out_of_focus = np.where(labels == -1, np.nan, 1.0 - labels)
-    assert metrics.best_f(out_of_focus, sigma) == pytest.approx(max(scores))
+    assert metrics.max_f_measure(out_of_focus, sigma) == pytest.approx(max(scores))
 
 
 def test_undecided_pixels_are_ignored():
@@ -106,8 +106,10 @@ def test_undecided_pixels_are_ignored():
 def test_best_f_weighs_precision_by_beta2():
     mask, sigma = [[True, True, False, False]], [[3, 1, 2, 0]]
     # Thresholds 3 | 2 | 1: P, R = 1, 1/2 | 1/2, 1/2 | 2/3, 1.
-    assert metrics.best_f(mask, sigma, beta2=0.3) == pytest.approx(1.3 * 0.5 / 0.8)
-    assert metrics.best_f(mask, sigma, beta2=4) == pytest.approx(5 * (2 / 3) / (4 * 2 / 3 + 1))
+    assert metrics.max_f_measure(mask, sigma, beta2=0.3) == pytest.approx(1.3 * 0.5 / 0.8)
+    assert metrics.max_f_measure(mask, sigma, beta2=4) == pytest.approx(
+        5 * (2 / 3) / (4 * 2 / 3 + 1)
+    )
 
 
 # scorers
@@ -328,8 +330,8 @@ HALF = np.eye(4, dtype=bool)
         (lambda: metrics.focus_auc(HALF[1:], MAP), ValueError, "mask must have the shape"),
         (lambda: metrics.focus_auc(2 * HALF, MAP), ValueError, "mask must hold values within"),
         (lambda: metrics.focus_auc(HALF, NAN), ValueError, "sigma_map must be finite"),
-        (lambda: metrics.best_f(HALF, MAP, beta2=0), ValueError, "beta2 must be"),
-        (lambda: metrics.best_f(MAP, MAP), ValueError, "mask_out_of_focus must mark"),
+        (lambda: metrics.max_f_measure(HALF, MAP, beta2=0), ValueError, "beta2 must be"),
+        (lambda: metrics.max_f_measure(MAP, MAP), ValueError, "mask_out_of_focus must mark"),
         (lambda: AUC(Scale(), [MAP], []), ValueError, "y must hold one mask"),
         (lambda: metrics.blur_score(-MAP), ValueError, "sigma_map must be >= 0"),
         (lambda: metrics.blur_score(NAN), ValueError, "sigma_map must be finite"),
@@ -362,7 +364,7 @@ def test_inputs_may_be_read_only_and_stay_as_they_are():
     gray.setflags(write=False)
     metrics.spearman([gray], [gray])
     metrics.focus_auc(gray > 0.5, gray)
-    metrics.best_f(gray > 0.5, gray)
+    metrics.max_f_measure(gray > 0.5, gray)
     metrics.blur_score(gray, confidence=gray)
     metrics.risk_coverage_curve(gray, gray)
     np.testing.assert_array_equal(gray, copy)
