@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 import skdefocus as sd
+from benchmarks import pages
+from benchmarks.pages import snippets
 from skdefocus import cli
 
 ROOT = Path(__file__).parents[1]
@@ -47,25 +49,20 @@ def label(page):
     return page.relative_to(ROOT).as_posix()
 
 
-def scores_are_those_stated(names):
+def search_is_worth_it(names):
     """Tuned beats default, and default a constant, by what the README says."""
-    constant = np.median(np.concatenate([t.ravel() for t in names["scenes"](range(10))[1]]))
-    maps = [np.full_like(t, constant) for t in names["truth"]]
-    found = [-names["default"], -names["tuned"], sd.metrics.sigma_mae(names["truth"], maps)]
-    text = (ROOT / "README.md").read_text("utf-8").replace("\n", " ")
-    stated = re.search(r"falls from ([\d.]+) to ([\d.]+) px.* has ([\d.]+) px", text)
-    assert found[1] < found[0] < found[2]
-    np.testing.assert_allclose([float(number) for number in stated.groups()], found, atol=0.02)
-    return True
+    default, tuned, constant = pages.errors_of_search(names)
+    assert tuned < default - 0.05 < constant
+    return figures_are_those_stated("README.md", names)
 
 
-def figures_are_those_stated(errors):
-    """The errors are those of the page's table."""
-    rows = re.findall(
-        r"^\| ([\w, ]+) \| ([\d.]+) \|$", (DOCS / "own_classifier.md").read_text(), re.M
-    )
-    assert [name for name, _ in rows] == list(errors)
-    np.testing.assert_allclose([float(x) for _, x in rows], list(errors.values()), atol=0.05)
+def figures_are_those_stated(name, names):
+    """The figures of a page are those that ``python -m benchmarks.pages`` would write."""
+    stated = (ROOT / name).read_text("utf-8")
+    found = pages.PAGES[name](stated, names)
+    before, after = (re.findall(r"\d+\.\d\d", text) for text in (stated, found))
+    assert pages.PAGES[name](found, names) == found
+    np.testing.assert_allclose(np.float64(before), np.float64(after), atol=0.05)
     return True
 
 
@@ -74,7 +71,7 @@ RESULTS = {
     "README.md": lambda names: (
         np.shape(names["sigma"]) == (427, 640)
         and len(names["maps"]) == 2
-        and scores_are_those_stated(names)
+        and search_is_worth_it(names)
     ),
     "docs/quickstart.md": lambda names: (
         np.shape(names["result"].image) == (256, 256)
@@ -86,7 +83,10 @@ RESULTS = {
         sd.metrics.psnr(names["fused"], names["sharp"])
         > sd.metrics.psnr(names["stack"][0], names["sharp"]) + 5
     ),
-    "docs/own_classifier.md": lambda names: figures_are_those_stated(names["errors"]),
+    "docs/own_classifier.md": lambda names: (
+        list(names["errors"]) == pages.ROW.findall((DOCS / "own_classifier.md").read_text("utf-8"))
+        and figures_are_those_stated("docs/own_classifier.md", names)
+    ),
     "docs/units.md": lambda names: (names["front"] <= 3).all() and (names["behind"] >= 3).all(),
 }
 
@@ -131,11 +131,6 @@ NO_RAISES = {
     "skdefocus.features.DefocusFeatures.get_feature_names_out",
     "skdefocus.metrics._scorers.get_scorer_names",
 }
-
-
-def snippets(page, languages="python"):
-    fences = rf"^```(?:{languages})\n(.*?)^```"
-    return re.findall(fences, page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def run_commands(text):
@@ -184,9 +179,7 @@ def public_methods():
 @pytest.mark.parametrize("page", TAUGHT, ids=label)
 def test_snippets_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "__main__"}
-    for number, snippet in enumerate(snippets(page), start=1):
-        exec(compile(snippet, f"{label(page)}, snippet {number}", "exec"), names)
+    names = pages.run(page)
     if label(page) in RESULTS:
         assert RESULTS[label(page)](names)
 

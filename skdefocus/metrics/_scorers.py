@@ -23,7 +23,7 @@ from skdefocus.metrics._sigma_maps import (
     sigma_rmse,
     spearman,
 )
-from skdefocus.metrics._single_map import focus_auc_of
+from skdefocus.metrics._single_map import as_map, focus_auc_of
 
 
 def _mean_focus_auc(true: Maps, pred: Maps, *, sample_weight: ArrayLike | None = None) -> float:
@@ -35,13 +35,28 @@ def _mean_focus_auc(true: Maps, pred: Maps, *, sample_weight: ArrayLike | None =
     return float(np.average(np.array(values), weights=image_weights(sample_weight, len(true))))
 
 
+def _where_known(metric: Callable[..., float]) -> Callable[..., float]:
+    """Make a metric ignore the pixels whose true value is NaN."""
+
+    def score(true: Maps, pred: Maps, *, sample_weight: ArrayLike | None = None) -> float:
+        maps = [as_map(t, f"true[{i}]") for i, t in enumerate(check_sequence(true, "true"))]
+        known = [~np.isnan(t) for t in maps]
+        for i, pixels in enumerate(known):
+            if not pixels.any():
+                raise ValueError(f"true[{i}] must hold a known pixel, got NaN everywhere")
+        mask = None if all(pixels.all() for pixels in known) else known
+        return metric(true, pred, mask=mask, sample_weight=sample_weight)
+
+    return score
+
+
 #: Metric and sign of each scorer.
 SCORERS: dict[str, tuple[Callable[..., float], int]] = {
     "focus_auc": (_mean_focus_auc, 1),
-    "neg_linear_fit_mae": (linear_fit_mae, -1),
-    "neg_sigma_mae": (sigma_mae, -1),
-    "neg_sigma_rmse": (sigma_rmse, -1),
-    "spearman": (spearman, 1),
+    "neg_linear_fit_mae": (_where_known(linear_fit_mae), -1),
+    "neg_sigma_mae": (_where_known(sigma_mae), -1),
+    "neg_sigma_rmse": (_where_known(sigma_rmse), -1),
+    "spearman": (_where_known(spearman), 1),
 }
 
 
@@ -101,9 +116,9 @@ def get_scorer(name: str) -> MapScorer:
     callable
         ``scorer(estimator, X, y, *, sample_weight=None)`` returns a float, larger for better maps.
         `estimator` makes one map per image by ``transform`` or, if it has none, by ``predict``. `y`
-        holds the true σ maps or, for ``"focus_auc"``, masks of the parts in focus. `sample_weight`
-        holds one weight per image. Scorers can be pickled. With metadata routing enabled,
-        ``set_score_request(sample_weight=True)`` makes a search pass the weights.
+        holds the true σ maps, NaN where σ is unknown, or, for ``"focus_auc"``, masks of the parts
+        in focus. `sample_weight` holds one weight per image. Scorers can be pickled. With metadata
+        routing enabled, ``set_score_request(sample_weight=True)`` makes a search pass the weights.
 
     Raises
     ------
@@ -160,7 +175,8 @@ class SigmaScoreMixin:
         ----------
         X : as for :meth:`transform`
         y : list of n array_like of shape (H_i, W_i), or array of shape (n, H, W)
-            True σ of each image in pixels, finite and at least 0.
+            True σ of each image in pixels, at least 0, or NaN where it is unknown: these pixels do
+            not count.
         sample_weight : array_like of shape (n,), optional
             Weight of each image, at least 0. With metadata routing enabled, request it by
             ``set_score_request``.

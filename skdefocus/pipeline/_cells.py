@@ -20,7 +20,7 @@ from skdefocus.pipeline._inference import Inference
 from skdefocus.pipeline._records import PatchGrid
 
 #: Largest number of cells of one image that are used; neighbors are alike.
-CELLS = 1000
+CELLS = 500
 
 #: Features (n, n_features) and levels (n,) of cells.
 Labeled = tuple[Float32Array, Int64Array]

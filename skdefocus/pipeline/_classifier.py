@@ -222,7 +222,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             pixels, at least 0 and NaN where it is unknown, if `fit_head`, and ignored otherwise (in
             a pipeline it is the truth for later stages). The features of the network stay as they
             are; :class:`sklearn.linear_model.LogisticRegression` learns from them, which takes a
-            few hundred patches from your own camera. Of every map, it uses up to 1000 cells, always
+            few hundred patches from your own camera. Of every map, it uses up to 500 cells, always
             the same. Levels that do not occur in `y` keep a probability of (nearly) zero.
         sample_weight : array_like of shape (n,), optional
             Weight of each patch or image, at least 0; ignored if nothing is learned.

@@ -180,6 +180,18 @@ def test_every_scorer_ranks_pickles_and_weighs(name):
         scorer(Scale(), IMAGES, truth, sample_weight=[1])
 
 
+@pytest.mark.parametrize("name", [n for n in metrics.get_scorer_names() if n != "focus_auc"])
+def test_unknown_pixels_do_not_count_in_scores(name):
+    scorer = metrics.get_scorer(name)
+    truth, half = [RNG.random((6, 6)) for _ in range(2)], [RNG.random((6, 6)) for _ in range(2)]
+    holes = [np.vstack([t[:3], np.full((3, 6), np.nan)]) for t in truth]
+    first = scorer(Scale(), [image[:3] for image in half], [t[:3] for t in truth])
+    assert scorer(Scale(), half, holes) == pytest.approx(first)
+    assert scorer(Scale(), half, holes) != pytest.approx(scorer(Scale(), half, truth))
+    with pytest.raises(ValueError, match=r"true\[1\] must hold a known pixel"):
+        scorer(Scale(), half, [holes[0], np.full((6, 6), np.nan)])
+
+
 def test_searches_route_weights_to_scorers():
     truth, weights = [2 * image for image in IMAGES], np.arange(5.0)
     scorer = metrics.get_scorer("neg_sigma_mae").set_score_request(sample_weight=True)
