@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus._validation import as_array, finite_range, is_sequence
+from skdefocus._validation import as_array, column_values, finite_range, is_sequence
 from skdefocus._validation import refuse_path as refuse_path
 
 #: Luma of Rec. 601, the gray of Pillow and OpenCV.
@@ -171,7 +171,7 @@ def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
 
     Parameters
     ----------
-    X : ndarray of shape (n, H, W) or (n, H, W, C), or a sequence of images
+    X : ndarray of shape (n, H, W) or (n, H, W, C), or a sequence or data frame's column of images
     name : str
         Name in messages.
 
@@ -183,6 +183,7 @@ def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
         True if `X` was an array, so that the result should be one.
     """
     refuse_path(X, name, "read_image", "[{}]")
+    X = column_values(X)
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim == 0):
         if looks_like_one(X):
             several = f", or list({name}) if these are {len(X)} images" if X.ndim == 3 else ""

@@ -76,6 +76,12 @@ def is_sequence(values: Any) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, str | bytes)
 
 
+def column_values(values: Any) -> Any:
+    """Return the values of a data frame's column, which has labels for an index, as an array."""
+    is_column = hasattr(values, "to_numpy") and not hasattr(values, "columns")
+    return values.to_numpy() if is_column else values
+
+
 def check_sequence(values: Any, name: str) -> Any:
     """Check that something has a length and is indexed by numbers."""
     if not is_sequence(values):

@@ -11,6 +11,7 @@ from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
 import skdefocus as sd
@@ -191,3 +192,26 @@ def test_a_pipeline_from_images_to_columns_makes_data_frames(container):
     frame = pipe.set_output(transform=container).fit_transform(IMAGES)
     assert list(frame.columns) == list(pipe.get_feature_names_out())
     assert frame.shape == (len(IMAGES), len(sd.DefocusFeatures("x").get_feature_names_out()))
+
+
+def column(container, values):
+    """A column of a data frame whose labels, if it has some, are no positions."""
+    frames = pytest.importorskip(container)
+    if container == "pandas":
+        return frames.Series(values, index=range(10, 10 + len(values)))
+    return frames.Series("images", values, dtype=frames.Object)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_a_column_of_a_data_frame_is_a_batch(container):
+    maps = [np.linspace(0, 3, x.shape[0] * x.shape[1]).reshape(x.shape[:2]) for x in IMAGES]
+    X, y = column(container, IMAGES), column(container, maps)
+    for pipe in (
+        sd.make_defocus_pipeline(step=16).set_params(levels__fit_head=True),
+        sd.FocusMeasure(calibrate=True),
+    ):
+        assert_same(clone(pipe).fit(X, y).transform(X), clone(pipe).fit(IMAGES, maps).transform(X))
+        assert clone(pipe).fit(X, y).score(X, y) == pipe.fit(IMAGES, maps).score(IMAGES, maps)
+    if container == "pandas":
+        parts = cross_val_score(sd.make_defocus_pipeline(step=16), X, y, cv=3)
+        assert np.isfinite(parts).all()

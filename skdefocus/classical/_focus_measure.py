@@ -23,7 +23,13 @@ from skdefocus._estimators import (
 )
 from skdefocus._images import check_image, check_images, check_sigma_map, to_gray
 from skdefocus._typing import Float32Array, Float64Array
-from skdefocus._validation import MAX_SIGMA, check_choice, check_sequence, warn_renamed
+from skdefocus._validation import (
+    MAX_SIGMA,
+    check_choice,
+    check_sequence,
+    column_values,
+    warn_renamed,
+)
 from skdefocus.classical._operators import OPERATORS
 from skdefocus.metrics import SigmaScoreMixin
 
@@ -194,6 +200,7 @@ class FocusMeasure(ImageTransformer):
         if y is None:
             raise ValueError("y must hold the true σ maps if calibrate=True, got None")
         images, _ = check_images(X)
+        y = column_values(y)
         if len(check_sequence(y, "y")) != len(images):
             raise ValueError(f"y must hold one map per image, {len(images)}, got {len(y)}")
         truth = [check_sigma_map(t, f"y[{i}]", dtype=np.float64) for i, t in enumerate(y)]

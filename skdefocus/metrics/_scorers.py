@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skdefocus._validation import check_choice, check_sequence
+from skdefocus._validation import check_choice, check_sequence, column_values
 from skdefocus.metrics._sigma_maps import (
     Maps,
     image_weights,
@@ -39,6 +39,7 @@ def _where_known(metric: Callable[..., float]) -> Callable[..., float]:
     """Make a metric ignore the pixels whose true value is NaN."""
 
     def score(true: Maps, pred: Maps, *, sample_weight: ArrayLike | None = None) -> float:
+        """Average the metric over images."""
         maps = [as_map(t, f"true[{i}]") for i, t in enumerate(check_sequence(true, "true"))]
         known = [~np.isnan(t) for t in maps]
         for i, pixels in enumerate(known):
@@ -73,7 +74,8 @@ class MapScorer:
     ) -> float:
         """Score the maps that `estimator` makes of `X` against `y`."""
         metric, sign = SCORERS[self.name]
-        return sign * metric(y, _maps_of(estimator, X), sample_weight=sample_weight)
+        maps = _maps_of(estimator, X)
+        return sign * metric(column_values(y), maps, sample_weight=sample_weight)
 
     def set_score_request(self, *, sample_weight: bool | str | None) -> Self:
         """Request weights of the images from searches, or refuse them; return the scorer."""

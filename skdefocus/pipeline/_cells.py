@@ -12,7 +12,7 @@ from skdefocus._estimators import map_samples
 from skdefocus._grids import cell_means
 from skdefocus._images import check_map
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array, Int64Array
-from skdefocus._validation import check_sequence
+from skdefocus._validation import check_sequence, column_values
 from skdefocus.metrics import image_weights
 from skdefocus.network import ModelFacts
 from skdefocus.pipeline._dense import alone_in_batches, dense
@@ -51,6 +51,7 @@ def labeled_cells(
     -------
     features, labels, weights : ndarray of shape (cells, n_features), (cells,) and (cells,)
     """
+    truth = column_values(truth)
     if len(check_sequence(truth, "y")) != len(grids):
         raise ValueError(f"y must hold one map per image, {len(grids)}, got {len(truth)}")
     maps = [_check_truth(truth[i], f"y[{i}]", grid) for i, grid in enumerate(grids)]
