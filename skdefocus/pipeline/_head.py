@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -76,10 +75,12 @@ def save_head(
     note: str,
 ) -> None:
     """Write the network with another last layer; see :meth:`BlurLevelClassifier.save`."""
+    from skdefocus import __version__  # the package imports this module
+
     description = {
         "base": facts.digest,
         "patches": label_counts.tolist(),
-        "skdefocus": metadata.version("skdefocus"),
+        "skdefocus": __version__,
         "note": note,
     }
     changed = {

@@ -74,6 +74,7 @@ def test_a_saved_file_tells_where_it_comes_from(saved, camera):
     told = json.loads(facts.metadata["head"])
     assert told["base"] == base.digest
     assert told["note"] == "a noisy camera"
+    assert told["skdefocus"] == sd.__version__
     assert told["patches"] == np.bincount(camera[1], minlength=20).tolist()
     assert "held_out" not in facts.metadata
     assert facts.sigmas == base.sigmas
