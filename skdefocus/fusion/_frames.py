@@ -18,6 +18,7 @@ from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
+from skdefocus.fusion._warping import LOBES, inside, warp
 
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
@@ -80,7 +81,7 @@ class Survey:
     ----------
     reference : int
     matrices : dict of int to ndarray of shape (3, 3)
-        Of the frames that belong, see :func:`skdefocus.fusion._registration.warp`.
+        Of the frames that belong, see :func:`skdefocus.fusion._warping.warp`.
     gains : dict of int to Gain
         Of those of them for which it could be measured.
     left_out : dict of int to str
@@ -177,10 +178,10 @@ class Frames:
         return None if np.array_equal(matrix, np.eye(3)) else matrix
 
     def _warped(
-        self, plane: Float32Array, number: int, order: int = 3, where: BoolArray | None = None
+        self, plane: Float32Array, number: int, lobes: int = LOBES, where: BoolArray | None = None
     ) -> Float32Array:
         matrix = self._aligned(number)
-        return plane if matrix is None else registration.warp(plane, matrix, order, where)
+        return plane if matrix is None else warp(plane, matrix, lobes, where)
 
     def view(self, number: int, raw: Raw | None = None) -> View:
         """Give a frame as it is compared; `raw` is what was read of it."""
@@ -233,7 +234,7 @@ class Frames:
         matrix = self._aligned(number)
         if matrix is None:
             return None
-        return registration.inside(matrix, (self.shape[0], self.shape[1]))
+        return inside(matrix, (self.shape[0], self.shape[1]))
 
     def _coverage(self, number: int, raw: Raw | None = None) -> Float32Array:
         """Alpha of a frame, 0 where it does not reach."""

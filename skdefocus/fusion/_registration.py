@@ -1,18 +1,15 @@
-"""Bring frames of a focus stack to coincide: shifts, and affine maps for focus breathing."""
+"""Motion between frames of a focus stack: shifts, and affine maps for focus breathing."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
-from skdefocus._grids import Area
 from skdefocus._typing import BoolArray, Float32Array, Float64Array
-from skdefocus.fusion._tiles import by_tiles
 
 #: Coarsest level of the pyramid: its shorter side in pixels.
 COARSEST = 64
@@ -32,8 +29,6 @@ POINTS = 60_000
 #: σ in pixels of the blur that goes before gradients: much of what defocus differs by is gone then.
 SMOOTH = 3.0
 
-#: Pixels around an area that splines depend on.
-SPLINE_HALO = 16
 #: From the pixels of a level to those of the next finer one: position p is 2 p + 1/2 there.
 UP = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
 
@@ -60,58 +55,6 @@ class Points(NamedTuple):
     columns: Float64Array
     values: Float64Array
     slopes: Float64Array
-
-
-def inside(matrix: Float64Array, size: tuple[int, int]) -> BoolArray:
-    """Find the pixels (H, W) of the reference for which `warp` finds pixels of the frame."""
-    rows, columns = np.arange(size[0])[:, None], np.arange(size[1])
-    y = matrix[0, 0] * rows + matrix[0, 1] * columns + matrix[0, 2]
-    x = matrix[1, 0] * rows + matrix[1, 1] * columns + matrix[1, 2]
-    return (y >= 0) & (y <= size[0] - 1) & (x >= 0) & (x <= size[1] - 1)
-
-
-def warp(
-    image: Float32Array, matrix: Float64Array, order: int = 3, where: BoolArray | None = None
-) -> Float32Array:
-    """Resample a frame onto the reference; beyond its border its last pixels are repeated.
-
-    Parameters
-    ----------
-    image : ndarray of shape (H, W) or (H, W, C)
-    matrix : ndarray of shape (3, 3)
-        From (row, column, 1) of the reference to that of the frame.
-    order : int
-        Of the spline. The result stays within the range of the image.
-    where : ndarray of shape (H, W), bool, or None
-        The pixels that are needed; elsewhere the result may be anything.
-    """
-    planes = image[..., None] if image.ndim == 2 else image
-    out = np.empty_like(planes)
-    for c in range(planes.shape[2]):
-        of_area = partial(_warped_area, planes[..., c], matrix, order)
-        out[..., c] = by_tiles(of_area, image.shape, 0, where)
-    return np.clip(out, image.min(), image.max(), out=out).reshape(image.shape)
-
-
-def _warped_area(plane: Float32Array, matrix: Float64Array, order: int, area: Area) -> Float32Array:
-    """Resample the part of a plane that an area of the reference needs."""
-    corners = np.array([[r, c, 1.0] for r in _ends(area[0]) for c in _ends(area[1])]) @ matrix.T
-    part = []
-    for low, high, size in zip(corners.min(axis=0), corners.max(axis=0), plane.shape, strict=False):
-        start = min(max(math.floor(low) - SPLINE_HALO, 0), size - 1)
-        part.append(slice(start, max(min(math.ceil(high) + SPLINE_HALO + 1, size), start + 1)))
-    first = [s.start for s in area]
-    offset = matrix[:2, :2] @ first + matrix[:2, 2] - [s.start for s in part]
-    shape = tuple(s.stop - s.start for s in area)
-    out = np.empty(shape, np.float32)
-    ndimage.affine_transform(
-        plane[tuple(part)], matrix[:2, :2], offset, shape, out, order, mode="nearest"
-    )
-    return out
-
-
-def _ends(part: slice) -> tuple[int, int]:
-    return part.start, part.stop - 1
 
 
 def pyramid(gray: Float32Array) -> Pyramid:
@@ -147,7 +90,7 @@ def register(
     Returns
     -------
     ndarray of shape (3, 3)
-        See `warp`; the identity where nothing is found to go by.
+        See :func:`skdefocus.fusion._warping.warp`; the identity where nothing is found to go by.
     """
     fixed, other = reference.levels, moving.levels
     if min(fixed[0].shape) < LEAST:

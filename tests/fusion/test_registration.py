@@ -8,6 +8,7 @@ from sklearn.datasets import load_sample_image
 
 from skdefocus._images import to_gray
 from skdefocus.fusion import _registration as registration
+from skdefocus.fusion._warping import warp
 from skdefocus.synthesis import blur
 
 GRAY = to_gray(load_sample_image("flower.jpg"))
@@ -20,7 +21,7 @@ def off_at_corners(found, true):
 
 
 def moved(image, matrix):
-    return registration.warp(image.astype(np.float32), np.linalg.inv(matrix))
+    return warp(image.astype(np.float32), np.linalg.inv(matrix))
 
 
 @settings(max_examples=8)
@@ -72,13 +73,3 @@ def test_finest_levels_of_large_frames_are_left_out(monkeypatch):
     pair = [registration.pyramid(f) for f in (GRAY, moved(GRAY, true))]
     assert pair[0].skipped == 1
     assert off_at_corners(registration.register(*pair, "affine"), true) < 0.3
-
-
-def test_tiles_change_nothing_in_a_resampled_frame(monkeypatch):
-    true = np.array([[1.006, 0.02, -5], [-0.03, 0.99, 7], [0, 0, 1]])
-    expected = registration.warp(GRAY, true)
-    monkeypatch.setattr("skdefocus.fusion._tiles.SIDE", 96)
-    assert np.abs(registration.warp(GRAY, true) - expected).max() < 1e-5
-    where = np.arange(WIDTH) < WIDTH // 3
-    partial = registration.warp(GRAY, true, where=np.broadcast_to(where, GRAY.shape))
-    assert np.abs(partial - expected)[:, where].max() < 1e-5
