@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from skdefocus._grids import Area, tiles
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
 from skdefocus.fusion._settings import FuserSettings
+from skdefocus.fusion._tiles import SIDE, by_tiles
+from skdefocus.fusion._windows import twice
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
 WIDE_SEAM = 3.0
@@ -16,8 +19,15 @@ WIDE_SEAM = 3.0
 
 def spread(where: BoolArray, sigma: float) -> Float32Array:
     """Compute the share of True around every pixel, by two box means with a joint σ of `sigma`."""
-    radius = round((np.sqrt(6 * sigma**2 + 1) - 1) / 2)
-    return comparison.twice(where.astype(np.float32), max(radius, 1))
+    radius = max(round((np.sqrt(6 * sigma**2 + 1) - 1) / 2), 1)
+
+    def of_area(area: Area) -> Float32Array:
+        part = where[area]
+        if part.any() and not part.all():
+            return twice(part.astype(np.float32), radius)
+        return np.full(part.shape, part.flat[0], np.float32)
+
+    return by_tiles(of_area, where.shape, 2 * radius)
 
 
 class Blend:
@@ -29,15 +39,21 @@ class Blend:
 
     def add(self, image: Float32Array, weights: Float32Array) -> None:
         """Add a frame; pixels of weight 0 are as if there was none."""
-        self._weights += weights
+        for area, _ in tiles(weights.shape, 1, 0, SIDE):
+            if weights[area].any():
+                self._add(image[area], weights[area], area)
+
+    def _add(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
+        """Add a part of a frame."""
+        mean, total = self._mean[area], self._weights[area]
+        total += weights
         share = np.zeros_like(weights)
-        np.divide(weights, self._weights, out=share, where=weights > 0)
-        planes = (x[..., None] if x.ndim == 2 else x for x in (self._mean, image))
-        for mean, plane in zip(*(np.moveaxis(x, 2, 0) for x in planes), strict=True):
-            # Between both in spite of rounding: the mean stays within the frames' range.
-            low, high = np.minimum(mean, plane), np.maximum(mean, plane)
-            moved = np.clip(mean + share * (plane - mean), low, high)
-            np.copyto(mean, moved, where=weights > 0)
+        np.divide(weights, total, out=share, where=weights > 0)
+        share = share.reshape(share.shape + (1,) * (image.ndim - 2))
+        # Between both in spite of rounding: the mean stays within the frames' range.
+        low, high = np.minimum(mean, image), np.maximum(mean, image)
+        moved = np.clip(mean + share * (image - mean), low, high)
+        np.copyto(mean, moved, where=share > 0)
 
     @property
     def image(self) -> Float32Array:

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdefocus._grids import Area, cell_means, enlarge, repeated
+from skdefocus._grids import Area, cell_means, repeated
 from skdefocus._typing import BoolArray, Float32Array
-from skdefocus.filters import box_mean
 from skdefocus.fusion._frames import View
 from skdefocus.fusion._tiles import by_tiles
+from skdefocus.fusion._windows import box, enlarged, twice
 
-#: Radii in pixels of the boxes that one frame is blurred by, twice each, to see whether it becomes
-#: another. Before them comes the first one once; σ of 0.8, 1.2, 2 and 3.7 pixels.
-TRIALS = (1, 2, 4)
+#: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
+#: becomes another; σ of 0.8, 1.2, 1.8 and 3.7 pixels in total.
+TRIALS = (1, 1, 2, 5)
 #: Wider blurs are made of means over cells of so many pixels, with radii in cells: σ of 5, 8, 15
 #: and 28 pixels, up to what frames at the other end of a stack of small things have.
 CELL, WIDE_TRIALS = 4, (1, 2, 4, 8)
@@ -38,9 +38,9 @@ BEYOND_WHITE = 100.0
 HARDLY = 0.5
 #: The aperture's image is brighter than the boxes' of cells in places, by this factor at most.
 PEAK = 5.0
-#: Pixels around a pixel that its score depends on, but for the wider trials: the widest boxes
-#: twice, and the windows in which the light of lamps is fitted.
-HALO = 4 * TRIALS[-1] + 4
+#: Pixels around a pixel that its score depends on, but for the wider trials: the boxes, and the
+#: windows in which the light of lamps is fitted.
+HALO = sum(TRIALS) + 2 * TRIALS[-1] + MISMATCH_RADIUS
 #: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
 LARGEST_KEPT = 4_000_000
 
@@ -51,7 +51,7 @@ class Trial(NamedTuple):
     Attributes
     ----------
     radius : int
-        Of the boxes that were used.
+        Of the last boxes that were used.
     values : ndarray of shape (H, W), float32
         The encoded values, blurred.
     light : ndarray of shape (H, W), float32
@@ -66,7 +66,12 @@ class Trial(NamedTuple):
     white: Float32Array | None
 
 
-def detail(gray: Float32Array, noise: float, frame_noise: float | None = None) -> Float32Array:
+def detail(
+    gray: Float32Array,
+    noise: float,
+    frame_noise: float | None = None,
+    where: BoolArray | None = None,
+) -> Float32Array:
     """Log energy of local detail: the squared modified Laplacian, averaged.
 
     Parameters
@@ -76,6 +81,8 @@ def detail(gray: Float32Array, noise: float, frame_noise: float | None = None) -
         Standard deviation of the noise; detail below it does not count.
     frame_noise : float or None
         That of this frame, if it is larger; the energy of what it has more is taken off.
+    where : ndarray of shape (H, W), bool, or None
+        The pixels for which it is needed; elsewhere it may be anything.
     """
     floor = np.float32(LAPLACIAN_GAIN * noise**2)
     own = max(frame_noise or noise, noise)
@@ -87,7 +94,7 @@ def detail(gray: Float32Array, noise: float, frame_noise: float | None = None) -
         mean += np.float32(WIDE_DETAIL) * twice(energy, WIDE_RADIUS)
         return np.log(np.maximum(mean - more, 0) + floor)
 
-    return by_tiles(of_area, gray.shape, 2 * WIDE_RADIUS + 2)
+    return by_tiles(of_area, gray.shape, 2 * WIDE_RADIUS + 2, where)
 
 
 def _squared_laplacian(gray: Float32Array) -> Float32Array:
@@ -99,29 +106,16 @@ def _squared_laplacian(gray: Float32Array) -> Float32Array:
     return energy
 
 
-def _once(image: Float32Array, radius: int) -> Float32Array:
-    return np.asarray(box_mean(image, radius), np.float32)
-
-
-def twice(image: Float32Array, radius: int) -> Float32Array:
-    return _once(_once(image, radius), radius)
-
-
 def _blurred(gray: Float32Array, lit: BoolArray | None) -> Iterator[Trial]:
     """Yield the trials of an image, or of a part of one, from the least blurred on."""
     # Light adds where it is blurred, not its encoded values, whose square it is near enough.
     values, light = gray, gray * gray
     white = None if lit is None else lit.astype(np.float32)
 
-    def blurred(trial: Trial, radius: int) -> Trial:
-        spread = None if trial.white is None else _once(trial.white, radius)
-        return Trial(radius, _once(trial.values, radius), _once(trial.light, radius), spread)
-
     for radius in TRIALS:
-        once = blurred(Trial(0, values, light, white), radius)
-        if radius == TRIALS[0]:
-            yield once
-        yield blurred(once, radius)
+        values, light = box(values, radius), box(light, radius)
+        white = None if white is None else box(white, radius)
+        yield Trial(radius, values, light, white)
 
 
 class Trials:
@@ -166,14 +160,6 @@ class Trials:
             yield Trial(radius, values[area], light[area], near)
 
 
-class _Explained(NamedTuple):
-    """The least and the most that may be seen of a wide trial, in cells; its light if of lamps."""
-
-    values: Float32Array
-    most: Float32Array
-    light: Float32Array | None
-
-
 def _cells_of_light(gray: Float32Array) -> Float32Array:
     return cell_means(gray * gray, CELL)
 
@@ -191,7 +177,7 @@ def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
     white = trial.white[thin]
     excess = (light[thin] - trial.light[thin]) * white
     reach = max(1, 2 * trial.radius // step)
-    more = box_mean(excess, reach) / (box_mean(white * white, reach) + np.float32(1e-9))
+    more = box(excess, reach) / (box(white * white, reach) + np.float32(1e-9))
     more -= np.float32(HARDLY)
     np.clip(more, 0, BEYOND_WHITE - 1, out=more)
     more = repeated(more, step, light.shape)
@@ -203,7 +189,13 @@ def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
 
 def difference(one: Float32Array, other: Float32Array) -> Float32Array:
     """Squared difference, averaged over a small window."""
-    return _once((one - other) ** 2, MISMATCH_RADIUS)
+    return box((one - other) ** 2, MISMATCH_RADIUS)
+
+
+def _nearest(seen: Float32Array, low: Float32Array, high: Float32Array) -> Float32Array:
+    """Clip to a range; `np.clip` takes three times as long."""
+    away = np.maximum(seen, low)
+    return np.minimum(away, high, out=away)
 
 
 def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
@@ -227,10 +219,11 @@ class Mismatch:
     def __init__(self, trials: Trials, seen: Float32Array, noise: float) -> None:
         self._trials, self._seen, self._noise = trials, seen, noise
         light = _cells_of_light(seen)
-        self._wide = [
-            _Explained(t.values, _brightest(t, light), None if t.white is None else t.light)
-            for t in trials.wide
-        ]
+        # The least and the most that may be seen of the wide trials, and their light, in cells.
+        planes = [[t.values for t in trials.wide], [_brightest(t, light) for t in trials.wide]]
+        if trials.lit is not None:
+            planes.append([t.light for t in trials.wide])
+        self._wide = np.stack([np.stack(p) for p in planes], axis=1)
 
     def __call__(self, area: Area) -> Float32Array:
         """Compute its logarithm in an area."""
@@ -239,16 +232,14 @@ class Mismatch:
         light = seen * seen
         # Between the blur of the encoded values, as programs make it, and that of light.
         for trial in self._trials.narrow(area):
-            away = np.clip(seen, trial.values, _brightest(trial, light))
+            away = _nearest(seen, trial.values, _brightest(trial, light))
             np.minimum(least, difference(away, seen), out=least)
         unsure = np.float32(TOLERANCE**2) * light
-        for values, most, lamps in self._wide:
-            away = np.clip(seen, enlarge(values, CELL, area), enlarge(most, CELL, area))
+        for planes in self._wide:
+            low, high, *lamps = enlarged(planes, CELL, area)
+            away = _nearest(seen, low, high)
             found = difference(away, seen)
-            if lamps is None:
-                found += unsure
-            else:
-                found += unsure * _not_of_lamps(away, enlarge(lamps, CELL, area))
+            found += unsure * _not_of_lamps(away, lamps[0]) if lamps else unsure
             np.minimum(least, found, out=least)
         return np.log(least + np.float32(self._noise**2))
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage import measure
 
 from skdefocus._grids import Area
 from skdefocus._typing import BoolArray, Float32Array
-from skdefocus.filters import GuidedFilter, guided_filter
+from skdefocus.filters import GuidedFilter
 from skdefocus.fusion._tiles import by_tiles
+from skdefocus.fusion._windows import guided
 
 #: Numbers of frames, in half of the memory of those that index.
 Index = NDArray[np.int32]
@@ -139,23 +141,21 @@ def settle(
 def _narrowed(
     share: Float32Array, guide: Float32Array, evidence: Float32Array, radius: int
 ) -> Float32Array:
-    """Smooth a frame's share along edges in narrow windows."""
+    """Smooth a frame's share along edges in narrow windows, where it is neither none nor all."""
 
     def of_area(area: Area) -> Float32Array:
         weights = evidence[area] + np.float32(PRIOR)
-        return guided_filter(share[area], guide[area], radius, EPS, weights=weights)
+        return guided(share[area], guide[area], radius, EPS, weights)
 
-    return by_tiles(of_area, share.shape, 2 * radius + 1, share > FEW)
+    narrow = by_tiles(of_area, share.shape, 2 * radius + 1, (share > FEW) & (share < 1 - FEW))
+    np.copyto(narrow, np.float32(1), where=share >= 1 - FEW)
+    return narrow
 
 
 def without_specks(index: Index, min_area: int) -> Index:
     """Give connected regions of fewer than `min_area` pixels to the nearest larger region."""
-    small = np.zeros(index.shape, bool)
-    for label in np.flatnonzero(np.bincount(index.ravel())):
-        regions, _ = ndimage.label(index == label)
-        too_small = np.bincount(regions.ravel()) < min_area
-        too_small[0] = False
-        small |= too_small[regions]
+    regions = measure.label(index, background=-1, connectivity=1)
+    small = (np.bincount(regions.ravel()) < min_area)[regions]
     if not small.any() or small.all():
         return index.copy()
     nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)

@@ -11,7 +11,7 @@ from skdefocus._grids import Area, seen_from, tiles
 from skdefocus._typing import BoolArray, Float32Array
 
 #: Side of a tile in pixels: its planes stay in the processor's cache.
-SIDE = 512
+SIDE = 256
 #: Tiles begin at multiples of this, so that cells and thinned rows are those of the full frame.
 STEP = 4
 #: Threads; NumPy releases the interpreter's lock.
