@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy import ndimage
 from sklearn.pipeline import Pipeline
 
-from skdefocus._grids import Area
-from skdefocus._typing import Float32Array
-from skdefocus.filters import guided_filter
+from skdefocus._grids import Area, cell_means, repeated
+from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
 from skdefocus.fusion import _registration as registration
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles
+from skdefocus.fusion._windows import guided
 
-#: Shorter sides in pixels from which defocus maps are made at half the size.
-SMALL = 128
+#: Shorter side in pixels, down to which frames are halved before defocus maps are made, and how
+#: often at most.
+SMALL, HALVINGS = 256, 2
+#: A frame is judged where it is near pixels that have been given to it: within so many cells of so
+#: many pixels.
+NEAR, CELL = 1, 32
+#: Lead in detail, as evidence, from which a pixel counts though its surroundings overruled it.
+CLEAR = 0.3
+#: Score of frames where they are not judged: far below all others.
+FAR = -1e3
 #: Nats against a frame where it is clipped to white and others may show more.
 LOST = 4.0
 
@@ -35,7 +44,7 @@ def decided(
     def smoothed(area: Area) -> Float32Array:
         weights = confidence[area] + np.float32(1e-3)
         order, guide = index[area].astype(np.float32), contest.gray[area]
-        return guided_filter(order, guide, radius, labels.EPS, weights=weights)
+        return guided(order, guide, radius, labels.EPS, weights)
 
     depth = by_tiles(smoothed, index.shape, 2 * radius + 1)
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
@@ -44,45 +53,72 @@ def decided(
 
 def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Choice:
     """Judge every frame against the composite of those with the most detail."""
-    composite, undecided = _composite(frames, settings)
+    composite, undecided, near = _composite(frames, settings)
     trials = comparison.Trials(composite.gray, composite.lit).keep()
+    several = np.sum(list(near.values()), axis=0) > 1
 
-    def judged(view: View) -> Float32Array:
-        score = comparison.score(view, composite, trials)
-        score += np.float32(comparison.DETAIL_SHARE) * _detail(view, settings)
-        if settings.sigma_weight > 0:
-            sigma = _sigma(view.gray, mapper)
-            score -= np.float32(settings.sigma_weight) * undecided * sigma
-        return score
+    def judged(k: int, view: View) -> Float32Array:
+        """Score a frame where it has rivals."""
+        own, rivals = (repeated(c, CELL, view.gray.shape) for c in (near[k], near[k] & several))
+        score = _detail(view, settings, rivals)
+        score *= np.float32(comparison.DETAIL_SHARE)
+        if rivals.any():
+            score += comparison.score(view, composite, trials, rivals)
+            if settings.sigma_weight > 0:
+                sigma = _sigma(view.gray, mapper)
+                score -= np.float32(settings.sigma_weight) * undecided * sigma
+        return within(score, own, FAR)
 
-    return _contest(frames, judged)
+    contest = _contest(frames, judged)
+    # Where a frame had no rivals, it is as sure as its lead in detail.
+    alone = repeated(~several, CELL, contest.evidence.shape)
+    np.copyto(contest.evidence, 1 - undecided, where=alone)
+    return contest
 
 
-def _composite(frames: Frames, settings: FuserSettings) -> tuple[View, Float32Array]:
-    """Gray picture of the frames with the most detail, and how unsure that choice is."""
-    contest = _contest(frames, lambda view: _detail(view, settings))
+def _composite(
+    frames: Frames, settings: FuserSettings
+) -> tuple[View, Float32Array, dict[int, BoolArray]]:
+    """Gray picture of the frames with the most detail, how unsure it is, and the cells near them.
+
+    Returns
+    -------
+    composite : View
+    undecided : ndarray of shape (H, W), in [0, 1]
+    near : dict of int to ndarray of shape (rows, columns), bool
+        Cells where each frame may be the one.
+    """
+    contest = _contest(frames, lambda k, view: _detail(view, settings))
     # Squared, as the smooth tails of defocused edges have some detail too.
     index = _consistent(frames, contest, contest.evidence**2, settings)
+    clear = contest.evidence > CLEAR
+    near = {k: _cells_near((index == k) | (clear & (contest.index == k))) for k in frames.numbers}
     undecided = 1 - contest.evidence
-    del contest
+    del contest, clear
     gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
     for k, view in frames.views():
         chosen = index == k
         np.copyto(gray, view.gray, where=chosen)
         if view.lit is not None:
             np.copyto(lit, view.lit, where=chosen)
-    return View(gray, lit if lit.any() else None, None, settings.noise), undecided
+    return View(gray, lit if lit.any() else None, None, settings.noise), undecided, near
 
 
-def _detail(view: View, settings: FuserSettings) -> Float32Array:
-    return comparison.detail(view.gray, settings.noise, view.noise)
+def _cells_near(where: BoolArray) -> BoolArray:
+    """Find the cells near pixels, shape (rows, columns)."""
+    cells = cell_means(where, CELL) > 0
+    return ndimage.binary_dilation(cells, np.ones((3, 3), bool), NEAR)
 
 
-def _contest(frames: Frames, score: Callable[[View], Float32Array]) -> labels.Choice:
+def _detail(view: View, settings: FuserSettings, where: BoolArray | None = None) -> Float32Array:
+    return comparison.detail(view.gray, settings.noise, view.noise, where)
+
+
+def _contest(frames: Frames, score: Callable[[int, View], Float32Array]) -> labels.Choice:
     """Let all frames compete by their scores."""
     contest = labels.Contest((frames.shape[0], frames.shape[1]), frames.numbers[0])
     for k, view in frames.views():
-        found = score(view)
+        found = score(k, view)
         # The likelihood of what is noisier is spread wider.
         found -= np.float32(np.log(view.noise / frames.noise))
         if view.brighter and view.lit is not None:
@@ -100,10 +136,10 @@ def _consistent(
 
 
 def _sigma(gray: Float32Array, mapper: Pipeline) -> Float32Array:
-    """Defocus map of a frame, made at half the size: where it counts there is little detail."""
-    if min(gray.shape) < SMALL:
-        return np.asarray(mapper.transform([gray])[0], np.float32)
-    half = mapper.transform([registration.half(gray)])[0]
-    full = 2 * np.repeat(np.repeat(half, 2, axis=0), 2, axis=1)
-    rest = [(0, n - m) for n, m in zip(gray.shape, full.shape, strict=True)]
-    return np.asarray(np.pad(full, rest, mode="edge"), np.float32)
+    """Defocus map of a frame, made at a smaller size: where it counts there is little detail."""
+    small, step = gray, 1
+    while step < 2**HALVINGS and min(small.shape) >= 2 * SMALL:
+        small, step = registration.half(small), 2 * step
+    sigma = np.float32(step) * mapper.transform([small])[0]
+    rest = [(0, -(-n // step) - m) for n, m in zip(gray.shape, sigma.shape, strict=True)]
+    return repeated(np.pad(sigma, rest, mode="edge"), step, gray.shape)

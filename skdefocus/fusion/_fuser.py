@@ -36,10 +36,11 @@ class FocusFuser(ImageTransformer):
     every pixel. Then every frame is judged against the picture C thus composed: where C blurred
     somewhat looks like the frame, the frame is defocused; where the frame blurred looks like C,
     the frame is the sharper one; where it is far from C either way, it is not the one. This tells
-    a defocused highlight from detail and finds outlines to some pixels. The frame's defocus map is
-    a further vote where the frames' details are alike. Guided filters carry both choices into flat
-    regions. Along the seams the comparison is made once more, and pixels are the mean of the
-    frames, weighted by how likely each is the one.
+    a defocused highlight from detail and finds outlines to some pixels. Frames are judged near the
+    pixels where they have the most detail. The frame's defocus map is a further vote where the
+    frames' details are alike. Guided filters carry both choices into flat regions. Along the seams
+    the comparison is made once more, and pixels are the mean of the frames, weighted by how likely
+    each is the one.
 
     Parameters
     ----------
