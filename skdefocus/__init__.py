@@ -1,6 +1,7 @@
 """Defocus maps in pixels from a single photograph, as scikit-learn estimators."""
 
 from skdefocus import datasets, filters, metrics, optics, synthesis
+from skdefocus._version import __version__ as __version__
 from skdefocus.classical import EdgeReblurEstimator, FocusMeasure
 from skdefocus.effects import AdaptiveSharpener, DefocusMagnifier, magnify, sharpen
 from skdefocus.features import DefocusFeatures
@@ -14,8 +15,6 @@ from skdefocus.pipeline import (
     defocus_map,
     make_defocus_pipeline,
 )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AdaptiveSharpener",

@@ -37,11 +37,15 @@ def refuse_path(value: Any, name: str, reader: str, form: str = "{}") -> None:
         raise TypeError(f"{name} must be an array, got the name of a file; read it first: {call}")
 
 
-def as_array(values: Any, name: str) -> AnyArray:
-    """Convert to an array; if NumPy cannot, raise an error that names the values."""
-    refuse_path(values, name, "read_image")
-    if isinstance(values, list | tuple) and values:
-        refuse_path(values[0], f"{name}[0]", "read_image")
+def as_array(values: Any, name: str, paths: bool = True) -> AnyArray:
+    """Convert to an array; if NumPy cannot, raise an error that names the values.
+
+    Text is taken for the name of a file, unless not `paths`.
+    """
+    if paths:
+        refuse_path(values, name, "read_image")
+        if isinstance(values, list | tuple) and values:
+            refuse_path(values[0], f"{name}[0]", "read_image")
     if np.ma.is_masked(values):
         raise ValueError(f"{name} must not have masked values; fill them first")
     try:

@@ -25,7 +25,8 @@ def _run_info(args: argparse.Namespace) -> int:
     import platform
     from importlib.metadata import version
 
-    from skdefocus import __version__, network
+    from skdefocus import network
+    from skdefocus._version import __version__
 
     try:
         facts = network.load_facts(network.model_path(args.model))

@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     """Build the parser of all commands."""
-    from skdefocus import __version__
+    from skdefocus._version import __version__
 
     parser = _Parser(
         prog="skdefocus",

@@ -182,7 +182,7 @@ class Report:
     """
 
     def __init__(self, file: IO[str], folder: Path) -> None:
-        from skdefocus import __version__
+        from skdefocus._version import __version__
         from skdefocus.plotting import filled_page, gradient
 
         fields = {"version": __version__, "gradient": gradient(), "ticks": _ticks()}

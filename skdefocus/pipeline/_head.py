@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from skdefocus import network
 from skdefocus._typing import Float32Array, IndexArray
 from skdefocus._validation import as_array
+from skdefocus._version import __version__
 from skdefocus.io import atomic_path
 
 #: A last layer: weights (n_levels, n_features) and bias (n_levels,).
@@ -24,7 +25,7 @@ NEVER = -30
 
 def check_labels(y: Any, count: int, n_levels: int) -> NDArray[np.integer[Any]]:
     """Check the levels of `count` patches."""
-    labels = as_array(y, "y")
+    labels = as_array(y, "y", paths=False)
     if labels.dtype.kind not in "iu":
         raise TypeError(f"y must hold integers, the levels, got dtype {labels.dtype}")
     if labels.shape != (count,):
@@ -75,8 +76,6 @@ def save_head(
     note: str,
 ) -> None:
     """Write the network with another last layer; see :meth:`BlurLevelClassifier.save`."""
-    from skdefocus import __version__  # the package imports this module
-
     description = {
         "base": facts.digest,
         "patches": label_counts.tolist(),
