@@ -14,6 +14,8 @@ from typing import IO, Any
 #: Bytes of a value, by its type.
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 129: 1}
 SHORT, LONG = 3, 4
+#: Integers of 64 bits and pointers of BigTIFF, which become 32 bits where they fit.
+LONG8, IFD8 = 16, 18
 #: Tags that point to a directory of their own: EXIF, GPS and interoperability.
 EXIF, GPS, INTEROPERABILITY = 34665, 34853, 40965
 #: Tags of a thumbnail's directory.
@@ -175,15 +177,24 @@ def _value(
     """Read the value of a directory's entry; None if it is damaged or of an unknown type."""
     kind, count, inline = entry
     kind = LONG if kind == 13 else kind  # a pointer may also have the type IFD
-    size = SIZES.get(kind, 0) * count
+    large = kind in (LONG8, IFD8)
+    size = (8 if large else SIZES.get(kind, 0)) * count
     if not 0 < size <= MAX_VALUE:
         return None
     if size <= len(inline):
-        return Value(kind, inline[:size], end - len(inline))
-    (position,) = struct.unpack(offset_format, inline)
-    file.seek(position)
-    data = file.read(size)
-    return Value(kind, data, position) if len(data) == size else None
+        position, data = end - len(inline), inline[:size]
+    else:
+        (position,) = struct.unpack(offset_format, inline)
+        file.seek(position)
+        data = file.read(size)
+    if len(data) < size:
+        return None
+    if large:
+        numbers = struct.unpack(f"{offset_format[0]}{count}Q", data)
+        if max(numbers) >= 2**32:
+            return None
+        kind, data = LONG, struct.pack(f"{offset_format[0]}{count}I", *numbers)
+    return Value(kind, data, position)
 
 
 def _unpack(file: IO[bytes], position: int, form: str) -> tuple[Any, ...]:

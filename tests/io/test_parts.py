@@ -167,6 +167,24 @@ def test_layers_of_photoshop_are_dropped_and_told(tmp_path):
         assert 37724 not in tiff.pages[0].tags
 
 
+def test_exif_of_bigtiff_behind_a_pointer_of_64_bits(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, RGB, photometric="rgb", metadata=None, bigtiff=True, byteorder="<",
+        extratags=[(34664, 16, 1, 0, True)],
+    )  # fmt: skip
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages[0].tags[34664].offset
+    data += bytes(len(data) % 2)
+    data[at : at + 4] = struct.pack("<HH", 34665, 18)  # which tifffile does not write
+    data[at + 12 : at + 20] = len(data).to_bytes(8, "little")
+    text = b"camera\0\0"
+    path.write_bytes(data + struct.pack("<QHHQ8sQ", 1, 0xA434, 2, 8, text, 0))
+    with Image.open(carry(path, tmp_path / "t.jpg")) as image:
+        assert image.getexif().get_ifd(34665)[0xA434].rstrip("\0") == "camera"
+
+
 # --- other formats ------------------------------------------------------------------------------
 
 
