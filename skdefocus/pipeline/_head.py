@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def save_head(
     description = {
         "base": facts.digest,
         "patches": label_counts.tolist(),
-        "skdefocus": __version__,
+        "skdefocus": sys.modules["skdefocus"].__version__,  # an import would be a circle
         "note": note,
     }
     changed = {
