@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import Any
 
 import numpy as np
@@ -80,7 +79,7 @@ def save_head(
     description = {
         "base": facts.digest,
         "patches": label_counts.tolist(),
-        "skdefocus": sys.modules["skdefocus"].__version__,  # an import would be a circle
+        "skdefocus": __version__,
         "note": note,
     }
     changed = {
