@@ -238,7 +238,9 @@ def test_tests_mirror_the_package():
     packages = {path.parent.name.lstrip("_") for path in PACKAGE.glob("*/__init__.py")}
     assert {path.parent.name for path in tests.glob("*/test_*.py")} == packages
     modules = {path.stem.lstrip("_") for path in PACKAGE.glob("*.py") if "__" not in path.stem}
-    assert modules - {"typing", "version"} <= {path.stem.removeprefix("test_") for path in tests.glob("*.py")}
+    assert modules - {"typing", "version"} <= {
+        path.stem.removeprefix("test_") for path in tests.glob("*.py")
+    }
 
 
 def test_a_british_name_is_found():
