@@ -23,7 +23,7 @@ from skdefocus.fusion._windows import guided
 SMALL, HALVINGS = 256, 2
 #: A frame is judged where it is near pixels that have been given to it: within so many cells of so
 #: many pixels.
-NEAR, CELL = 1, 32
+NEAR, CELL = 2, 32
 #: Lead in detail, as evidence, from which a pixel counts though its surroundings overruled it.
 CLEAR = 0.3
 #: Score of frames where they are not judged: far below all others.

@@ -15,6 +15,7 @@ from sklearn.model_selection import ParameterGrid
 
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
+from skdefocus.fusion import _comparison as comparison
 from skdefocus.synthesis import Layer, add_noise, blur, render_layers
 
 BRICK, GRAVEL, GRASS = sample_photographs(96)
@@ -137,6 +138,32 @@ def test_depth_follows_the_order_of_focus():
     depth = PLAIN.fuse(stack).depth
     assert depth.dtype == np.float32
     assert np.all(np.diff([depth[:, stripes == k].mean() for k in range(4)]) > 0.6)
+
+
+def test_frames_are_judged_near_the_pixels_that_they_won(monkeypatch):
+    """Far from all of them, the lead in detail stands, and it is as sure as before."""
+    sharp = sample_photographs(384)[1][:96]
+    left = np.arange(384) < 192
+    stack = [np.where(left == k, sharp, blur(sharp, 2.5)) for k in (True, False)]
+    seen, score = [], comparison.score
+
+    def noted(view, composite, trials, where):
+        seen.append(where)
+        return score(view, composite, trials, where)
+
+    monkeypatch.setattr(comparison, "score", noted)
+    hard = sd.FocusFuser(sigma_weight=0, feather=0)
+    result = hard.fuse(stack)
+    assert len(seen) == 2
+    for where in seen:
+        assert where[:, 180:204].all()
+        assert not where[:, :64].any()
+        assert not where[:, 320:].any()
+    monkeypatch.setattr("skdefocus.fusion._decision.NEAR", 99)
+    everywhere = hard.fuse(stack)
+    assert seen[-1].all()
+    assert np.mean(result.index == everywhere.index) > 0.995
+    assert np.median(result.confidence[:, :64]) < 1
 
 
 def test_flat_places_do_not_matter():
