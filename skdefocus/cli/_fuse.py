@@ -154,11 +154,12 @@ def _run_fuse(args: argparse.Namespace) -> int:
         print("\n".join(f"{str(path)!r} exists already" for path in outputs))
         return 0
     _check(args, out, outputs)
-    if lost := left_out(out, read_metadata(args.frames[0], limit)):
-        complain(f"{args.frames[0]!r}: {lost}")
+    reference = args.reference or args.frames[0]
+    if lost := left_out(out, read_metadata(reference, limit)):
+        complain(f"{reference!r}: {lost}")
     try:
         distances = None if args.distance is None else focus_distances(args.frames)
-        stack = _Stack(args.frames, args.reference or args.frames[0], limit)
+        stack = _Stack(args.frames, reference, limit)
         write_fused(args, out, stack.first, _fused(args, stack, limit), distances)
     except Exception as error:
         complain(describe_error(error))

@@ -139,6 +139,21 @@ def test_frames_that_are_left_out_are_named(tmp_path, capsys):
     assert "leave it out" in err
 
 
+def test_what_the_output_cannot_hold_is_that_of_the_reference(tmp_path, capsys):
+    large_exif = Image.Exif()
+    large_exif[0x010E] = "x" * 70_000  # more than a JPEG can hold
+    frames = [
+        save(tmp_path / "a.png", np.where(LEFT, SHARP, SOFT), exif=large_exif),
+        save(tmp_path / "b.png", np.where(LEFT, SOFT, SHARP)),
+    ]
+    out = tmp_path / "f.jpg"
+    code, _, err = run("fuse", *frames, "-o", out, capsys=capsys)
+    assert code == 0
+    assert "a.png': left out in JPEG: " in err
+    again = run("fuse", *frames, "-o", out, "--overwrite", "--reference", frames[1], capsys=capsys)
+    assert (again[0], "left out" in again[2]) == (0, False)
+
+
 def test_matched_exposures_are_told(tmp_path, capsys):
     names = [str(tmp_path / name) for name in ("a.png", "b.png")]
     Image.fromarray(large(HALF)).save(names[0])
