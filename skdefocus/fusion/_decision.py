@@ -8,11 +8,11 @@ import numpy as np
 from scipy import ndimage
 from sklearn.pipeline import Pipeline
 
+from skdefocus import _registration as registration
 from skdefocus._grids import Area, cell_means, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
-from skdefocus.fusion import _registration as registration
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles

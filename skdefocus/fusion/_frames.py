@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from skdefocus import _registration as registration
 from skdefocus._images import OTHER_MODES, check_photograph, refuse_path, scaled, to_gray
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus._validation import as_array
-from skdefocus.fusion import _registration as registration
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
 from skdefocus.fusion._settings import FuserSettings
@@ -328,7 +328,8 @@ class Frames:
     def _step(self, before: _Look, after: _Look, guess: Float64Array | None) -> Float64Array:
         if before.pyramid is None or after.pyramid is None:
             return np.eye(3)
-        return registration.register(before.pyramid, after.pyramid, self._settings.align, guess)
+        moving = after.pyramid._replace(guess=guess)
+        return registration.register(before.pyramid, moving, self._settings.align)
 
     def _fault(
         self,

@@ -42,10 +42,13 @@ class Pyramid(NamedTuple):
         Finest first.
     skipped : int
         Levels of the frame that are finer still.
+    guess : ndarray of shape (3, 3) or None
+        A map to this frame's pixels that may be near, such as that of the frames before.
     """
 
     levels: list[Float32Array]
     skipped: int
+    guess: Float64Array | None = None
 
 
 class Points(NamedTuple):
@@ -68,9 +71,7 @@ def pyramid(gray: Float32Array) -> Pyramid:
     return Pyramid([ndimage.gaussian_filter(level, SMOOTH) for level in levels], skipped)
 
 
-def register(
-    reference: Pyramid, moving: Pyramid, kind: str, guess: Float64Array | None = None
-) -> Float64Array:
+def register(reference: Pyramid, moving: Pyramid, kind: str) -> Float64Array:
     """Find the map from the reference's pixels to those of another frame.
 
     At the coarsest level it begins with the best of no motion, a shift by phase correlation and the
@@ -84,8 +85,6 @@ def register(
     reference, moving : Pyramid
         Of frames of one size.
     kind : {"translation", "affine"}
-    guess : ndarray of shape (3, 3) or None
-        A map that may be near, such as that of the frames before.
 
     Returns
     -------
@@ -97,8 +96,8 @@ def register(
         return np.eye(3)
     points = _points(fixed[-1])
     starts = [np.eye(3), _shift(fixed[-1], other[-1])]
-    if guess is not None:
-        starts.append(_at_level(guess, -(len(fixed) - 1 + reference.skipped)))
+    if moving.guess is not None:
+        starts.append(_at_level(moving.guess, -(len(fixed) - 1 + reference.skipped)))
     matrix = max(starts, key=lambda m: _likeness(points, other[-1], m))
     for level in reversed(range(len(fixed))):
         points = _points(fixed[level])
