@@ -24,8 +24,9 @@ SMALL, HALVINGS = 256, 2
 #: A frame is judged where it is near pixels that have been given to it: within so many cells of so
 #: many pixels.
 NEAR, CELL = 2, 32
-#: Lead in detail, as evidence, from which a pixel counts though its surroundings overruled it.
-CLEAR = 0.3
+#: Lead in detail, as evidence, from which a pixel counts though its surroundings overruled it; and
+#: share of the evidence in a cell that counts likewise, for frames that hardly lead over the next.
+CLEAR, SHARE = 0.3, 0.1
 #: Score of frames where they are not judged: far below all others.
 FAR = -1e3
 #: Nats against a frame where it is clipped to white and others may show more.
@@ -91,10 +92,9 @@ def _composite(
     contest = _contest(frames, lambda k, view: _detail(view, settings))
     # Squared, as the smooth tails of defocused edges have some detail too.
     index = _consistent(frames, contest, contest.evidence**2, settings)
-    clear = contest.evidence > CLEAR
-    near = {k: _cells_near((index == k) | (clear & (contest.index == k))) for k in frames.numbers}
+    near = {k: _cells_near(index == k, contest, k) for k in frames.numbers}
     undecided = 1 - contest.evidence
-    del contest, clear
+    del contest
     gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
     for k, view in frames.views():
         chosen = index == k
@@ -104,10 +104,14 @@ def _composite(
     return View(gray, lit if lit.any() else None, None, settings.noise), undecided, near
 
 
-def _cells_near(where: BoolArray) -> BoolArray:
-    """Find the cells near pixels, shape (rows, columns)."""
-    cells = cell_means(where, CELL) > 0
-    return ndimage.binary_dilation(cells, np.ones((3, 3), bool), NEAR)
+def _cells_near(where: BoolArray, contest: labels.Choice, number: int) -> BoolArray:
+    """Find the cells near a frame's pixels and those that it won, shape (rows, columns)."""
+    won = contest.index == number
+    cells = cell_means(where | won & (contest.evidence > CLEAR), CELL) > 0
+    all_of_it = cell_means(contest.evidence, CELL)
+    own = cell_means(contest.evidence * won, CELL)
+    cells = ndimage.binary_dilation(cells, np.ones((3, 3), bool), NEAR)
+    return cells | ndimage.binary_dilation((own > SHARE * all_of_it), np.ones((3, 3), bool))
 
 
 def _detail(view: View, settings: FuserSettings, where: BoolArray | None = None) -> Float32Array:

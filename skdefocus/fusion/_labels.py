@@ -21,7 +21,8 @@ Index = NDArray[np.int32]
 
 #: Regularization of the guided filters in squared intensity.
 EPS = 1e-2
-#: Say of the surroundings against a pixel's own evidence, which is at most 1.
+#: Say of the surroundings against a pixel's own evidence, which is at most 1, for two frames. The
+#: more frames there are, the less each leads over the next one.
 PRIOR = 0.03
 #: Radii of the wide windows, widest first, in those of the narrow ones.
 WIDER = (128, 16, 4)
@@ -110,6 +111,7 @@ def settle(
     labels = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     if len(labels) > 1 and radius > 0:
         faint = evidence + np.float32(1e-6)
+        prior = np.float32(PRIOR / (labels[-1] - labels[0]))
         wider = [
             GuidedFilter(guide, times * radius, EPS, weights=faint, subsample=SUBSAMPLE)
             for times in WIDER
@@ -120,11 +122,11 @@ def settle(
             own = share = (index == label).astype(np.float32)
             for wide in wider:
                 around = wide.filter(share)
-                around *= np.float32(PRIOR)
+                around *= prior
                 around += evidence * own
-                around /= evidence + np.float32(PRIOR)
+                around /= evidence + prior
                 share = around
-            share = _narrowed(share, guide, evidence, radius)
+            share = _narrowed(share, guide, evidence + prior, radius)
             if (where := reach(label)) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
@@ -139,13 +141,12 @@ def settle(
 
 
 def _narrowed(
-    share: Float32Array, guide: Float32Array, evidence: Float32Array, radius: int
+    share: Float32Array, guide: Float32Array, weights: Float32Array, radius: int
 ) -> Float32Array:
     """Smooth a frame's share along edges in narrow windows, where it is neither none nor all."""
 
     def of_area(area: Area) -> Float32Array:
-        weights = evidence[area] + np.float32(PRIOR)
-        return guided(share[area], guide[area], radius, EPS, weights)
+        return guided(share[area], guide[area], radius, EPS, weights[area])
 
     narrow = by_tiles(of_area, share.shape, 2 * radius + 1, (share > FEW) & (share < 1 - FEW))
     np.copyto(narrow, np.float32(1), where=share >= 1 - FEW)
