@@ -46,10 +46,11 @@ def scan(path):
     """A scan: TIFF of 16 bits and 600 dpi, with a profile, XMP and IPTC."""
     tifffile.imwrite(
         path, RGB * np.uint16(257) + 5, photometric="rgb", resolution=(600, 600),
-        resolutionunit="INCH", iccprofile=PROFILE, metadata=None, description="A scan",
+        resolutionunit="INCH", metadata=None, description="A scan",
         software="Scanner", compression="zlib",
         extratags=[(700, 1, len(XMP), XMP, True), (33723, 7, len(NOTE), NOTE, True),
-                   (33432, 2, None, "(c) someone", True)],
+                   (33432, 2, None, "(c) someone", True),
+                   (34675, 7, len(PROFILE), PROFILE, True)],
     )  # fmt: skip
 
 

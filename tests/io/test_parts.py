@@ -241,8 +241,10 @@ def test_color_codes_of_avif(tmp_path):
         Image.fromarray(RGB).save(source)
     except (OSError, KeyError, ValueError):
         pytest.skip("this Pillow does not write AVIF")
-    assert output_suffix(source) == ".jpg"
     data = source.read_bytes()
+    if b"nclx" not in data:
+        pytest.skip("this Pillow writes no codes of color")
+    assert output_suffix(source) == ".jpg"
     at = data.index(b"nclx") + 4
     source.write_bytes(data[:at] + struct.pack(">HH", 12, 13) + data[at + 4 :])  # Display P3
     assert b"cICP\x0c\x0d\0\1" in carry(source, tmp_path / "t.png").read_bytes()

@@ -197,7 +197,7 @@ def test_cells_are_learned_alone_and_in_tiles(scenes, monkeypatch):
     monkeypatch.setattr(_dense, "TILE", 64)
     tiled = sd.BlurLevelClassifier(fit_head=True).fit(grids, maps)
     assert_array_equal(tiled.label_counts_, whole.label_counts_)
-    assert_allclose(tiled.head_[0], whole.head_[0], atol=1e-2)
+    assert_allclose(tiled.head_[0], whole.head_[0], atol=3e-2)
     monkeypatch.setattr(_cells, "CELLS", 10)
     assert sd.BlurLevelClassifier(fit_head=True).fit(grids, maps).label_counts_.sum() == 40
 
