@@ -119,7 +119,7 @@ def scene(result, given):
     assert result.sigma.shape == result.index.shape == (height, width)
     assert result.sharp.shape == result.photograph.shape
     finite(result.photograph, 0, 1)
-    finite(result.sigma, 0, 100)
+    finite(result.sigma, 0, 1000)
 
 
 @case(
