@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from helpers.pictures import PROFILE
+from PIL import Image
 from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
@@ -17,7 +18,6 @@ from skdefocus.synthesis import blur
 SHARP = sample_photographs(96)[1]
 SOFT = np.asarray(blur(SHARP, 2.5))
 LEFT = np.arange(96) < 48
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def save(path, image, **options):

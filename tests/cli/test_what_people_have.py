@@ -8,7 +8,8 @@ import pytest
 import tifffile
 from helpers.cli_cases import run
 from helpers.io_cases import WHITE, write_dng
-from PIL import ExifTags, Image, ImageCms
+from helpers.pictures import PROFILE
+from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from skdefocus.datasets import sample_photographs
@@ -18,7 +19,6 @@ from skdefocus.synthesis import to_linear
 WIDTH, HEIGHT = 96, 64
 RGB = np.rint(np.dstack([sample_photographs(96)[k][:HEIGHT] for k in range(3)]) * 255)
 RGB = RGB.astype(np.uint8)
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 BASE = ExifTags.Base
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><dc:title>Title</dc:title></x:xmpmeta>"
 NOTE = b"\x1c\x02\x78\x00\x09A caption"

@@ -6,7 +6,8 @@ import struct
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from helpers.pictures import PROFILE, RGB
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from skdefocus.io import (
@@ -19,10 +20,7 @@ from skdefocus.io import (
     write_photograph,
 )
 
-RGB = np.dstack([*np.meshgrid(np.arange(48) * 5, np.arange(32) * 7), np.full((32, 48), 90)])
-RGB = RGB.astype(np.uint8)
 DEEP = np.random.default_rng(5).integers(0, 65536, (32, 48, 3), np.uint16)
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 
 

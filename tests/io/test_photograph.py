@@ -7,7 +7,8 @@ import subprocess
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image, ImageCms, IptcImagePlugin, TiffImagePlugin
+from helpers.pictures import PROFILE, RGB
+from PIL import ExifTags, Image, IptcImagePlugin, TiffImagePlugin
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
@@ -22,12 +23,8 @@ from skdefocus.io import (
 
 WIDTH, HEIGHT = 48, 32
 RNG = np.random.default_rng(3)
-#: Smooth, so that JPEG changes little.
-RGB = np.dstack([*np.meshgrid(np.arange(48) * 5, np.arange(32) * 7), np.full((32, 48), 90)])
-RGB = RGB.astype(np.uint8)
 DEEP = RNG.integers(0, 65536, (HEIGHT, WIDTH, 3), np.uint16)
 ALPHA = RNG.integers(0, 256, (HEIGHT, WIDTH), np.uint8)
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6" '
     b'exif:PixelXDimension="48"><exif:PixelYDimension>32</exif:PixelYDimension>'
