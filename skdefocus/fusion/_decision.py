@@ -92,7 +92,8 @@ def _composite(
     contest = _contest(frames, lambda k, view: _detail(view, settings))
     # Squared, as the smooth tails of defocused edges have some detail too.
     index = _consistent(frames, contest, contest.evidence**2, settings)
-    near = {k: _cells_near(index == k, contest, k) for k in frames.numbers}
+    enough = np.float32(SHARE) * cell_means(contest.evidence, CELL)
+    near = {k: _cells_near(index == k, contest, k, enough) for k in frames.numbers}
     undecided = 1 - contest.evidence
     del contest
     gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
@@ -104,14 +105,15 @@ def _composite(
     return View(gray, lit if lit.any() else None, None, settings.noise), undecided, near
 
 
-def _cells_near(where: BoolArray, contest: labels.Choice, number: int) -> BoolArray:
-    """Find the cells near a frame's pixels and those that it won, shape (rows, columns)."""
+def _cells_near(
+    where: BoolArray, contest: labels.Choice, number: int, enough: Float32Array
+) -> BoolArray:
+    """Find the cells near a frame's pixels, and those where it won `enough` evidence."""
     won = contest.index == number
     cells = cell_means(where | won & (contest.evidence > CLEAR), CELL) > 0
-    all_of_it = cell_means(contest.evidence, CELL)
-    own = cell_means(contest.evidence * won, CELL)
-    cells = ndimage.binary_dilation(cells, np.ones((3, 3), bool), NEAR)
-    return cells | ndimage.binary_dilation((own > SHARE * all_of_it), np.ones((3, 3), bool))
+    own = cell_means(contest.evidence * won, CELL) > enough
+    square = np.ones((3, 3), bool)
+    return ndimage.binary_dilation(cells, square, NEAR) | ndimage.binary_dilation(own, square)
 
 
 def _detail(view: View, settings: FuserSettings, where: BoolArray | None = None) -> Float32Array:
