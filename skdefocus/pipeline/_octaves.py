@@ -93,8 +93,9 @@ def joined(
     total: Float32Array | None = None
     for k in reversed(range(len(sizes))):
         smaller, total = total, cells(sizes[k], len(prior))
+        weighted = np.float32(WEIGHTS[k]) * seen[k]
         for part in answers(sizes[k]):
-            _add(part, usual, np.float32(WEIGHTS[k]) * seen[k], smaller, total)
+            _add(part, usual, weighted, smaller, total)
     assert total is not None
     total += prior
     return softmax(total)
