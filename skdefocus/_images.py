@@ -8,8 +8,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus._validation import as_array, column_values, finite_range, is_sequence
-from skdefocus._validation import refuse_path as refuse_path
+from skdefocus._validation import (
+    as_array,
+    column_values,
+    finite_range,
+    is_sequence,
+    refuse_path,
+)
 
 #: Luma of Rec. 601, the gray of Pillow and OpenCV.
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from skdefocus import _registration as registration
-from skdefocus._images import OTHER_MODES, check_photograph, refuse_path, scaled, to_gray
+from skdefocus._images import OTHER_MODES, check_photograph, scaled, to_gray
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
-from skdefocus._validation import as_array
+from skdefocus._validation import as_array, refuse_path
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
 from skdefocus.fusion._settings import FuserSettings
