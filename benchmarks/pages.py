@@ -7,9 +7,9 @@ same snippets and compare.
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +67,8 @@ PAGES = {"README.md": with_search, "docs/own_classifier.md": with_classifiers}
 def main() -> None:
     for name, write in PAGES.items():
         page = ROOT / name
-        here = Path.cwd()
-        with tempfile.TemporaryDirectory() as folder:
-            os.chdir(folder)
+        with tempfile.TemporaryDirectory() as folder, chdir(folder):
             names = run(page)
-            os.chdir(here)
         page.write_text(write(page.read_text("utf-8"), names), "utf-8")
 
 

@@ -195,7 +195,7 @@ def test_a_pipeline_from_images_to_columns_makes_data_frames(container):
 
 
 def column(container, values):
-    """A column of a data frame whose labels, if it has some, are no positions."""
+    """A column of a data frame; its labels, if it has any, differ from the positions."""
     frames = pytest.importorskip(container)
     if container == "pandas":
         return frames.Series(values, index=range(10, 10 + len(values)))
