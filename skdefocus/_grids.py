@@ -51,6 +51,15 @@ def seen_from(outer: Area, inner: Area) -> Area:
     return rows, columns
 
 
+def grown(area: Area, halo: int, shape: tuple[int, ...]) -> Area:
+    """Return an area with up to `halo` pixels more on every side, within an image."""
+    rows, columns = (
+        slice(max(part.start - halo, 0), min(part.stop + halo, length))
+        for part, length in zip(area, shape, strict=False)
+    )
+    return rows, columns
+
+
 def cell_means(image: AnyArray, step: int, gray: bool = False) -> Float32Array:
     """Average an image over each cell; at the border, its last pixels are repeated.
 

@@ -7,18 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdefocus._grids import Area, cell_means, repeated
+from skdefocus._grids import Area, cell_means, grown, repeated, seen_from
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
 from skdefocus.fusion._tiles import by_tiles
-from skdefocus.fusion._windows import box, enlarged, twice
+from skdefocus.fusion._wide import CELL, Wide
+from skdefocus.fusion._windows import box, twice
 
 #: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
 #: becomes another; σ of 0.8, 1.2, 1.8 and 3.7 pixels in total.
 TRIALS = (1, 1, 2, 5)
-#: Wider blurs are made of means over cells of so many pixels, with radii in cells: σ of 5, 8, 15
-#: and 28 pixels, up to what frames at the other end of a stack of small things have.
-CELL, WIDE_TRIALS = 4, (1, 2, 4, 8)
+#: Wider blurs are made of means over cells, with radii in cells: σ of 5, 8, 15 and 28 pixels, up to
+#: what frames at the other end of a stack of small things have.
+WIDE_TRIALS = (1, 2, 4, 8)
 #: What the wider trials cannot tell, in parts of the level: light that spreads that far is not told
 #: from an exposure that is not quite the same.
 TOLERANCE = 0.2
@@ -38,9 +39,11 @@ BEYOND_WHITE = 100.0
 HARDLY = 0.5
 #: The aperture's image is brighter than the boxes' of cells in places, by this factor at most.
 PEAK = 5.0
-#: Pixels around a pixel that its score depends on, but for the wider trials: the boxes, and the
-#: windows in which the light of lamps is fitted.
-HALO = sum(TRIALS) + 2 * TRIALS[-1] + MISMATCH_RADIUS
+#: Pixels around a pixel that its score depends on, but for the wider trials and for the windows in
+#: which the light of lamps is fitted.
+HALO = sum(TRIALS) + MISMATCH_RADIUS
+#: Side in pixels of the tiles that scores are computed in.
+SIDE = 128
 #: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
 LARGEST_KEPT = 4_000_000
 
@@ -149,6 +152,16 @@ class Trials:
             self._kept = list(_blurred(self.gray, self.lit))
         return self
 
+    def halo(self, area: Area) -> int:
+        """Pixels around an area that its least differences from the narrow trials depend on."""
+        if self._near(area):
+            return HALO + 2 * TRIALS[-1]
+        return MISMATCH_RADIUS if self._kept is not None else HALO
+
+    def _near(self, area: Area) -> bool:
+        """Tell if there is light beyond white in an area or as near as it counts."""
+        return self.lit is not None and bool(self.lit[grown(area, HALO, self.lit.shape)].any())
+
     def narrow(self, area: Area) -> Iterator[Trial]:
         """Yield the other trials of an area, from the least blurred on."""
         lit = None if self.lit is None or not self.lit[area].any() else self.lit[area]
@@ -189,19 +202,15 @@ def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
 
 def difference(one: Float32Array, other: Float32Array) -> Float32Array:
     """Squared difference, averaged over a small window."""
-    return box((one - other) ** 2, MISMATCH_RADIUS)
+    away = one - other
+    away *= away
+    return box(away, MISMATCH_RADIUS)
 
 
 def _nearest(seen: Float32Array, low: Float32Array, high: Float32Array) -> Float32Array:
     """Clip to a range; `np.clip` takes three times as long."""
     away = np.maximum(seen, low)
     return np.minimum(away, high, out=away)
-
-
-def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
-    """Part of what is explained that is not beyond white; what is, no exposure does."""
-    total = explained * explained + np.float32(1e-6)
-    return np.minimum(light / total, 1)
 
 
 class Mismatch:
@@ -220,28 +229,29 @@ class Mismatch:
         self._trials, self._seen, self._noise = trials, seen, noise
         light = _cells_of_light(seen)
         # The least and the most that may be seen of the wide trials, and their light, in cells.
-        planes = [[t.values for t in trials.wide], [_brightest(t, light) for t in trials.wide]]
-        if trials.lit is not None:
-            planes.append([t.light for t in trials.wide])
-        self._wide = np.stack([np.stack(p) for p in planes], axis=1)
+        self._wide = Wide(
+            np.stack([t.values for t in trials.wide]),
+            np.stack([_brightest(t, light) for t in trials.wide]),
+            None if trials.lit is None else np.stack([t.light for t in trials.wide]),
+            seen,
+            TOLERANCE**2,
+        )
 
-    def __call__(self, area: Area) -> Float32Array:
-        """Compute its logarithm in an area."""
-        seen = self._seen[area]
+    def __call__(self, area: Area, where: BoolArray | None = None) -> Float32Array:
+        """Compute it in an area, plus the noise; see :func:`score`."""
+        outer = grown(area, self._trials.halo(area), self._seen.shape)
+        seen = self._seen[outer]
         least = np.full(seen.shape, np.inf, np.float32)
         light = seen * seen
         # Between the blur of the encoded values, as programs make it, and that of light.
-        for trial in self._trials.narrow(area):
+        for trial in self._trials.narrow(outer):
             away = _nearest(seen, trial.values, _brightest(trial, light))
             np.minimum(least, difference(away, seen), out=least)
-        unsure = np.float32(TOLERANCE**2) * light
-        for planes in self._wide:
-            low, high, *lamps = enlarged(planes, CELL, area)
-            away = _nearest(seen, low, high)
-            found = difference(away, seen)
-            found += unsure * _not_of_lamps(away, lamps[0]) if lamps else unsure
-            np.minimum(least, found, out=least)
-        return np.log(least + np.float32(self._noise**2))
+        inner = seen_from(outer, area)
+        least = least[inner]
+        self._wide.refine(least, seen[inner], area, where)
+        least += np.float32(self._noise**2)
+        return least
 
 
 def score(
@@ -262,7 +272,15 @@ def score(
     sharper = Mismatch(Trials(view.gray, view.lit), composite.gray, noise)
 
     def of_area(area: Area) -> Float32Array:
-        near = np.log(difference(view.gray[area], composite.gray[area]) + np.float32(noise**2))
-        return unlike(area) - sharper(area) - np.float32(NEAR_SHARE) * near
+        """Score the frame in a tile."""
+        needed = None if where is None else where[area]
+        outer = grown(area, MISMATCH_RADIUS, view.gray.shape)
+        near = difference(view.gray[outer], composite.gray[outer])[seen_from(outer, area)]
+        near += np.float32(noise**2)
+        ratio = unlike(area, needed)
+        ratio /= sharper(area, needed)
+        result = np.log(ratio, out=ratio)
+        result -= np.float32(NEAR_SHARE) * np.log(near)
+        return result
 
-    return by_tiles(of_area, view.gray.shape, HALO, where)
+    return by_tiles(of_area, view.gray.shape, 0, where, SIDE)

@@ -23,6 +23,7 @@ def by_tiles(
     size: tuple[int, ...],
     halo: int,
     where: BoolArray | None = None,
+    side: int = SIDE,
 ) -> Float32Array:
     """Put a plane (H, W) together from what `function` makes of areas.
 
@@ -36,6 +37,8 @@ def by_tiles(
         Pixels around a pixel that its value depends on.
     where : ndarray of shape (H, W), bool, or None
         The pixels that are needed; tiles without any are 0. None needs all.
+    side : int
+        Of the tiles in pixels.
     """
     out = np.zeros(size[:2], np.float32)
 
@@ -45,7 +48,7 @@ def by_tiles(
         if where is None or where[inner].any():
             out[inner] = function(outer)[seen_from(outer, inner)]
 
-    parts = list(tiles(size, STEP, halo, SIDE))
+    parts = list(tiles(size, STEP, halo, side))
     if len(parts) == 1:
         work(parts[0])
         return out

@@ -6,11 +6,8 @@ planes of any size and in float64 where weights may differ by any factor.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
-from skdefocus._grids import Area
 from skdefocus._typing import Float32Array
 from skdefocus.filters import box_mean
 
@@ -53,27 +50,6 @@ def _sums(values: Float32Array, length: int, step: int) -> Float32Array:
 def twice(plane: Float32Array, radius: int) -> Float32Array:
     """Average twice."""
     return box(box(plane, radius), radius)
-
-
-def enlarged(cells: Float32Array, step: int, area: Area) -> Float32Array:
-    """Interpolate planes (n, rows, columns) as `enlarge` of the grids does one, by two products."""
-    needed, weights = zip(
-        *(
-            _interpolation(part.start, part.stop, step, n)
-            for part, n in zip(area, cells.shape[1:], strict=True)
-        ),
-        strict=True,
-    )
-    return np.asarray(weights[0] @ cells[(slice(None), *needed)] @ weights[1].T)
-
-
-@lru_cache(maxsize=512)
-def _interpolation(start: int, stop: int, step: int, count: int) -> tuple[slice, Float32Array]:
-    """Find the cells that pixels depend on, and the weights (pixels, cells) of these."""
-    at = np.clip((np.arange(start, stop) + 0.5) / step - 0.5, 0, count - 1)
-    first, last = int(at[0]), min(int(at[-1]) + 1, count - 1)
-    distance = np.abs(at[:, None] - np.arange(first, last + 1))
-    return slice(first, last + 1), np.maximum(1 - distance, 0).astype(np.float32)
 
 
 def guided(

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from skdefocus import filters
-from skdefocus._grids import enlarge
 from skdefocus.fusion import _windows as windows
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
@@ -30,14 +29,3 @@ def test_guided_filters_are_those_of_the_filters(size, radius, seed):
     weights += np.float32(0.03)
     expected = filters.guided_filter(image, guide, radius, 1e-2, weights=weights)
     assert_allclose(windows.guided(image, guide, radius, 1e-2, weights), expected, atol=2e-5)
-
-
-@given(SIZES, st.integers(0, 99), st.data())
-def test_enlarged_cells(size, seed, data):
-    cells = np.random.default_rng(seed).random((2, *size)).astype(np.float32)
-    area = tuple(
-        slice(start, data.draw(st.integers(start + 1, 4 * n)))
-        for start, n in ((data.draw(st.integers(0, 4 * n - 1)), n) for n in size)
-    )
-    expected = np.stack([enlarge(plane, 4, area) for plane in cells])
-    assert_allclose(windows.enlarged(cells, 4, area), expected, atol=1e-5)

@@ -1,0 +1,157 @@
+"""The wide trials, compared in those blocks of pixels alone in which they may explain anything."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage
+
+from skdefocus._grids import Area, repeated
+from skdefocus._typing import BoolArray, Float32Array, IndexArray
+
+#: Side of a cell, and of a block, in pixels.
+CELL, SIDE = 4, 16
+#: Side of a block with the pixels that the mean over 3×3 of its own depends on, and of its cells.
+SEEN, CELLS = SIDE + 2, SIDE // CELL + 2
+#: Blocks that are worked on at once: their planes stay in the processor's cache.
+MOST = 128
+#: Squared value below which what is not of lamps is all of it.
+DARK = 1e-6
+
+
+class Wide:
+    """Ranges of what may be seen of an image, blurred widely, beside what is seen in another.
+
+    Parameters
+    ----------
+    low, high : ndarray of shape (n, rows, columns)
+        Least and most that may be seen of n trials, in cells.
+    light : ndarray of shape (n, rows, columns), or None
+        Their light, where some of what may be seen is of lamps.
+    seen : ndarray of shape (H, W)
+    tolerance : float
+        Parts of the light seen that are added to the squared differences: no exposure does what
+        lamps do.
+    """
+
+    def __init__(
+        self,
+        low: Float32Array,
+        high: Float32Array,
+        light: Float32Array | None,
+        seen: Float32Array,
+        tolerance: float,
+    ) -> None:
+        planes = (low, high) if light is None else (low, high, light)
+        self._count, self._lamps = len(low), light is not None
+        stacked = np.concatenate(planes)
+        border = ((0, 0), (1, CELLS), (1, CELLS))
+        padded = np.moveaxis(np.pad(stacked, border, mode="edge"), 0, -1)
+        self._across = padded.shape[1]
+        # In memory order, or all of it would be copied for every lookup.
+        self._cells = np.ascontiguousarray(padded).reshape(-1, len(stacked))
+        self._seen = np.pad(seen, (1, SIDE), mode="edge")
+        self._tolerance = np.float32(tolerance)
+        self._least: Float32Array | None = None
+        if light is not None:
+            self._least = _least_share(high, light)
+
+    def refine(
+        self, least: Float32Array, seen: Float32Array, area: Area, where: BoolArray | None
+    ) -> None:
+        """Lower `least`, the squared differences in an area, to those of the wide trials.
+
+        Parameters
+        ----------
+        least, seen : ndarray of the shape of `area`
+        area : tuple of two slice
+            It begins at multiples of `CELL`.
+        where : ndarray of the shape of `area`, or None
+            The pixels that are needed.
+        """
+        bound = seen * seen
+        bound *= self._tolerance
+        if self._least is not None:
+            first, last = ((s.start // CELL, -(-s.stop // CELL)) for s in area)
+            shares = self._least[first[0] : first[1], last[0] : last[1]]
+            bound *= repeated(shares, CELL, bound.shape)
+        needed = least > bound
+        if where is not None:
+            needed &= where
+        rows, columns = -(-least.shape[0] // SIDE), -(-least.shape[1] // SIDE)
+        full = np.zeros((rows * SIDE, columns * SIDE), bool)
+        full[: least.shape[0], : least.shape[1]] = needed
+        at = np.nonzero(full.reshape(rows, SIDE, columns, SIDE).any(axis=(1, 3)))
+        if not len(at[0]):
+            return
+        best = np.full((rows, columns, SIDE, SIDE), np.inf, np.float32)
+        for first_block in range(0, len(at[0]), MOST):
+            y, x = (a[first_block : first_block + MOST] for a in at)
+            best[y, x] = self._of_blocks(area[0].start + SIDE * y, area[1].start + SIDE * x)
+        plane = best.swapaxes(1, 2).reshape(full.shape)
+        np.minimum(least, plane[: least.shape[0], : least.shape[1]], out=least)
+
+    def _of_blocks(self, rows: IndexArray, columns: IndexArray) -> Float32Array:
+        """Least squared differences in blocks, from the rows and columns of their first pixels."""
+        count = len(rows)
+        seen = sliding_window_view(self._seen, (SEEN, SEEN))[rows, columns].reshape(-1)
+        blocks = seen.reshape(count, SEEN, SEEN)[:, 1:-1, 1:-1]
+        # In units of the sums over 3×3 pixels.
+        unsure = blocks * blocks
+        unsure *= np.float32(9) * self._tolerance
+        step = np.arange(CELLS)
+        first = rows // CELL * self._across + columns // CELL
+        index = (first[:, None, None] + self._across * step[:, None] + step).reshape(count, -1)
+        cells = np.moveaxis(self._cells.take(index, axis=0), 2, 0)
+        least = np.full(unsure.shape, np.inf, np.float32)
+        sums, weights = np.empty_like(seen), _interpolation()
+        for trial in range(self._count):
+            near = [
+                (np.ascontiguousarray(plane) @ weights).reshape(-1)
+                for plane in cells[trial :: self._count]
+            ]
+            away = np.maximum(seen, near[0])
+            np.minimum(away, near[1], out=away)
+            found = unsure
+            if self._lamps:
+                shares = _not_of_lamps(away, near[2]).reshape(count, SEEN, SEEN)
+                found = unsure * shares[:, 1:-1, 1:-1]
+            away -= seen
+            squares = _sums_of_squares(away, sums).reshape(count, SEEN, SEEN)
+            np.minimum(least, squares[:, :-2, :-2] + found, out=least)
+        least *= np.float32(1 / 9)
+        return least
+
+
+def _sums_of_squares(values: Float32Array, out: Float32Array) -> Float32Array:
+    """Sum squares over 3×3 pixels of blocks that lie one after the other, from the first on."""
+    values *= values
+    rows = values[: -2 * SEEN] + values[SEEN:-SEEN]
+    rows += values[2 * SEEN :]
+    part = np.add(rows[:-2], rows[1:-1], out=out[: len(rows) - 2])
+    part += rows[2:]
+    return out
+
+
+def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
+    """Part of what is explained that is not beyond white; what is, no exposure does."""
+    total = explained * explained
+    total += np.float32(DARK)
+    np.divide(light, total, out=total)
+    return np.minimum(total, 1, out=total)
+
+
+def _least_share(high: Float32Array, light: Float32Array) -> Float32Array:
+    """Least part that is not of lamps, of all trials, in a cell and those next to it."""
+    shares = _not_of_lamps(high, light).min(axis=0)
+    return np.asarray(ndimage.minimum_filter(shares, 3, mode="nearest"))
+
+
+@cache
+def _interpolation() -> Float32Array:
+    """Weights (CELLS², SEEN²) of a block's cells, to interpolate linearly between their centers."""
+    at = (np.arange(-1, SIDE + 1) + 0.5) / CELL + 0.5
+    weights = np.maximum(1 - np.abs(at[:, None] - np.arange(CELLS)), 0).T
+    return np.kron(weights, weights).astype(np.float32)
