@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from skdefocus._grids import Area, tiles
+from skdefocus._grids import Area
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
 from skdefocus.fusion._settings import FuserSettings
-from skdefocus.fusion._tiles import SIDE, by_tiles
+from skdefocus.fusion._tiles import by_tiles, over_tiles
 from skdefocus.fusion._windows import twice
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
 WIDE_SEAM = 3.0
+#: Side in pixels of the tiles in which a frame is added where it has weight.
+SIDE = 128
 
 
 def spread(where: BoolArray, sigma: float) -> Float32Array:
@@ -37,11 +41,16 @@ class Blend:
         self._mean = np.zeros(shape, np.float32)
         self._weights = np.zeros(shape[:2], np.float32)
 
-    def add(self, image: Float32Array, weights: Float32Array) -> None:
-        """Add a frame; pixels of weight 0 are as if there was none."""
-        for area, _ in tiles(weights.shape, 1, 0, SIDE):
-            if weights[area].any():
-                self._add(image[area], weights[area], area)
+    def add(self, of_area: Callable[[Area], Float32Array], weights: Float32Array) -> None:
+        """Add a frame; pixels of weight 0 are as if there was none.
+
+        `of_area` gives its values in an area.
+        """
+
+        def work(area: Area) -> None:
+            self._add(of_area(area), weights[area], area)
+
+        over_tiles(work, weights.shape, weights > 0, SIDE)
 
     def _add(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
         """Add a part of a frame."""
@@ -52,8 +61,10 @@ class Blend:
         share = share.reshape(share.shape + (1,) * (image.ndim - 2))
         # Between both in spite of rounding: the mean stays within the frames' range.
         low, high = np.minimum(mean, image), np.maximum(mean, image)
-        moved = np.clip(mean + share * (image - mean), low, high)
-        np.copyto(mean, moved, where=share > 0)
+        moved = image - mean
+        moved *= share
+        moved += mean
+        np.clip(moved, low, high, out=mean)
 
     @property
     def image(self) -> Float32Array:
@@ -76,7 +87,7 @@ def blended(
     if len(used) == 1 or settings.feather == 0:
         for k in used:
             weight = (index == k).astype(np.float32)
-            fused.add(frames.color(k), within(weight, frames.valid(k), 0))
+            fused.add(frames.colors(k), within(weight, frames.valid(k), 0))
         return fused.image
     size = (frames.shape[0], frames.shape[1])
     seams, lit = Blend(size), np.zeros(size, bool)
@@ -87,7 +98,7 @@ def blended(
         several |= near & reached
         reached |= near
         weight = spread(index == k, WIDE_SEAM)
-        seams.add(view.gray, within(weight, view.valid, 0))
+        seams.add(view.gray.__getitem__, within(weight, view.valid, 0))
         if view.lit is not None:
             lit |= view.lit & (weight > 0)
     composite = View(seams.image, lit if lit.any() else None, None, settings.noise)
@@ -101,5 +112,5 @@ def blended(
         weight = within(weight, view.valid, 0)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
-        fused.add(frames.color(k, raw, weight > 0), weight)
+        fused.add(frames.colors(k, raw), weight)
     return fused.image

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from skdefocus import _registration as registration
+from skdefocus._grids import Area
 from skdefocus._images import OTHER_MODES, check_photograph, scaled, to_gray
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus._validation import as_array, refuse_path
@@ -18,7 +19,7 @@ from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
-from skdefocus.fusion._warping import LOBES, inside, warp
+from skdefocus.fusion._warping import LOBES, Warped, inside, warp
 
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
@@ -177,11 +178,9 @@ class Frames:
         matrix = self.survey.matrices[number]
         return None if np.array_equal(matrix, np.eye(3)) else matrix
 
-    def _warped(
-        self, plane: Float32Array, number: int, lobes: int = LOBES, where: BoolArray | None = None
-    ) -> Float32Array:
+    def _warped(self, plane: Float32Array, number: int, lobes: int = LOBES) -> Float32Array:
         matrix = self._aligned(number)
-        return plane if matrix is None else warp(plane, matrix, lobes, where)
+        return plane if matrix is None else warp(plane, matrix, lobes)
 
     def view(self, number: int, raw: Raw | None = None) -> View:
         """Give a frame as it is compared; `raw` is what was read of it."""
@@ -202,17 +201,22 @@ class Frames:
         brighter = gain is not None and bool(gain.min() < 1)
         return View(self._warped(gray, number), seen, self._valid(number, raw), noise, brighter)
 
-    def color(
-        self, number: int, raw: Raw | None = None, where: BoolArray | None = None
-    ) -> Float32Array:
-        """Give a frame's values, shape (H, W) or (H, W, 3).
+    def colors(self, number: int, raw: Raw | None = None) -> Callable[[Area], Float32Array]:
+        """Give what gives a frame's values in an area, shape (h, w) or (h, w, 3).
 
-        `raw` is what was read of it, and `where`, shape (H, W), tells the pixels that are needed.
+        `raw` is what was read of it.
         """
-        raw = raw or self.read(number)
-        image = scaled(_filled(raw, 0))
-        gain = self._gains.get(number)
-        return self._warped(image if gain is None else matched(image, gain), number, where=where)
+        pixels, gain = _filled(raw or self.read(number), 0), self._gains.get(number)
+
+        def part(area: Area) -> Float32Array:
+            image = scaled(pixels[area])
+            return image if gain is None else matched(image, gain)
+
+        if (matrix := self._aligned(number)) is None:
+            return part
+        ends = np.array([pixels.min(), pixels.max()])
+        low, high = scaled(ends) if gain is None else (0, 1)
+        return Warped(part, pixels.shape, matrix, (low, high))
 
     def views(self) -> Iterator[tuple[int, View]]:
         """Give all frames as they are compared."""

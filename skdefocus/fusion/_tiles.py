@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,13 +18,15 @@ STEP = 4
 #: Threads; NumPy releases the interpreter's lock.
 THREADS = 2
 
+Part = TypeVar("Part")
+
 
 def by_tiles(
     function: Callable[[Area], Float32Array],
     size: tuple[int, ...],
     halo: int,
     where: BoolArray | None = None,
-    side: int = SIDE,
+    side: int | None = None,
 ) -> Float32Array:
     """Put a plane (H, W) together from what `function` makes of areas.
 
@@ -37,7 +40,7 @@ def by_tiles(
         Pixels around a pixel that its value depends on.
     where : ndarray of shape (H, W), bool, or None
         The pixels that are needed; tiles without any are 0. None needs all.
-    side : int
+    side : int or None
         Of the tiles in pixels.
     """
     out = np.zeros(size[:2], np.float32)
@@ -48,10 +51,25 @@ def by_tiles(
         if where is None or where[inner].any():
             out[inner] = function(outer)[seen_from(outer, inner)]
 
-    parts = list(tiles(size, STEP, halo, side))
-    if len(parts) == 1:
-        work(parts[0])
-        return out
+    _in_threads(work, list(tiles(size, STEP, halo, side or SIDE)))
+    return out
+
+
+def over_tiles(
+    work: Callable[[Area], None],
+    size: tuple[int, ...],
+    where: BoolArray | None = None,
+    side: int | None = None,
+) -> None:
+    """Call `work` for all tiles, or for those with pixels that are needed, `where`."""
+    areas = [inner for inner, _ in tiles(size, STEP, 0, side or SIDE)]
+    _in_threads(work, [a for a in areas if where is None or where[a].any()])
+
+
+def _in_threads(work: Callable[[Part], None], parts: list[Part]) -> None:
+    if len(parts) < 2:
+        for part in parts:
+            work(part)
+        return
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, parts))
-    return out
