@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdefocus._grids import Area, cell_means, grown, repeated, seen_from
+from skdefocus._grids import Area, cell_means, grown, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
-from skdefocus.fusion._tiles import by_tiles
+from skdefocus.fusion._tiles import by_tiles, over_tiles
 from skdefocus.fusion._wide import CELL, Wide
-from skdefocus.fusion._windows import box, twice
+from skdefocus.fusion._windows import bounds, box, core, inner_box, mirrored, twice, window_sums
 
 #: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
 #: becomes another; σ of 0.8, 1.2, 1.8 and 3.7 pixels in total.
@@ -42,6 +42,9 @@ PEAK = 5.0
 #: Pixels around a pixel that its score depends on, but for the wider trials and for the windows in
 #: which the light of lamps is fitted.
 HALO = sum(TRIALS) + MISMATCH_RADIUS
+#: Pixels around an area that are needed where the light of lamps is fitted: those that the fits
+#: depend on, even in number as they are thinned.
+LAMP_HALO = 2 * TRIALS[-1] + MISMATCH_RADIUS + 1
 #: Side in pixels of the tiles that scores are computed in.
 SIDE = 128
 #: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
@@ -109,18 +112,6 @@ def _squared_laplacian(gray: Float32Array) -> Float32Array:
     return energy
 
 
-def _blurred(gray: Float32Array, lit: BoolArray | None) -> Iterator[Trial]:
-    """Yield the trials of an image, or of a part of one, from the least blurred on."""
-    # Light adds where it is blurred, not its encoded values, whose square it is near enough.
-    values, light = gray, gray * gray
-    white = None if lit is None else lit.astype(np.float32)
-
-    for radius in TRIALS:
-        values, light = box(values, radius), box(light, radius)
-        white = None if white is None else box(white, radius)
-        yield Trial(radius, values, light, white)
-
-
 class Trials:
     """The trials: an image blurred more and more.
 
@@ -148,29 +139,48 @@ class Trials:
 
     def keep(self) -> Trials:
         """Compute the trials once for repeated use, unless they are large."""
-        if self.gray.size <= LARGEST_KEPT:
-            self._kept = list(_blurred(self.gray, self.lit))
+        if self.gray.size > LARGEST_KEPT:
+            return self
+        count = 2 if self.lit is None else 3
+        planes = np.zeros((len(TRIALS), count, *self.gray.shape), np.float32)
+
+        def work(area: Area) -> None:
+            for kept, trial in zip(planes, self.narrow(area, 0), strict=True):
+                for plane, found in zip(kept, trial[1:], strict=False):
+                    if found is not None:
+                        plane[area] = found
+
+        over_tiles(work, self.gray.shape)
+        white = [None] * len(TRIALS) if self.lit is None else planes[:, 2]
+        self._kept = list(map(Trial, TRIALS, planes[:, 0], planes[:, 1], white))
         return self
 
-    def halo(self, area: Area) -> int:
-        """Pixels around an area that its least differences from the narrow trials depend on."""
-        if self._near(area):
-            return HALO + 2 * TRIALS[-1]
-        return MISMATCH_RADIUS if self._kept is not None else HALO
-
-    def _near(self, area: Area) -> bool:
+    def near(self, area: Area) -> bool:
         """Tell if there is light beyond white in an area or as near as it counts."""
         return self.lit is not None and bool(self.lit[grown(area, HALO, self.lit.shape)].any())
 
-    def narrow(self, area: Area) -> Iterator[Trial]:
-        """Yield the other trials of an area, from the least blurred on."""
-        lit = None if self.lit is None or not self.lit[area].any() else self.lit[area]
-        if self._kept is None:
-            yield from _blurred(self.gray[area], lit)
+    def narrow(self, area: Area, halo: int) -> Iterator[Trial]:
+        """Yield the other trials of an area and of `halo` pixels around, the least blurred first.
+
+        Beyond the image's border it is mirrored, which is the same as mirroring its trials.
+        """
+        lit = self.lit if self.near(area) else None
+        if self._kept is not None:
+            for radius, values, light, white in self._kept:
+                planes = [values, light] if lit is None or white is None else [values, light, white]
+                values, light, *more = (mirrored(plane, area, halo) for plane in planes)
+                yield Trial(radius, values, light, more[0] if more else None)
             return
-        for radius, values, light, white in self._kept:
-            near = None if lit is None or white is None else white[area]
-            yield Trial(radius, values[area], light[area], near)
+        rest = sum(TRIALS)
+        values = mirrored(self.gray, area, halo + rest)
+        # Light adds where it is blurred, not its encoded values, whose square it is near enough.
+        planes = [values, values * values]
+        if lit is not None:
+            planes.append(mirrored(lit, area, halo + rest).astype(np.float32))
+        for radius in TRIALS:
+            planes, rest = [inner_box(plane, radius) for plane in planes], rest - radius
+            values, light, *more = (core(plane, rest) for plane in planes)
+            yield Trial(radius, values, light, more[0] if more else None)
 
 
 def _cells_of_light(gray: Float32Array) -> Float32Array:
@@ -183,34 +193,33 @@ def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
     That light is found by least squares around every pixel of what is seen, whose light is given,
     and is white at least.
     """
-    if trial.white is None:
-        return np.sqrt(np.clip(trial.light, 0, 1))
     step = max(1, trial.radius // 2)
-    thin = (slice(None, None, step),) * 2
-    white = trial.white[thin]
-    excess = (light[thin] - trial.light[thin]) * white
     reach = max(1, 2 * trial.radius // step)
-    more = box(excess, reach) / (box(white * white, reach) + np.float32(1e-9))
+    # There are few lamps: what is far from them does not change.
+    area = None if trial.white is None else bounds(trial.white > 0, 2 * reach * step)
+    if area is None or trial.white is None:
+        return np.asarray(np.sqrt(trial.light))
+    seen = trial.light.copy()
+    of_area, white = trial.light[area], trial.white[area]
+    thin = (slice(None, None, step),) * 2
+    part = white[thin]
+    excess = (light[area][thin] - of_area[thin]) * part
+    more = box(excess, reach) / (box(part * part, reach) + np.float32(1e-9))
     more -= np.float32(HARDLY)
     np.clip(more, 0, BEYOND_WHITE - 1, out=more)
-    more = repeated(more, step, light.shape)
-    more *= trial.white
+    more = repeated(more, step, white.shape)
+    more *= white
     more *= np.float32(PEAK)
-    more += trial.light
-    return np.sqrt(np.clip(more, 0, 1, out=more), out=more)
+    more += of_area
+    np.clip(more, 0, 1, out=seen[area])
+    return np.sqrt(seen, out=seen)
 
 
 def difference(one: Float32Array, other: Float32Array) -> Float32Array:
-    """Squared difference, averaged over a small window."""
+    """Squared difference, averaged over the small windows within planes."""
     away = one - other
     away *= away
-    return box(away, MISMATCH_RADIUS)
-
-
-def _nearest(seen: Float32Array, low: Float32Array, high: Float32Array) -> Float32Array:
-    """Clip to a range; `np.clip` takes three times as long."""
-    away = np.maximum(seen, low)
-    return np.minimum(away, high, out=away)
+    return inner_box(away, MISMATCH_RADIUS)
 
 
 class Mismatch:
@@ -239,17 +248,23 @@ class Mismatch:
 
     def __call__(self, area: Area, where: BoolArray | None = None) -> Float32Array:
         """Compute it in an area, plus the noise; see :func:`score`."""
-        outer = grown(area, self._trials.halo(area), self._seen.shape)
-        seen = self._seen[outer]
-        least = np.full(seen.shape, np.inf, np.float32)
-        light = seen * seen
+        lamps = self._trials.near(area)
+        halo = LAMP_HALO if lamps else MISMATCH_RADIUS
+        wide = mirrored(self._seen, area, halo)
+        light = wide * wide if lamps else wide
+        cut = halo - MISMATCH_RADIUS
+        seen = core(wide, cut)
+        inner = core(seen, MISMATCH_RADIUS)
+        least = np.full(inner.shape, np.inf, np.float32)
         # Between the blur of the encoded values, as programs make it, and that of light.
-        for trial in self._trials.narrow(outer):
-            away = _nearest(seen, trial.values, _brightest(trial, light))
-            np.minimum(least, difference(away, seen), out=least)
-        inner = seen_from(outer, area)
-        least = least[inner]
-        self._wide.refine(least, seen[inner], area, where)
+        for trial in self._trials.narrow(area, halo):
+            away = np.maximum(seen, core(trial.values, cut))
+            np.minimum(away, core(_brightest(trial, light), cut), out=away)
+            away -= seen
+            away *= away
+            np.minimum(least, window_sums(away, MISMATCH_RADIUS), out=least)
+        least *= np.float32(1 / (2 * MISMATCH_RADIUS + 1) ** 2)
+        self._wide.refine(least, inner, area, where)
         least += np.float32(self._noise**2)
         return least
 
@@ -274,8 +289,7 @@ def score(
     def of_area(area: Area) -> Float32Array:
         """Score the frame in a tile."""
         needed = None if where is None else where[area]
-        outer = grown(area, MISMATCH_RADIUS, view.gray.shape)
-        near = difference(view.gray[outer], composite.gray[outer])[seen_from(outer, area)]
+        near = difference(*(mirrored(v.gray, area, MISMATCH_RADIUS) for v in (view, composite)))
         near += np.float32(noise**2)
         ratio = unlike(area, needed)
         ratio /= sharper(area, needed)

@@ -19,6 +19,8 @@ SEEN, CELLS = SIDE + 2, SIDE // CELL + 2
 MOST = 128
 #: Squared value below which what is not of lamps is all of it.
 DARK = 1e-6
+#: Light above that of the blur, from which lamps count.
+LAMP = np.float32(1e-4)
 
 
 class Wide:
@@ -45,18 +47,22 @@ class Wide:
         tolerance: float,
     ) -> None:
         planes = (low, high) if light is None else (low, high, light)
-        self._count, self._lamps = len(low), light is not None
+        self._count = len(low)
         stacked = np.concatenate(planes)
         border = ((0, 0), (1, CELLS), (1, CELLS))
         padded = np.moveaxis(np.pad(stacked, border, mode="edge"), 0, -1)
         self._across = padded.shape[1]
         # In memory order, or all of it would be copied for every lookup.
         self._cells = np.ascontiguousarray(padded).reshape(-1, len(stacked))
-        self._seen = np.pad(seen, (1, SIDE), mode="edge")
+        self._seen = sliding_window_view(np.pad(seen, (1, SIDE), mode="edge"), (SEEN, SEEN))
         self._tolerance = np.float32(tolerance)
         self._least: Float32Array | None = None
+        self._lamps: BoolArray | None = None
         if light is not None:
-            self._least = _least_share(high, light)
+            shares, lamps = _not_of_lamps(high, light).min(axis=0), (high**2 > light + LAMP)
+            # Of a cell and those next to it, as values are interpolated.
+            self._least = ndimage.minimum_filter(shares, 3, mode="nearest")
+            self._lamps = ndimage.maximum_filter(lamps.any(axis=0), 3)
 
     def refine(
         self, least: Float32Array, seen: Float32Array, area: Area, where: BoolArray | None
@@ -73,30 +79,33 @@ class Wide:
         """
         bound = seen * seen
         bound *= self._tolerance
-        if self._least is not None:
-            first, last = ((s.start // CELL, -(-s.stop // CELL)) for s in area)
-            shares = self._least[first[0] : first[1], last[0] : last[1]]
-            bound *= repeated(shares, CELL, bound.shape)
+        lamps = False
+        if self._least is not None and self._lamps is not None:
+            rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in area)
+            lamps = bool(self._lamps[rows, columns].any())
+            if lamps:
+                bound *= repeated(self._least[rows, columns], CELL, bound.shape)
         needed = least > bound
         if where is not None:
             needed &= where
-        rows, columns = -(-least.shape[0] // SIDE), -(-least.shape[1] // SIDE)
-        full = np.zeros((rows * SIDE, columns * SIDE), bool)
+        height, width = (-(-n // SIDE) for n in least.shape)
+        full = np.zeros((height * SIDE, width * SIDE), bool)
         full[: least.shape[0], : least.shape[1]] = needed
-        at = np.nonzero(full.reshape(rows, SIDE, columns, SIDE).any(axis=(1, 3)))
+        at = np.nonzero(full.reshape(height, SIDE, width, SIDE).any(axis=(1, 3)))
         if not len(at[0]):
             return
-        best = np.full((rows, columns, SIDE, SIDE), np.inf, np.float32)
-        for first_block in range(0, len(at[0]), MOST):
-            y, x = (a[first_block : first_block + MOST] for a in at)
-            best[y, x] = self._of_blocks(area[0].start + SIDE * y, area[1].start + SIDE * x)
+        best = np.full((height, width, SIDE, SIDE), np.inf, np.float32)
+        for k in range(0, len(at[0]), MOST):
+            y, x = (a[k : k + MOST] for a in at)
+            first = area[0].start + SIDE * y, area[1].start + SIDE * x
+            best[y, x] = self._of_blocks(*first, lamps)
         plane = best.swapaxes(1, 2).reshape(full.shape)
         np.minimum(least, plane[: least.shape[0], : least.shape[1]], out=least)
 
-    def _of_blocks(self, rows: IndexArray, columns: IndexArray) -> Float32Array:
+    def _of_blocks(self, rows: IndexArray, columns: IndexArray, lamps: bool) -> Float32Array:
         """Least squared differences in blocks, from the rows and columns of their first pixels."""
         count = len(rows)
-        seen = sliding_window_view(self._seen, (SEEN, SEEN))[rows, columns].reshape(-1)
+        seen = self._seen[rows, columns].reshape(-1)
         blocks = seen.reshape(count, SEEN, SEEN)[:, 1:-1, 1:-1]
         # In units of the sums over 3×3 pixels.
         unsure = blocks * blocks
@@ -108,14 +117,12 @@ class Wide:
         least = np.full(unsure.shape, np.inf, np.float32)
         sums, weights = np.empty_like(seen), _interpolation()
         for trial in range(self._count):
-            near = [
-                (np.ascontiguousarray(plane) @ weights).reshape(-1)
-                for plane in cells[trial :: self._count]
-            ]
+            planes = cells[trial :: self._count][: 3 if lamps else 2]
+            near = [(np.ascontiguousarray(plane) @ weights).reshape(-1) for plane in planes]
             away = np.maximum(seen, near[0])
             np.minimum(away, near[1], out=away)
             found = unsure
-            if self._lamps:
+            if lamps:
                 shares = _not_of_lamps(away, near[2]).reshape(count, SEEN, SEEN)
                 found = unsure * shares[:, 1:-1, 1:-1]
             away -= seen
@@ -141,12 +148,6 @@ def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
     total += np.float32(DARK)
     np.divide(light, total, out=total)
     return np.minimum(total, 1, out=total)
-
-
-def _least_share(high: Float32Array, light: Float32Array) -> Float32Array:
-    """Least part that is not of lamps, of all trials, in a cell and those next to it."""
-    shares = _not_of_lamps(high, light).min(axis=0)
-    return np.asarray(ndimage.minimum_filter(shares, 3, mode="nearest"))
 
 
 @cache
