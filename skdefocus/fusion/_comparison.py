@@ -95,19 +95,28 @@ def detail(
     more = np.float32((1 + WIDE_DETAIL) * LAPLACIAN_GAIN * (own**2 - noise**2))
 
     def of_area(area: Area) -> Float32Array:
-        energy = _squared_laplacian(gray[area])
-        mean = twice(energy, DETAIL_RADIUS)
-        mean += np.float32(WIDE_DETAIL) * twice(energy, WIDE_RADIUS)
-        return np.log(np.maximum(mean - more, 0) + floor)
+        energy = _squared_laplacian(mirrored(gray, area, 2 * WIDE_RADIUS + 1))
+        near = core(energy, 2 * (WIDE_RADIUS - DETAIL_RADIUS))
+        mean = inner_box(inner_box(energy, WIDE_RADIUS), WIDE_RADIUS)
+        mean *= np.float32(WIDE_DETAIL)
+        mean += inner_box(inner_box(near, DETAIL_RADIUS), DETAIL_RADIUS)
+        mean -= np.float32(more)
+        np.maximum(mean, 0, out=mean)
+        mean += floor
+        return np.asarray(np.log(mean, out=mean))
 
-    return by_tiles(of_area, gray.shape, 2 * WIDE_RADIUS + 2, where)
+    return by_tiles(of_area, gray.shape, 0, where)
 
 
 def _squared_laplacian(gray: Float32Array) -> Float32Array:
     """Square of the modified Laplacian, the sum of the sizes of both second derivatives."""
-    padded = np.pad(gray, 1, mode="symmetric")
-    energy = np.abs(2 * gray - padded[:-2, 1:-1] - padded[2:, 1:-1])
-    energy += np.abs(2 * gray - padded[1:-1, :-2] - padded[1:-1, 2:])
+    middle = 2 * core(gray, 1)
+    energy = middle - gray[:-2, 1:-1]
+    energy -= gray[2:, 1:-1]
+    np.abs(energy, out=energy)
+    middle -= gray[1:-1, :-2]
+    middle -= gray[1:-1, 2:]
+    energy += np.abs(middle, out=middle)
     energy *= energy
     return energy
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
 
-from skdefocus._grids import Area
-from skdefocus._typing import BoolArray, Float32Array
+from skdefocus._grids import Area, tiles
+from skdefocus._typing import BoolArray, Float32Array, IndexArray
 from skdefocus.filters import GuidedFilter
-from skdefocus.fusion._tiles import by_tiles
-from skdefocus.fusion._windows import guided
+from skdefocus.fusion._tiles import SIDE, by_tiles
+from skdefocus.fusion._windows import Guided, mirrored
 
 #: Numbers of frames, in half of the memory of those that index.
 Index = NDArray[np.int32]
@@ -30,6 +31,11 @@ WIDER = (128, 16, 4)
 FEW = 1e-3
 #: Pixels between the wide windows that are fitted.
 SUBSAMPLE = 4
+#: Pixels around a speck that are looked at for what it is given to, and these in order of distance.
+SPECK = 8
+_OFFSETS = sorted(
+    product(range(-SPECK, SPECK + 1), repeat=2), key=lambda at: (at[0] ** 2 + at[1] ** 2, at)
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +71,17 @@ class Contest:
 
     def offer(self, number: int, score: Float32Array, gray: Float32Array) -> None:
         """Let frame `number` compete, with its scores and its gray values."""
-        wins = (score > self.best) | ((score == self.best) & (gray > self.gray))
-        self.second = np.maximum(self.second, np.where(wins, self.best, score))
-        np.copyto(self.best, score, where=wins)
-        np.copyto(self.gray, gray, where=wins)
-        np.copyto(self.index, number, where=wins)
+        for area, _ in tiles(score.shape, 1, 0, SIDE):
+            self._offer(number, score[area], gray[area], area)
+
+    def _offer(self, number: int, score: Float32Array, gray: Float32Array, area: Area) -> None:
+        """Let a frame compete in an area."""
+        best, second, brightest = self.best[area], self.second[area], self.gray[area]
+        wins = (score > best) | ((score == best) & (gray > brightest))
+        np.maximum(second, np.minimum(best, score), out=second)
+        np.copyto(best, score, where=wins)
+        np.copyto(brightest, gray, where=wins)
+        np.copyto(self.index[area], number, where=wins)
 
     def choice(self) -> Choice:
         """Give what won; the scores are no longer needed."""
@@ -117,16 +129,18 @@ def settle(
             for times in WIDER
         ]
 
+        total = evidence + prior
+        narrow, sure, rest = Narrow(guide, total, radius), evidence / total, prior / total
+        del total
         most, result = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
-            own = share = (index == label).astype(np.float32)
+            share = (index == label).astype(np.float32)
+            own = sure * share
             for wide in wider:
-                around = wide.filter(share)
-                around *= prior
-                around += evidence * own
-                around /= evidence + prior
-                share = around
-            share = _narrowed(share, guide, evidence + prior, radius)
+                share = wide.filter(share)
+                share *= rest
+                share += own
+            share = _narrowed(share, narrow)
             if (where := reach(label)) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
@@ -140,17 +154,30 @@ def settle(
     return clean
 
 
-def _narrowed(
-    share: Float32Array, guide: Float32Array, weights: Float32Array, radius: int
-) -> Float32Array:
+class Narrow:
+    """Guided filters in narrow windows, tile by tile; what is of the guide alone is kept."""
+
+    def __init__(self, guide: Float32Array, weights: Float32Array, radius: int) -> None:
+        self.guide, self.weights, self.radius = guide, weights, radius
+        self._tiles: dict[tuple[int, int], Guided] = {}
+
+    def __call__(self, area: Area, image: Float32Array) -> Float32Array:
+        """Filter an area of an image."""
+        key = area[0].start, area[1].start
+        if key not in self._tiles:
+            guide, weights = (
+                mirrored(p, area, 2 * self.radius) for p in (self.guide, self.weights)
+            )
+            self._tiles[key] = Guided(guide, self.radius, EPS, weights)
+        return self._tiles[key].filter(mirrored(image, area, 2 * self.radius))
+
+
+def _narrowed(share: Float32Array, narrow: Narrow) -> Float32Array:
     """Smooth a frame's share along edges in narrow windows, where it is neither none nor all."""
-
-    def of_area(area: Area) -> Float32Array:
-        return guided(share[area], guide[area], radius, EPS, weights[area])
-
-    narrow = by_tiles(of_area, share.shape, 2 * radius + 1, (share > FEW) & (share < 1 - FEW))
-    np.copyto(narrow, np.float32(1), where=share >= 1 - FEW)
-    return narrow
+    unsure = (share > FEW) & (share < 1 - FEW)
+    out = by_tiles(lambda area: narrow(area, share), share.shape, 0, unsure)
+    np.copyto(out, np.float32(1), where=share >= 1 - FEW)
+    return out
 
 
 def without_specks(index: Index, min_area: int) -> Index:
@@ -159,5 +186,26 @@ def without_specks(index: Index, min_area: int) -> Index:
     small = (np.bincount(regions.ravel()) < min_area)[regions]
     if not small.any() or small.all():
         return index.copy()
-    nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
-    return np.asarray(index[tuple(nearest)], np.int32)
+    clean = index.copy()
+    rows, columns = _filled(clean, small)
+    if len(rows):
+        nearest = ndimage.distance_transform_edt(small, return_distances=False, return_indices=True)
+        clean[rows, columns] = index[tuple(n[rows, columns] for n in nearest)]
+    return clean
+
+
+def _filled(values: Index, empty: BoolArray) -> tuple[IndexArray, IndexArray]:
+    """Give empty pixels the nearest value in reach; return the rows and columns that remain.
+
+    Specks are small, so that looking around them takes a fraction of a distance transform's time.
+    """
+    rows, columns = np.nonzero(empty)
+    bordered = np.pad(empty, SPECK, constant_values=True)
+    for dy, dx in _OFFSETS:
+        found = ~bordered[rows + (dy + SPECK), columns + (dx + SPECK)]
+        y, x = rows[found], columns[found]
+        values[y, x] = values[y + dy, x + dx]
+        rows, columns = rows[~found], columns[~found]
+        if not len(rows):
+            break
+    return rows, columns

@@ -108,6 +108,8 @@ class Warped:
         offset = matrix @ first + self._matrix[:2, 2] - [s.start for s in part]
         size = (area[0].stop - area[0].start, area[1].stop - area[1].start)
         image = self._read(part)
+        if not image.any():
+            return np.zeros((*size, *image.shape[2:]), np.float32)
         planes = image[None] if image.ndim == 2 else np.moveaxis(image, 2, 0).copy()
         if self._steep:
             order = 1 if self._lobes == 1 else 3

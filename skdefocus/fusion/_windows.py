@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._grids import Area, grown, mirrored_crop
+from skdefocus._grids import Area, full_area, grown, mirrored_crop
 from skdefocus._typing import AnyArray, BoolArray, Float32Array
 from skdefocus.filters import box_mean
 
@@ -99,29 +99,46 @@ def twice(plane: Float32Array, radius: int) -> Float32Array:
     return box(box(plane, radius), radius)
 
 
-def guided(
-    image: Float32Array, guide: Float32Array, radius: int, eps: float, weights: Float32Array
-) -> Float32Array:
-    """Filter a plane as :func:`skdefocus.filters.guided_filter` does.
+class Guided:
+    """A guided filter as :func:`skdefocus.filters.guided_filter`, for planes with a margin.
 
     Parameters
     ----------
-    image, guide, weights : ndarray of shape (H, W), float32
+    guide, weights : ndarray of shape (H, W), float32
         Values in [0, 1] or of that order; weights are above 0.
     radius : int
     eps : float
         Well above the rounding of squared values in float32.
     """
-    offset = np.float32(guide.mean())
-    x = guide - offset
-    total = box(weights, radius)
-    share = np.reciprocal(total)
-    seen = weights * x
-    mean_x, mean_y = box(seen, radius) * share, box(weights * image, radius) * share
-    variance = box(seen * x, radius) * share - mean_x * mean_x
-    covariance = box(seen * image, radius) * share - mean_x * mean_y
-    slope = np.asarray(covariance / (np.maximum(variance, 0) + np.float32(eps)), np.float32)
-    constant = mean_y - slope * mean_x
-    # Windows vote with the sums of their weights.
-    slope, constant = box(total * slope, radius), box(total * constant, radius)
-    return np.asarray((slope * x + constant) / box(total, radius), np.float32)
+
+    def __init__(self, guide: Float32Array, radius: int, eps: float, weights: Float32Array) -> None:
+        x = guide - np.float32(guide.mean())
+        self._radius, self._weights, self._seen = radius, np.ascontiguousarray(weights), weights * x
+        total = inner_box(self._weights, radius)
+        self._mean = inner_box(self._seen, radius) / total
+        variance = inner_box(self._seen * x, radius) / total - self._mean * self._mean
+        self._inverse = 1 / (np.maximum(variance, 0) + np.float32(eps))
+        self._x = core(x, 2 * radius)
+        self._votes = np.reciprocal(inner_box(total, radius))
+
+    def filter(self, image: Float32Array) -> Float32Array:
+        """Filter a plane (H, W); shape (H - 4 radius, W - 4 radius)."""
+        mean = inner_box(self._weights * image, self._radius)
+        slope = inner_box(self._seen * image, self._radius)
+        # Windows vote with the sums of their weights, by which the means are not divided.
+        slope -= self._mean * mean
+        slope *= self._inverse
+        mean -= slope * self._mean
+        out = inner_box(slope, self._radius) * self._x
+        out += inner_box(mean, self._radius)
+        out *= self._votes
+        return out
+
+
+def guided(
+    image: Float32Array, guide: Float32Array, radius: int, eps: float, weights: Float32Array
+) -> Float32Array:
+    """Filter a plane as :func:`skdefocus.filters.guided_filter` does; see `Guided`."""
+    area = full_area(guide.shape)
+    image, guide, weights = (mirrored(p, area, 2 * radius) for p in (image, guide, weights))
+    return Guided(guide, radius, eps, weights).filter(image)
