@@ -157,16 +157,55 @@ def strips(rows: int) -> Iterator[slice]:
 
 def twice_in(cells: Float32Array, area: Area) -> Float32Array:
     """Compute an area of `twice`, without memory for the rest."""
-    needed = tuple(
-        slice(max(part.start // 2 - 1, 0), min(-(-part.stop // 2) + 1, n))
-        for part, n in zip(area, cells.shape, strict=False)
-    )
+    needed = _around(area, cells.shape)
     large = twice(cells[needed], tuple(2 * (part.stop - part.start) for part in needed))
+    return large[_seen_from_half(needed, area)]
+
+
+def enlarged_in(
+    cells: Float32Array, times: int, shape: tuple[int, ...], area: Area
+) -> Float32Array:
+    """Compute an area of cells enlarged by `twice` again and again, without memory for the rest.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (rows, columns, n), float32
+    times : int
+        Power of 2.
+    shape : tuple of int
+        Rows and columns of the result in full; divided by `times` and rounded up, those of `cells`.
+    area : tuple of two slice
+        Rows and columns to compute.
+
+    Returns
+    -------
+    ndarray of shape (rows of the area, columns of the area, n), float32
+        Part of `cells` if `times` is 1.
+    """
+    if times == 1:
+        return cells[area]
+    half = tuple(-(-n // 2) for n in shape)
+    needed = _around(area, half)
+    between = enlarged_in(cells, times // 2, half, needed)
+    return twice_in(between, _seen_from_half(needed, area))
+
+
+def _around(area: Area, half: tuple[int, ...]) -> Area:
+    """Return the area of cells twice as large that an area depends on; there are `half` of them."""
     rows, columns = (
-        slice(part.start - 2 * near.start, part.stop - 2 * near.start)
-        for part, near in zip(area, needed, strict=True)
+        slice(max(part.start // 2 - 1, 0), min(-(-part.stop // 2) + 1, n))
+        for part, n in zip(area, half, strict=False)
     )
-    return large[rows, columns]
+    return rows, columns
+
+
+def _seen_from_half(outer: Area, inner: Area) -> Area:
+    """Return an area by its position in one of cells twice as large."""
+    rows, columns = (
+        slice(i.start - 2 * o.start, i.stop - 2 * o.start)
+        for i, o in zip(inner, outer, strict=True)
+    )
+    return rows, columns
 
 
 def full_area(shape: tuple[int, ...]) -> Area:

@@ -7,6 +7,7 @@ from skdefocus.network._runtime import (
     checked_bytes,
     load_facts,
     model_path,
+    release_memory,
     run,
 )
 
@@ -16,6 +17,7 @@ __all__ = [
     "checked_bytes",
     "load_facts",
     "model_path",
+    "release_memory",
     "run",
     "with_head",
 ]

@@ -30,6 +30,11 @@ MAX_LEVELS = 1000
 MAX_ANSWER = 1e12
 #: Sessions of this process that are in use.
 _sessions: WeakSet[InferenceSession] = WeakSet()
+#: How ONNX Runtime's arena grows: by what is asked for. By default it doubles, and a network on a
+#: large tile then takes a third more memory.
+ARENA = {"arena_extend_strategy": 1}
+#: Run option: give the memory that is not in use back to the system afterwards.
+SHRINK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
 #: Words in ONNX Runtime's errors when memory runs out; they have no class of their own.
 NO_MEMORY = ("AllocateRaw", "bad_alloc", "bad allocation", "Failed to allocate memory")
 
@@ -275,6 +280,8 @@ def _session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # failures are raised anyway
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    if _arena() == os.getpid():
+        options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         session = onnxruntime.InferenceSession(
             data,
@@ -289,6 +296,27 @@ def _session(
         ) from None
     _sessions.add(session)
     return session
+
+
+@lru_cache(maxsize=1)
+def _arena() -> int:
+    """Make the arena that the sessions of this process share; return the process.
+
+    A forked child has sessions with arenas of their own: another thread of its parent may have
+    locked this one.
+    """
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    try:
+        onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(ARENA))
+    except (
+        Exception
+    ):  # another package has made one, and ONNX Runtime has its own classes of errors
+        return -1
+    return os.getpid()
 
 
 def _keep_sessions() -> None:
@@ -333,3 +361,19 @@ def run(
     except ValueError as error:
         raise ValueError(f"model {facts.path!r} gives unusable answers: {error}") from None
     return np.moveaxis(found, 1, -1)
+
+
+def release_memory(
+    facts: ModelFacts, n_threads: int, providers: tuple[str, ...] | None = None
+) -> None:
+    """Give the memory of former runs back to the system; the next run has to ask for it again.
+
+    ONNX Runtime does so at the end of a run alone, so this runs the network on a tiny image.
+    """
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry(*SHRINK)
+    image = np.zeros((1, 1, facts.multiple, facts.multiple), np.float32)
+    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
+    session.run(["logits"], {"image": image}, options)

@@ -11,8 +11,10 @@ from skdefocus._grids import Area, mirrored_crop
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
 
-#: Side of the tiles in pixels, so that memory does not grow with the image.
-TILE = 1536
+#: Side of a tile in pixels, without those around it that its cells depend on. The network needs 190
+#: bytes for every pixel that it reads. For 100 megapixels, tiles of 1376 would take 8 % less time and
+#: 70 MiB more.
+TILE = 1216
 
 #: Function from gray images (N, H, W) to values (N, rows, columns, levels) of their cells.
 Answer = Callable[[Float32Array], Float32Array]
@@ -33,19 +35,24 @@ def dense(
 
 
 def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice]]:
-    """Yield the tiles along one axis: their cells, the pixels to read, and the answers to keep."""
+    """Yield the tiles along one axis: their cells, the pixels to read, and the answers to keep.
+
+    All have the same length, because the network's first run on a shape takes the longest.
+    """
     unit, stride = facts.multiple, facts.stride
     units, cells = -(-length // unit), -(-length // stride)
     # At least one: a tile may not extend beyond the border by more than it reaches back.
     halo = max(-(-facts.reach // unit), 1)
-    count = -(-units * unit // TILE)
-    for first, last in pairwise(units * i // count for i in range(count + 1)):
-        start, stop = max(first - halo, 0), min(last + halo, units)
+    count = max(-(-(units - 2 * halo) // max(TILE // unit, 1)), 1)
+    read = -(-(units + 2 * halo * (count - 1)) // count)
+    starts = [(units - read) * i // max(count - 1, 1) for i in range(count)]
+    edges = [0, *(start + halo for start in starts[1:]), units]
+    for start, (first, last) in zip(starts, pairwise(edges), strict=True):
         low, high = first * unit // stride, min(last * unit // stride, cells)
         skipped = low - start * unit // stride
         yield (
             slice(low, high),
-            slice(start * unit, stop * unit),
+            slice(start * unit, (start + read) * unit),
             slice(skipped, skipped + high - low),
         )
 

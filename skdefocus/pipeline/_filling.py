@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._grids import block_sums, cell_means, strips, twice, twice_in
+from skdefocus._grids import block_sums, cell_means, enlarged_in, strips
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
-from skdefocus.pipeline._records import LevelGrid, mean_level, moments
+from skdefocus.pipeline._records import LevelGrid, mean_level, moments, totals
 
 #: Least variance of a cell's level, in squared levels: no cell's answer is exact, and a few cells
 #: must not outvote all others.
@@ -60,24 +60,21 @@ def filled(
     -------
     ndarray of shape (rows, columns), float32
     """
-    proba, times = grid.proba, max(1, COARSE // grid.step)
+    times, n = max(1, COARSE // grid.step), len(grid.sigmas)
     times = 1 << (times.bit_length() - 1)
     block = grid.step * times
     sums = block_sums(weights, times)
-    weighted = (proba[rows] * weights[rows][..., None] for rows in strips(len(proba)))
+    weighted = (grid.rows(rows) * weights[rows][..., None] for rows in strips(len(weights)))
     coarse: Float32Array = np.concatenate([block_sums(part, times) for part in weighted])
     coarse /= sums[..., None]
     guide = cell_means(grid.image, block)
     common = _surroundings(coarse, sums, guide, eps, max(1, radius // block))
-    common = np.power(common + np.float32(RARE / proba.shape[-1]), np.float32(context))
-    while times > 2:
-        times //= 2
-        common = twice(common, tuple(-(-n // times) for n in proba.shape[:2]))
-    level = np.empty(proba.shape[:2], np.float32)
-    for part in strips(len(level)):
-        joint = common[part] if times == 1 else twice_in(common, (part, slice(0, proba.shape[1])))
-        joint *= proba[part]
-        level[part] = mean_level(joint) / totals(joint)[..., 0]
+    common = np.power(common + np.float32(RARE / n), np.float32(context))
+    level = np.empty(weights.shape, np.float32)
+    for rows in strips(len(level)):
+        area = rows, slice(0, weights.shape[1])
+        joint = enlarged_in(common, times, weights.shape, area) * grid.rows(rows)
+        level[rows] = mean_level(joint) / totals(joint)
     return level
 
 
@@ -95,14 +92,9 @@ def _surroundings(
     while radius > smallest:
         radius = max(radius // SHRINK, smallest)
         found = (common + np.float32(RARE / proba.shape[-1])) * proba
-        found /= totals(found)
+        found /= totals(found)[..., None]
         near = guided_filter(found, guide, radius, eps, weights=weights, out=found)
         np.maximum(near, 0, out=near)
-        near *= np.float32(NEAR) / totals(near)
+        near *= np.float32(NEAR) / totals(near)[..., None]
         common = near + np.float32(1 - NEAR) * common
     return np.asarray(common)
-
-
-def totals(proba: Float32Array) -> Float32Array:
-    """Sum over the last axis and keep it; a product is several times as fast as NumPy's sum."""
-    return np.asarray((proba @ np.ones(proba.shape[-1], np.float32))[..., None])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,15 +13,19 @@ import numpy as np
 
 from skdefocus import network
 from skdefocus._grids import block_means
-from skdefocus._typing import AnyArray, Float32Array
+from skdefocus._typing import AnyArray, Float32Array, FloatArray
 from skdefocus.pipeline._dense import alone, dense
 from skdefocus.pipeline._head import Head
-from skdefocus.pipeline._octaves import extended, joined, softmax
+from skdefocus.pipeline._octaves import Part, extended, joined, softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid
 
 #: Version of the answers. Raise it when a change makes the same network answer differently: caches
 #: outlive versions of the package.
-ANSWERS = 3
+ANSWERS = 4
+
+#: Number of pixels of a photograph beyond which the network's memory is given back after every size
+#: of it. For smaller ones it is kept for the next photograph, because new memory takes time.
+LARGE = 2**23
 
 #: Number of rows of an image that are hashed at once.
 HASH_ROWS = 256
@@ -90,17 +96,25 @@ def _digest(image: AnyArray) -> tuple[Any, ...]:
     return image.shape, image.dtype.str, sha.hexdigest()
 
 
-def infer(
-    grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key: Any
-) -> Float32Array:
+def infer(grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key: Any) -> FloatArray:
     """Compute the probabilities (rows, columns, levels) of one image; `key` is for the cache."""
     if inference.inference == "patches":
         own = _patches(grid, facts, inference)
         more = len(extended(facts.sigmas, inference.octaves)) - own.shape[-1]
         return np.pad(own, [(0, 0), (0, 0), (0, more)])
-    answers = partial(dense, facts=facts, answer=partial(inference.answer, facts))
+    large = math.prod(grid.image.shape[:2]) > LARGE
+    answers = partial(_answers, facts=facts, inference=inference, release=large)
     proba = joined(grid.image, facts, inference.octaves, answers)
     return block_means(proba, grid.step // facts.stride)
+
+
+def _answers(
+    image: AnyArray, facts: network.ModelFacts, inference: Inference, release: bool
+) -> Iterator[Part]:
+    """Compute the probabilities of an image's cells, part by part."""
+    yield from dense(image, facts, partial(inference.answer, facts))
+    if release:  # tiles of the next size have another shape, for which this memory is of little use
+        network.release_memory(facts, inference.n_threads, inference.providers)
 
 
 def _patches(grid: PatchGrid, facts: network.ModelFacts, inference: Inference) -> Float32Array:

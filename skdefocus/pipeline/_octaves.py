@@ -8,14 +8,15 @@ and Zidek, "Combining probability distributions", Statistical Science 1(1), 1986
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
 
 from skdefocus._grids import Area, cell_means, strips, twice_in
-from skdefocus._typing import AnyArray, Float32Array
+from skdefocus._typing import AnyArray, Float32Array, FloatArray
 from skdefocus.network import ModelFacts
+from skdefocus.pipeline._records import kept_dtype
 from skdefocus.synthesis import hat_weight
 
 #: Cells of an image, and the probabilities (rows, columns, levels) of their levels.
@@ -57,7 +58,7 @@ def joined(
     facts: ModelFacts,
     octaves: int,
     answers: Callable[[AnyArray], Iterable[Part]],
-) -> Float32Array:
+) -> FloatArray:
     """Join the answers for an image at all sizes into one distribution per cell.
 
     Parameters
@@ -72,17 +73,12 @@ def joined(
 
     Returns
     -------
-    ndarray of shape (rows, columns, n), float32
+    ndarray of shape (rows, columns, n), of :func:`kept_dtype`
         Over the n levels of :func:`extended`. Those that only a smaller size could tell, for which
         the image is too small, have none.
     """
-
-    def cells(image: AnyArray, levels: int) -> Float32Array:
-        rows, columns = (-(-n // facts.stride) for n in image.shape[:2])
-        return np.empty((rows, columns, levels), np.float32)
-
     if octaves == 0:
-        out = cells(image, len(facts.sigmas))
+        out = _cells(image.shape, facts, len(facts.sigmas), half=True)
         for area, found in answers(image):
             out[area] = found
         return out
@@ -90,24 +86,29 @@ def joined(
     for _ in range(octaves_of(image.shape, octaves)):
         sizes.append(cell_means(sizes[-1], 2, gray=True))
     prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves, len(sizes) - 1)
-    total: Float32Array | None = None
-    for k in reversed(range(len(sizes))):
-        smaller, total = total, cells(sizes[k], len(prior))
+    total: FloatArray | None = None
+    while sizes:
+        image, k = sizes.pop(), len(sizes)
+        smaller, total = total, _cells(image.shape, facts, len(prior), half=k == 0)
         weighted = np.float32(WEIGHTS[k]) * seen[k]
-        for part in answers(sizes[k]):
-            _add(part, usual, weighted, smaller, total)
+        for part in answers(image):
+            for area, evidence in _pooled(part, usual, weighted, smaller):
+                # The last size is finished strip by strip, while a strip is in the cache.
+                total[area] = softmax(evidence + prior) if k == 0 else evidence
     assert total is not None
-    total += prior
-    return softmax(total)
+    return total
 
 
-def _add(
-    part: Part,
-    usual: Float32Array,
-    seen: Float32Array,
-    smaller: Float32Array | None,
-    out: Float32Array,
-) -> None:
+def _cells(shape: tuple[int, ...], facts: ModelFacts, levels: int, half: bool) -> FloatArray:
+    """Make room for values of the levels of all cells of an image, with `half` in fewer digits."""
+    rows, columns = (-(-n // facts.stride) for n in shape[:2])
+    cells = rows, columns, levels
+    return np.empty(cells, kept_dtype(cells) if half else np.float32)
+
+
+def _pooled(
+    part: Part, usual: Float32Array, seen: Float32Array, smaller: FloatArray | None
+) -> Iterator[Part]:
     """Add the evidence of some cells' answers for one size to that of the size half as large.
 
     Parameters
@@ -120,8 +121,11 @@ def _add(
         Weight of the answers, by position of the n extended levels among those of the size.
     smaller : ndarray of shape (rows / 2, columns / 2, n) or None
         The evidence of the smaller sizes.
-    out : ndarray of shape (rows, columns, n)
-        Where to write the sum.
+
+    Yields
+    ------
+    area, evidence
+        Strip by strip; the evidence has the shape (rows, columns, n).
     """
     (rows, columns), answers = part
     for strip in strips(len(answers)):
@@ -133,7 +137,7 @@ def _add(
         total = evidence @ seen
         if smaller is not None:
             total += twice_in(smaller, area)
-        out[area] = total
+        yield area, total
 
 
 def softmax(logits: Float32Array) -> Float32Array:

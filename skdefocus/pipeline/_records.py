@@ -6,16 +6,25 @@ pipeline, so the image and the grid travel with the sample itself.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from skdefocus._grids import mirrored_crop
+from skdefocus._grids import mirrored_crop, strips
 from skdefocus._typing import AnyArray, Float32Array, Float64Array, FloatArray
 
 #: Tolerance by which probabilities may be below 0 and their sum may differ from 1.
 ROUNDING = 1e-3
+
+#: Number of probabilities beyond which they are kept as float16: those of a photograph of some 8
+#: megapixels at the default step. Their 3 digits are more than a network can promise, and those of
+#: 100 megapixels take 400 MiB instead of 800.
+MANY = 2**24
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,6 +110,25 @@ def sigma_at(level: FloatArray, sigmas: Float64Array) -> Float32Array:
     return np.interp(level, np.arange(len(sigmas)), sigmas).astype(np.float32)
 
 
+def mean_error(proba: Float32Array, sigmas: Float64Array) -> Float32Array:
+    """Compute the expected absolute error of the σ of the mean level, (...) in pixels."""
+    at = sigma_at(mean_level(proba), sigmas)
+    error = np.zeros_like(at)
+    for k, sigma in enumerate(sigmas.astype(np.float32)):
+        error += proba[..., k] * np.abs(at - sigma)
+    return error
+
+
+def totals(proba: Float32Array) -> Float32Array:
+    """Sum over the last axis; a product is several times as fast as NumPy's sum."""
+    return np.asarray(proba @ np.ones(proba.shape[-1], np.float32))
+
+
+def kept_dtype(shape: tuple[int, ...]) -> DTypeLike:
+    """Return the precision in which a record keeps that many probabilities."""
+    return np.float16 if math.prod(shape) > MANY else np.float32
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class LevelGrid:
     """An image and the probabilities of the blur levels of its cells.
@@ -110,7 +138,9 @@ class LevelGrid:
     image : ndarray of shape (H, W) or (H, W, 3)
         As it came, without alpha: bool, uint8, uint16, or float in [0, 1].
     proba : ndarray of shape (rows, columns, n_levels), float32
-        Probabilities of the blur levels, summing to 1; anything else is a ValueError.
+        Probabilities of the blur levels, summing to 1; anything else is a ValueError. If it is made
+        with float16, as the classifier does for photographs of more than some 8 megapixels, that
+        is what is kept; it is read as a float32 copy then, see :meth:`rows`.
     sigmas : ndarray of shape (n_levels,), float64
         σ of the levels in pixels.
     step : int
@@ -127,22 +157,42 @@ class LevelGrid:
 
     def __post_init__(self) -> None:
         """Check the probabilities."""
-        proba, n = self.proba, len(self.sigmas)
-        if proba.ndim != 3 or proba.shape[-1] != n or not proba.size:
-            raise ValueError(f"proba must have shape (rows, columns, {n}), got {proba.shape}")
-        sums = proba @ np.ones(n, np.float32)
+        kept, n = self.__dict__["proba"], len(self.sigmas)
+        if kept.ndim != 3 or kept.shape[-1] != n or not kept.size:
+            raise ValueError(f"proba must have shape (rows, columns, {n}), got {kept.shape}")
+        found = [(p.min(), totals(p)) for p in map(self.rows, strips(len(kept)))]
+        low, sums = min(f[0] for f in found), np.concatenate([f[1] for f in found])
         # The comparison is also False for NaN.
-        if not (proba.min() >= -ROUNDING and np.abs(sums - 1).max() <= ROUNDING):
+        if not (low >= -ROUNDING and np.abs(sums - 1).max() <= ROUNDING):
             raise ValueError(
                 "proba must hold probabilities, >= 0 and with a sum of 1 over the levels of each "
-                f"cell, got values from {proba.min():g} and sums from {sums.min():g} to "
-                f"{sums.max():g}"
+                f"cell, got values from {low:g} and sums from {sums.min():g} to {sums.max():g}"
             )
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the grid."""
-        return self.proba.shape[0], self.proba.shape[1]
+        rows, columns = self.__dict__["proba"].shape[:2]
+        return rows, columns
+
+    def rows(self, part: slice) -> Float32Array:
+        """Return the probabilities of some rows of cells, without memory for all of them.
+
+        Parameters
+        ----------
+        part : slice
+            Of rows.
+
+        Returns
+        -------
+        ndarray of shape (rows of the part, columns, n_levels), float32
+        """
+        kept: FloatArray = self.__dict__["proba"]
+        return kept[part].astype(np.float32, copy=False)
+
+    def _by_strips(self, function: Callable[[Float32Array], Float32Array]) -> Float32Array:
+        """Join what a function gives for the probabilities of strips of cells."""
+        return np.concatenate([function(self.rows(part)) for part in strips(self.shape[0])])
 
     @property
     def level(self) -> Float32Array:
@@ -150,12 +200,12 @@ class LevelGrid:
 
         Levels are evenly spaced in what can be told apart, so rank cells by this.
         """
-        return mean_level(self.proba)
+        return self._by_strips(mean_level)
 
     @property
     def level_std(self) -> Float32Array:
         """Standard deviation of the level of every cell, shape (rows, columns)."""
-        return np.sqrt(moments(self.proba)[1])
+        return np.sqrt(self._by_strips(lambda proba: moments(proba)[1]))
 
     @property
     def sigma(self) -> Float32Array:
@@ -173,10 +223,7 @@ class LevelGrid:
         ranks cells by their error in pixels; `confidence` does not know of σ, and treats a doubt
         between 8 and 16 pixels as one between 0.5 and 1.
         """
-        error, at = np.zeros(self.shape, np.float32), self.sigma
-        for k, sigma in enumerate(self.sigmas.astype(np.float32)):
-            error += self.proba[..., k] * np.abs(at - sigma)
-        return error
+        return self._by_strips(partial(mean_error, sigmas=self.sigmas))
 
     @property
     def confidence(self) -> Float32Array:
@@ -195,6 +242,26 @@ class LevelGrid:
             f"LevelGrid({rows}x{columns} cells of {self.step} px, {len(self.sigmas)} levels, "
             f"image {'x'.join(map(str, self.image.shape))})"
         )
+
+
+class Probabilities:
+    """The field `proba` of a record: kept as it came, and read as float32."""
+
+    def __get__(self, grid: LevelGrid | None, owner: type) -> Any:
+        if grid is None:
+            return self
+        kept: FloatArray = grid.__dict__["proba"]
+        read = kept.astype(np.float32, copy=False)
+        if read is not kept:  # what is written into a copy would be lost
+            read.flags.writeable = False
+        return read
+
+    def __set__(self, grid: LevelGrid, proba: FloatArray) -> None:
+        grid.__dict__["proba"] = proba
+
+
+# Not in the class: a type checker would take it for the field's default.
+LevelGrid.proba = Probabilities()  # type: ignore[assignment]
 
 
 def windows(padded: Float32Array, shape: tuple[int, int], size: int, step: int) -> Float32Array:

@@ -20,7 +20,7 @@ from skdefocus._estimators import (
     restack,
     threads_per_worker,
 )
-from skdefocus._grids import enlarge, seen_from, tiles
+from skdefocus._grids import enlarge, seen_from, strips, tiles
 from skdefocus._images import scaled, to_gray
 from skdefocus._typing import Float32Array
 from skdefocus._validation import MAX_ALPHA, check_choice
@@ -195,7 +195,8 @@ class WeightedGuidedRefiner(SigmaScoreMixin, ImageTransformer):
 def refine(grid: LevelGrid, settings: RefineSettings, n_threads: int = 1) -> Float32Array:
     """Compute σ per pixel of one record; see :class:`WeightedGuidedRefiner`."""
     s = settings
-    level, evidence = mean_and_evidence(grid.proba)
+    found = [mean_and_evidence(grid.rows(part)) for part in strips(grid.shape[0])]
+    level, evidence = (np.concatenate(parts) for parts in zip(*found, strict=True))
     weights = evidence + np.float32(max(s.prior, LEAST))
     if s.context:
         level = filled(grid, weights, s.eps, s.fill_radius, s.context)
