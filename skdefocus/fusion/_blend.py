@@ -17,6 +17,10 @@ from skdefocus.fusion._windows import twice
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
 WIDE_SEAM = 3.0
+#: Share of the pixels around one that is inside of a region.
+SOLID = 0.9
+#: Largest score, so that weights do not overflow.
+MOST = 40.0
 #: Side in pixels of the tiles in which a frame is added where it has weight.
 SIDE = 128
 
@@ -106,9 +110,11 @@ def blended(
     for k in used:
         raw = frames.read(k)
         view, weight = frames.view(k, raw), spread(index == k, settings.feather)
-        score = comparison.score(view, composite, trials, several & (weight > 0))
+        # Of a thing so small that it has no inner pixels, the weights are small, too.
+        thin = spread(weight > SOLID, settings.feather) == 0
+        score = comparison.score(view, composite, trials, several & (weight > 0), thin)
         # Where there is no other frame, any weight is as good.
-        weight *= np.exp(score)
+        weight *= np.exp(np.minimum(score, MOST))
         weight = within(weight, view.valid, 0)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)

@@ -10,9 +10,18 @@ import numpy as np
 from skdefocus._grids import Area, cell_means, grown, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
+from skdefocus.fusion._prominence import Prominence
 from skdefocus.fusion._tiles import by_tiles, over_tiles
 from skdefocus.fusion._wide import CELL, Wide
-from skdefocus.fusion._windows import bounds, box, core, inner_box, mirrored, twice, window_sums
+from skdefocus.fusion._windows import (
+    bounds,
+    box,
+    core,
+    inner_box,
+    mirrored,
+    twice,
+    window_sums,
+)
 
 #: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
 #: becomes another; σ of 0.8, 1.2, 1.8 and 3.7 pixels in total.
@@ -45,6 +54,8 @@ HALO = sum(TRIALS) + MISMATCH_RADIUS
 #: Pixels around an area that are needed where the light of lamps is fitted: those that the fits
 #: depend on, even in number as they are thinned.
 LAMP_HALO = 2 * TRIALS[-1] + MISMATCH_RADIUS + 1
+#: The wide trial that tells how near lamps are.
+LAMPS = 1
 #: Side in pixels of the tiles that scores are computed in.
 SIDE = 128
 #: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
@@ -77,6 +88,7 @@ def detail(
     noise: float,
     frame_noise: float | None = None,
     where: BoolArray | None = None,
+    wide: bool = True,
 ) -> Float32Array:
     """Log energy of local detail: the squared modified Laplacian, averaged.
 
@@ -89,17 +101,24 @@ def detail(
         That of this frame, if it is larger; the energy of what it has more is taken off.
     where : ndarray of shape (H, W), bool, or None
         The pixels for which it is needed; elsewhere it may be anything.
+    wide : bool
+        If detail in wider windows has a say.
     """
     floor = np.float32(LAPLACIAN_GAIN * noise**2)
     own = max(frame_noise or noise, noise)
-    more = np.float32((1 + WIDE_DETAIL) * LAPLACIAN_GAIN * (own**2 - noise**2))
+    more = np.float32((1 + wide * WIDE_DETAIL) * LAPLACIAN_GAIN * (own**2 - noise**2))
+
+    reach = WIDE_RADIUS if wide else DETAIL_RADIUS
 
     def of_area(area: Area) -> Float32Array:
-        energy = _squared_laplacian(mirrored(gray, area, 2 * WIDE_RADIUS + 1))
-        near = core(energy, 2 * (WIDE_RADIUS - DETAIL_RADIUS))
-        mean = inner_box(inner_box(energy, WIDE_RADIUS), WIDE_RADIUS)
-        mean *= np.float32(WIDE_DETAIL)
-        mean += inner_box(inner_box(near, DETAIL_RADIUS), DETAIL_RADIUS)
+        """Compute the detail of a tile."""
+        energy = _squared_laplacian(mirrored(gray, area, 2 * reach + 1))
+        near = core(energy, 2 * (reach - DETAIL_RADIUS))
+        mean = inner_box(inner_box(near, DETAIL_RADIUS), DETAIL_RADIUS)
+        if wide:
+            around = inner_box(inner_box(energy, WIDE_RADIUS), WIDE_RADIUS)
+            around *= np.float32(WIDE_DETAIL)
+            mean += around
         mean -= np.float32(more)
         np.maximum(mean, 0, out=mean)
         mean += floor
@@ -279,9 +298,16 @@ class Mismatch:
 
 
 def score(
-    view: View, composite: View, trials: Trials, where: BoolArray | None = None
+    view: View,
+    composite: View,
+    trials: Trials,
+    where: BoolArray | None = None,
+    prominent: BoolArray | None = None,
 ) -> Float32Array:
     """Log-likelihood, but for a term common to all frames, that a frame is the one in focus.
+
+    What no blur of the other image explains speaks for an image, the more the less of that there
+    is around: a bristle in front of a texture is in focus, though the texture differs by more.
 
     Parameters
     ----------
@@ -290,20 +316,35 @@ def score(
         Of the composite.
     where : ndarray of shape (H, W), bool, or None
         The pixels for which it is needed; elsewhere it may be anything.
+    prominent : ndarray of shape (H, W), bool, or None
+        The pixels at which what stands out counts for more; None is all.
     """
-    noise = view.noise
-    unlike = Mismatch(trials, view.gray, noise)
-    sharper = Mismatch(Trials(view.gray, view.lit), composite.gray, noise)
+    noise, size = view.noise, view.gray.shape
+    own, other = Trials(view.gray, view.lit), trials
+    unlike, sharper = Mismatch(other, view.gray, noise), Mismatch(own, composite.gray, noise)
+    found = np.zeros((2, *size), np.float32)
+
+    def compared(area: Area) -> None:
+        """Compare the frame and the composite in a tile."""
+        needed = None if where is None else where[area]
+        found[0][area], found[1][area] = unlike(area, needed), sharper(area, needed)
+
+    over_tiles(compared, size, where, SIDE)
+    # What stands out in either, unless lamps of the other explain it.
+    sides = [
+        Prominence(image.gray, plane, where, blurred.wide[LAMPS].white, noise)
+        for image, plane, blurred in zip((view, composite), found, (other, own), strict=True)
+    ]
 
     def of_area(area: Area) -> Float32Array:
         """Score the frame in a tile."""
-        needed = None if where is None else where[area]
         near = difference(*(mirrored(v.gray, area, MISMATCH_RADIUS) for v in (view, composite)))
         near += np.float32(noise**2)
-        ratio = unlike(area, needed)
-        ratio /= sharper(area, needed)
-        result = np.log(ratio, out=ratio)
-        result -= np.float32(NEAR_SHARE) * np.log(near)
+        logs = np.log(found[(slice(None), *area)])
+        result = np.asarray(logs[0] - logs[1] - np.float32(NEAR_SHARE) * np.log(near))
+        if prominent is None or prominent[area].any():
+            lead = sides[0](area, logs[0]) - sides[1](area, logs[1])
+            result += lead if prominent is None else lead * prominent[area]
         return result
 
-    return by_tiles(of_area, view.gray.shape, 0, where, SIDE)
+    return by_tiles(of_area, size, 0, where, SIDE)

@@ -14,6 +14,7 @@ from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
 from skdefocus.fusion._frames import Frames, View, within
+from skdefocus.fusion._prominence import outstanding
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles
 from skdefocus.fusion._windows import guided
@@ -24,9 +25,13 @@ SMALL, HALVINGS = 256, 2
 #: A frame is judged where it is near pixels that have been given to it: within so many cells of so
 #: many pixels.
 NEAR, CELL = 2, 32
+#: A cell and the eight next to it.
+SQUARE = np.ones((3, 3), bool)
 #: Lead in detail, as evidence, from which a pixel counts though its surroundings overruled it; and
 #: share of the evidence in a cell that counts likewise, for frames that hardly lead over the next.
 CLEAR, SHARE = 0.3, 0.1
+#: Say of the detail around a pixel where mismatches tell of that, too.
+AROUND = 0.02
 #: Score of frames where they are not judged: far below all others.
 FAR = -1e3
 #: Nats against a frame where it is clipped to white and others may show more.
@@ -61,7 +66,7 @@ def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labe
     def judged(k: int, view: View) -> Float32Array:
         """Score a frame where it has rivals."""
         own, rivals = (repeated(c, CELL, view.gray.shape) for c in (near[k], near[k] & several))
-        score = _detail(view, settings, rivals)
+        score = comparison.detail(view.gray, settings.noise, view.noise, rivals, wide=False)
         score *= np.float32(comparison.DETAIL_SHARE)
         if rivals.any():
             score += comparison.score(view, composite, trials, rivals)
@@ -89,11 +94,23 @@ def _composite(
     near : dict of int to ndarray of shape (rows, columns), bool
         Cells where each frame may be the one.
     """
-    contest = _contest(frames, lambda k, view: _detail(view, settings))
+    standing: dict[int, BoolArray] = {}
+
+    def detailed(k: int, view: View) -> Float32Array:
+        """Score a frame by its detail, and find the cells where that stands out."""
+        found = _detail(view, settings)
+        standing[k] = outstanding(found, CELL)
+        return found
+
+    contest = _contest(frames, detailed)
     # Squared, as the smooth tails of defocused edges have some detail too.
     index = _consistent(frames, contest, contest.evidence**2, settings)
     enough = np.float32(SHARE) * cell_means(contest.evidence, CELL)
-    near = {k: _cells_near(index == k, contest, k, enough) for k in frames.numbers}
+    near = {
+        k: _cells_near(index == k, contest, k, enough)
+        | ndimage.binary_dilation(standing[k], SQUARE)
+        for k in frames.numbers
+    }
     undecided = 1 - contest.evidence
     del contest
     gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
@@ -112,12 +129,11 @@ def _cells_near(
     won = contest.index == number
     cells = cell_means(where | won & (contest.evidence > CLEAR), CELL) > 0
     own = cell_means(contest.evidence * won, CELL) > enough
-    square = np.ones((3, 3), bool)
-    return ndimage.binary_dilation(cells, square, NEAR) | ndimage.binary_dilation(own, square)
+    return ndimage.binary_dilation(cells, SQUARE, NEAR) | ndimage.binary_dilation(own, SQUARE)
 
 
-def _detail(view: View, settings: FuserSettings, where: BoolArray | None = None) -> Float32Array:
-    return comparison.detail(view.gray, settings.noise, view.noise, where)
+def _detail(view: View, settings: FuserSettings) -> Float32Array:
+    return comparison.detail(view.gray, settings.noise, view.noise)
 
 
 def _contest(frames: Frames, score: Callable[[int, View], Float32Array]) -> labels.Choice:
