@@ -132,15 +132,15 @@ def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
 def twice(cells: Float32Array, shape: tuple[int, ...]) -> Float32Array:
     """Enlarge (rows, columns, n) twice by linear interpolation, cut off at `shape`."""
     for axis in (0, 1):
-        cells = np.moveaxis(cells, axis, 0)
-        out = np.empty((2 * len(cells), *cells.shape[1:]), np.float32)
-        out[::2] = out[1::2] = np.float32(0.75) * cells
-        quarter = np.float32(0.25) * cells
-        out[2::2] += quarter[:-1]
-        out[0] += quarter[0]
-        out[1:-1:2] += quarter[1:]
-        out[-1] += quarter[-1]
-        cells = np.moveaxis(out[: shape[axis]], 0, axis)
+        near, far = np.float32(0.75) * cells, np.float32(0.25) * cells
+        size = [2 * n if i == axis else n for i, n in enumerate(cells.shape)]
+        out = np.empty(size, np.float32)
+        near, far, large = (np.moveaxis(x, axis, 0) for x in (near, far, out))
+        np.add(near[1:], far[:-1], out=large[2::2])
+        np.add(near[:-1], far[1:], out=large[1:-1:2])
+        # Beyond the border, the outer cells are repeated.
+        large[0], large[-1] = near[0] + far[0], near[-1] + far[-1]
+        cells = out[: shape[0]] if axis == 0 else out[:, : shape[1]]
     return np.ascontiguousarray(cells)
 
 

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skdefocus._grids import (
     cell_means,
     enlarge,
+    enlarged_in,
     full_area,
     mirrored_crop,
     tiles,
@@ -63,6 +64,18 @@ def test_parts_of_enlarged_cells_are_those_of_the_whole(shape, side):
     whole = twice(cells, shape)
     for area, _ in tiles(shape, 1, 0, side):
         assert_array_equal(twice_in(cells, area), whole[area])
+
+
+@given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from([1, 2, 4, 8]))
+def test_parts_of_cells_enlarged_again_and_again_are_those_of_the_whole(shape, times):
+    small = tuple(-(-n // times) for n in shape)
+    cells = np.random.default_rng(times).random((*small, 2), np.float32)
+    whole, factor = cells, times
+    while factor > 1:
+        factor //= 2
+        whole = twice(whole, tuple(-(-n // factor) for n in shape))
+    for area, _ in tiles(shape, 1, 0, 9):
+        assert_array_equal(enlarged_in(cells, times, shape, area), whole[area])
 
 
 @pytest.mark.parametrize("shape", [(20, 33, 3), (5, 8)])

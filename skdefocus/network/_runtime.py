@@ -280,6 +280,8 @@ def _session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # failures are raised anyway
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    # Threads that spin while they wait take the cores from other work, and from each other.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if _arena() == os.getpid():
         options.add_session_config_entry("session.use_env_allocators", "1")
     try:

@@ -16,7 +16,7 @@ import numpy as np
 from skdefocus._grids import Area, cell_means, strips, twice_in
 from skdefocus._typing import AnyArray, Float32Array, FloatArray
 from skdefocus.network import ModelFacts
-from skdefocus.pipeline._records import kept_dtype
+from skdefocus.pipeline._records import kept_dtype, totals
 from skdefocus.synthesis import hat_weight
 
 #: Cells of an image, and the probabilities (rows, columns, levels) of their levels.
@@ -144,7 +144,7 @@ def softmax(logits: Float32Array) -> Float32Array:
     """Compute probabilities along the last axis, in place."""
     logits -= logits.max(axis=-1, keepdims=True)
     np.exp(logits, out=logits)
-    logits /= logits.sum(axis=-1, keepdims=True)
+    logits /= totals(logits)[..., None]
     return logits
 
 

@@ -119,9 +119,22 @@ def mean_error(proba: Float32Array, sigmas: Float64Array) -> Float32Array:
     return error
 
 
-def totals(proba: Float32Array) -> Float32Array:
+def totals(proba: FloatArray) -> Float32Array:
     """Sum over the last axis; a product is several times as fast as NumPy's sum."""
-    return np.asarray(proba @ np.ones(proba.shape[-1], np.float32))
+    ones = np.ones(proba.shape[-1], np.float32)
+    return np.asarray(proba.astype(np.float32, copy=False) @ ones)
+
+
+def as_float32(kept: FloatArray) -> Float32Array:
+    """Return probabilities as float32; those of fewer digits sum to 1 again.
+
+    The variance of a level is a small difference of large numbers, so it would show that they do
+    not.
+    """
+    proba: Float32Array = kept.astype(np.float32, copy=False)
+    if kept.dtype == np.float16:
+        proba /= totals(proba)[..., None]
+    return proba
 
 
 def kept_dtype(shape: tuple[int, ...]) -> DTypeLike:
@@ -160,7 +173,7 @@ class LevelGrid:
         kept, n = self.__dict__["proba"], len(self.sigmas)
         if kept.ndim != 3 or kept.shape[-1] != n or not kept.size:
             raise ValueError(f"proba must have shape (rows, columns, {n}), got {kept.shape}")
-        found = [(p.min(), totals(p)) for p in map(self.rows, strips(len(kept)))]
+        found = [(kept[part].min(), totals(kept[part])) for part in strips(len(kept))]
         low, sums = min(f[0] for f in found), np.concatenate([f[1] for f in found])
         # The comparison is also False for NaN.
         if not (low >= -ROUNDING and np.abs(sums - 1).max() <= ROUNDING):
@@ -188,7 +201,7 @@ class LevelGrid:
         ndarray of shape (rows of the part, columns, n_levels), float32
         """
         kept: FloatArray = self.__dict__["proba"]
-        return kept[part].astype(np.float32, copy=False)
+        return as_float32(kept[part])
 
     def _by_strips(self, function: Callable[[Float32Array], Float32Array]) -> Float32Array:
         """Join what a function gives for the probabilities of strips of cells."""
@@ -251,7 +264,7 @@ class Probabilities:
         if grid is None:
             return self
         kept: FloatArray = grid.__dict__["proba"]
-        read = kept.astype(np.float32, copy=False)
+        read = as_float32(kept)
         if read is not kept:  # what is written into a copy would be lost
             read.flags.writeable = False
         return read

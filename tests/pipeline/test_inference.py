@@ -10,6 +10,8 @@ import skdefocus as sd
 from skdefocus import network
 from skdefocus._grids import block_means
 from skdefocus.datasets import sample_photographs
+from skdefocus.pipeline import _inference, _records
+from skdefocus.pipeline._octaves import octaves_of
 
 PHOTO = sample_photographs(256)[2][:72, :100]
 
@@ -90,3 +92,27 @@ def test_lone_patches_have_no_levels_beyond_the_network_s():
     assert_allclose(
         grid.proba[..., :n].reshape(-1, n), classifier.predict_proba(patches), atol=1e-5
     )
+
+
+def test_large_photographs_keep_fewer_digits_and_get_the_same_map(monkeypatch):
+    def run():
+        grid = sd.BlurLevelClassifier(n_threads=1).transform(sd.PatchExtractor().transform([PHOTO]))
+        return grid[0].__dict__["proba"].dtype, sd.WeightedGuidedRefiner().transform(grid)[0]
+
+    exact, expected = run()
+    monkeypatch.setattr(_records, "MANY", 0)
+    fewer, found = run()
+    assert (exact, fewer) == (np.float32, np.float16)
+    assert_allclose(found, expected, atol=1e-3, rtol=2e-3)
+
+
+def test_memory_is_given_back_after_every_size_of_a_large_photograph(monkeypatch):
+    released, release = [], network.release_memory
+    monkeypatch.setattr(network, "release_memory", lambda *a: released.append(a) or release(*a))
+    grids = sd.PatchExtractor().transform([np.tile(PHOTO, (3, 3))])
+    classifier = sd.BlurLevelClassifier(n_threads=1)
+    small = classifier.transform(grids)[0]
+    assert not released
+    monkeypatch.setattr(_inference, "LARGE", 0)
+    assert_array_equal(classifier.transform(grids)[0].proba, small.proba)
+    assert len(released) == 1 + octaves_of((216, 300), 3) == 2
