@@ -77,23 +77,25 @@ def stages(image: np.ndarray) -> list[list[object]]:
     return rows
 
 
-def in_a_process(code: str) -> float:
+def printed(code: str) -> str:
     """What `code` prints, in a new interpreter."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def map_alone(megapixels: float, what: str) -> float:
-    """Seconds, or peak memory of the whole process in MiB, of a map in a process of its own."""
-    return in_a_process(
-        "import time, resource; import skdefocus as sd\n"
-        "from benchmarks.speed.maps import photograph\n"
-        f"image = photograph({megapixels}); sd.defocus_map(image[:64, :64])\n"
-        "start = time.perf_counter(); sd.defocus_map(image)\n"
-        "seconds = time.perf_counter() - start\n"
-        "memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        f"print({what})"
-    )
+def map_alone(megapixels: float) -> list[float]:
+    """Seconds of a map in a process of its own, and the peak memory of that process in MiB."""
+    with TemporaryDirectory() as folder:
+        # From a file: making the photograph takes more memory than the map of a small one.
+        np.save(f"{folder}/photo.npy", photograph(megapixels))
+        code = (
+            "import time, resource, numpy as np, skdefocus as sd\n"
+            f"image = np.load({f'{folder}/photo.npy'!r}); sd.defocus_map(image[:64, :64])\n"
+            "start = time.perf_counter(); sd.defocus_map(image)\n"
+            "print(time.perf_counter() - start)\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+        )
+        return [float(line) for line in printed(code).split()]
 
 
 def imports() -> dict[str, float]:
@@ -105,8 +107,13 @@ def imports() -> dict[str, float]:
         "skdefocus.defocus_map(numpy.zeros((427, 640)))",
     }
     return in_turns(
-        {name: partial(in_a_process, timed.format(line)) for name, line in lines.items()}, 5
+        {name: partial(seconds_of, timed.format(line)) for name, line in lines.items()}, 5
     )
+
+
+def seconds_of(code: str) -> float:
+    """Seconds that `code` prints, in a new interpreter."""
+    return float(printed(code))
 
 
 def search() -> tuple[float, int]:
@@ -173,10 +180,7 @@ def from_tiff(megapixels: float) -> list[list[object]]:
             )
             memory = "resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024"
             code = code.format(f"time.perf_counter() - start, {memory}")
-            done = subprocess.run(
-                [sys.executable, "-c", code], capture_output=True, text=True, check=True
-            )
-            rows.append([kind, *map(float, done.stdout.split())])
+            rows.append([kind, *map(float, printed(code).split())])
     return rows
 
 
@@ -189,7 +193,7 @@ def main() -> None:
     seconds = in_turns({name: partial(way, image) for name, way in ways.items()}, 5)
     base = seconds[DEFAULT]
     sizes = sorted({*SIZES, args.largest})
-    alone = [[m, map_alone(m, "seconds"), map_alone(m, "memory")] for m in sizes]
+    alone = [[m, *map_alone(m)] for m in sizes]
     large = [row for row in alone if row[0] >= 1]
     power = np.polyfit(np.log([r[0] for r in large]), np.log([r[1] for r in large]), 1)[0]
     threads = in_turns(
