@@ -16,9 +16,9 @@ Area = tuple[slice, slice]
 
 #: Side of a tile in pixels. Working tile by tile limits memory.
 TILE = 1024
-#: Rows of cells that are worked on at once where every cell has many levels; a multiple of the
-#: largest block of cells.
-STRIP = 64
+#: Rows of cells that are worked on at once where every cell has many levels: the side of the
+#: largest block of cells. More of them take more memory and the same time.
+STRIP = 16
 
 
 def tiles(

@@ -130,6 +130,7 @@ NO_RAISES = {
     "skdefocus.cli._main.main",
     "skdefocus.features.DefocusFeatures.get_feature_names_out",
     "skdefocus.metrics._scorers.get_scorer_names",
+    "skdefocus.pipeline._records.LevelGrid.rows",
 }
 
 
