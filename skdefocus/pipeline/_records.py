@@ -261,6 +261,7 @@ class Probabilities:
     """The field `proba` of a record: kept as it came, and read as float32."""
 
     def __get__(self, grid: LevelGrid | None, owner: type) -> Any:
+        """Read the probabilities; the class itself has none."""
         if grid is None:
             return self
         kept: FloatArray = grid.__dict__["proba"]
