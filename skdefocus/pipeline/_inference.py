@@ -13,11 +13,11 @@ import numpy as np
 
 from skdefocus import network
 from skdefocus._grids import block_means
-from skdefocus._typing import AnyArray, Float32Array, FloatArray
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.pipeline._dense import alone, dense
 from skdefocus.pipeline._head import Head
 from skdefocus.pipeline._octaves import Part, extended, joined, softmax
-from skdefocus.pipeline._records import LevelGrid, PatchGrid
+from skdefocus.pipeline._records import LevelGrid, PatchGrid, totals
 
 #: Version of the answers. Raise it when a change makes the same network answer differently: caches
 #: outlive versions of the package.
@@ -96,7 +96,7 @@ def _digest(image: AnyArray) -> tuple[Any, ...]:
     return image.shape, image.dtype.str, sha.hexdigest()
 
 
-def infer(grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key: Any) -> FloatArray:
+def infer(grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key: Any) -> AnyArray:
     """Compute the probabilities (rows, columns, levels) of one image; `key` is for the cache."""
     if inference.inference == "patches":
         own = _patches(grid, facts, inference)
@@ -105,7 +105,11 @@ def infer(grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key:
     large = math.prod(grid.image.shape[:2]) > LARGE
     answers = partial(_answers, facts=facts, inference=inference, release=large)
     proba = joined(grid.image, facts, inference.octaves, answers)
-    return block_means(proba, grid.step // facts.stride)
+    side = grid.step // facts.stride
+    if side == 1:
+        return proba
+    means = block_means(proba, side)
+    return means / totals(means)[..., None] if proba.dtype == np.uint16 else means
 
 
 def _answers(

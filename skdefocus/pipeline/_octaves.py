@@ -14,9 +14,9 @@ from functools import lru_cache
 import numpy as np
 
 from skdefocus._grids import Area, cell_means, strips, twice_in
-from skdefocus._typing import AnyArray, Float32Array, FloatArray
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.network import ModelFacts
-from skdefocus.pipeline._records import kept_dtype, totals
+from skdefocus.pipeline._records import empty_cells, keep, totals
 from skdefocus.synthesis import hat_weight
 
 #: Cells of an image, and the probabilities (rows, columns, levels) of their levels.
@@ -58,7 +58,7 @@ def joined(
     facts: ModelFacts,
     octaves: int,
     answers: Callable[[AnyArray], Iterable[Part]],
-) -> FloatArray:
+) -> AnyArray:
     """Join the answers for an image at all sizes into one distribution per cell.
 
     Parameters
@@ -73,41 +73,42 @@ def joined(
 
     Returns
     -------
-    ndarray of shape (rows, columns, n), of :func:`kept_dtype`
+    ndarray of shape (rows, columns, n), as a record keeps them
         Over the n levels of :func:`extended`. Those that only a smaller size could tell, for which
         the image is too small, have none.
     """
     if octaves == 0:
-        out = _cells(image.shape, facts, len(facts.sigmas), half=True)
+        out = empty_cells(_cells(image.shape, facts, len(facts.sigmas)))
         for area, found in answers(image):
-            out[area] = found
+            keep(found, out, area)
         return out
     sizes = [image]
     for _ in range(octaves_of(image.shape, octaves)):
         sizes.append(cell_means(sizes[-1], 2, gray=True))
     prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves, len(sizes) - 1)
-    total: FloatArray | None = None
-    while sizes:
+    evidence: Float32Array | None = None
+    while len(sizes) > 1:
         image, k = sizes.pop(), len(sizes)
-        smaller, total = total, _cells(image.shape, facts, len(prior), half=k == 0)
+        smaller, evidence = evidence, np.empty(_cells(image.shape, facts, len(prior)), np.float32)
         weighted = np.float32(WEIGHTS[k]) * seen[k]
         for part in answers(image):
-            for area, evidence in _pooled(part, usual, weighted, smaller):
-                # The last size is finished strip by strip, while a strip is in the cache.
-                total[area] = softmax(evidence + prior) if k == 0 else evidence
-    assert total is not None
-    return total
+            for area, found in _pooled(part, usual, weighted, smaller):
+                evidence[area] = found
+    out = empty_cells(_cells(sizes[0].shape, facts, len(prior)))
+    for part in answers(sizes[0]):
+        for area, found in _pooled(part, usual, np.float32(WEIGHTS[0]) * seen[0], evidence):
+            # Finished strip by strip, while a strip is in the cache.
+            keep(softmax(found + prior), out, area)
+    return out
 
 
-def _cells(shape: tuple[int, ...], facts: ModelFacts, levels: int, half: bool) -> FloatArray:
-    """Make room for values of the levels of all cells of an image, with `half` in fewer digits."""
-    rows, columns = (-(-n // facts.stride) for n in shape[:2])
-    cells = rows, columns, levels
-    return np.empty(cells, kept_dtype(cells) if half else np.float32)
+def _cells(shape: tuple[int, ...], facts: ModelFacts, levels: int) -> tuple[int, int, int]:
+    """Return the shape of values of the levels of all cells of an image."""
+    return -(-shape[0] // facts.stride), -(-shape[1] // facts.stride), levels
 
 
 def _pooled(
-    part: Part, usual: Float32Array, seen: Float32Array, smaller: FloatArray | None
+    part: Part, usual: Float32Array, seen: Float32Array, smaller: Float32Array | None
 ) -> Iterator[Part]:
     """Add the evidence of some cells' answers for one size to that of the size half as large.
 

@@ -13,18 +13,21 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from skdefocus._grids import mirrored_crop, strips
+from skdefocus._grids import Area, mirrored_crop, strips
 from skdefocus._typing import AnyArray, Float32Array, Float64Array, FloatArray
 
 #: Tolerance by which probabilities may be below 0 and their sum may differ from 1.
 ROUNDING = 1e-3
 
-#: Number of probabilities beyond which they are kept as float16: those of a photograph of some 8
-#: megapixels at the default step. Their 3 digits are more than a network can promise, and those of
-#: 100 megapixels take 400 MiB instead of 800.
+#: Number of probabilities beyond which they are kept as uint16: those of a photograph of some 8
+#: megapixels at the default step. Four digits are more than a network can promise, and those of 100
+#: megapixels take 400 MiB instead of 800. float16 would take a quarter more time for a map, because
+#: NumPy reports every probability that is too small for it.
 MANY = 2**24
+
+#: Probability 1 as uint16, as white in a photograph.
+UNITS = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,27 +122,35 @@ def mean_error(proba: Float32Array, sigmas: Float64Array) -> Float32Array:
     return error
 
 
-def totals(proba: FloatArray) -> Float32Array:
+def totals(proba: AnyArray) -> Float32Array:
     """Sum over the last axis; a product is several times as fast as NumPy's sum."""
     ones = np.ones(proba.shape[-1], np.float32)
     return np.asarray(proba.astype(np.float32, copy=False) @ ones)
 
 
-def as_float32(kept: FloatArray) -> Float32Array:
+def empty_cells(shape: tuple[int, int, int]) -> AnyArray:
+    """Make room for as many probabilities as a record keeps of that many: see :data:`MANY`."""
+    return np.empty(shape, np.uint16 if math.prod(shape) > MANY else np.float32)
+
+
+def keep(proba: Float32Array, kept: AnyArray, area: Area) -> None:
+    """Write the probabilities of some cells; they are overwritten."""
+    if kept.dtype == np.uint16:
+        proba *= np.float32(UNITS)
+        np.rint(proba, out=proba)
+    np.copyto(kept[area], proba, casting="unsafe")
+
+
+def as_float32(kept: AnyArray) -> Float32Array:
     """Return probabilities as float32; those of fewer digits sum to 1 again.
 
     The variance of a level is a small difference of large numbers, so it would show that they do
     not.
     """
     proba: Float32Array = kept.astype(np.float32, copy=False)
-    if kept.dtype == np.float16:
+    if kept.dtype == np.uint16:
         proba /= totals(proba)[..., None]
     return proba
-
-
-def kept_dtype(shape: tuple[int, ...]) -> DTypeLike:
-    """Return the precision in which a record keeps that many probabilities."""
-    return np.float16 if math.prod(shape) > MANY else np.float32
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,8 +163,8 @@ class LevelGrid:
         As it came, without alpha: bool, uint8, uint16, or float in [0, 1].
     proba : ndarray of shape (rows, columns, n_levels), float32
         Probabilities of the blur levels, summing to 1; anything else is a ValueError. If it is made
-        with float16, as the classifier does for photographs of more than some 8 megapixels, that
-        is what is kept; it is read as a float32 copy then, see :meth:`rows`.
+        with uint16, of which 65535 is 1, as the classifier does for photographs of more than some 8
+        megapixels, that is what is kept; it is read as a float32 copy then, see :meth:`rows`.
     sigmas : ndarray of shape (n_levels,), float64
         σ of the levels in pixels.
     step : int
@@ -173,7 +184,8 @@ class LevelGrid:
         kept, n = self.__dict__["proba"], len(self.sigmas)
         if kept.ndim != 3 or kept.shape[-1] != n or not kept.size:
             raise ValueError(f"proba must have shape (rows, columns, {n}), got {kept.shape}")
-        found = [(kept[part].min(), totals(kept[part])) for part in strips(len(kept))]
+        unit = np.float32(1 / UNITS if kept.dtype == np.uint16 else 1)
+        found = [(kept[part].min(), totals(kept[part]) * unit) for part in strips(len(kept))]
         low, sums = min(f[0] for f in found), np.concatenate([f[1] for f in found])
         # The comparison is also False for NaN.
         if not (low >= -ROUNDING and np.abs(sums - 1).max() <= ROUNDING):
@@ -200,7 +212,7 @@ class LevelGrid:
         -------
         ndarray of shape (rows of the part, columns, n_levels), float32
         """
-        kept: FloatArray = self.__dict__["proba"]
+        kept: AnyArray = self.__dict__["proba"]
         return as_float32(kept[part])
 
     def _by_strips(self, function: Callable[[Float32Array], Float32Array]) -> Float32Array:
@@ -264,13 +276,13 @@ class Probabilities:
         """Read the probabilities; the class itself has none."""
         if grid is None:
             return self
-        kept: FloatArray = grid.__dict__["proba"]
+        kept: AnyArray = grid.__dict__["proba"]
         read = as_float32(kept)
         if read is not kept:  # what is written into a copy would be lost
             read.flags.writeable = False
         return read
 
-    def __set__(self, grid: LevelGrid, proba: FloatArray) -> None:
+    def __set__(self, grid: LevelGrid, proba: AnyArray) -> None:
         grid.__dict__["proba"] = proba
 
 
