@@ -86,19 +86,33 @@ def joined(
     for _ in range(octaves_of(image.shape, octaves)):
         sizes.append(cell_means(sizes[-1], 2, gray=True))
     prior, usual, seen = _tables(facts.sigmas, facts.prior, octaves, len(sizes) - 1)
+    weights = [np.float32(weight) * s for weight, s in zip(WEIGHTS, seen, strict=False)]
     evidence: Float32Array | None = None
     while len(sizes) > 1:
-        image, k = sizes.pop(), len(sizes)
-        smaller, evidence = evidence, np.empty(_cells(image.shape, facts, len(prior)), np.float32)
-        weighted = np.float32(WEIGHTS[k]) * seen[k]
-        for part in answers(image):
-            for area, found in _pooled(part, usual, weighted, smaller):
-                evidence[area] = found
-    out = empty_cells(_cells(sizes[0].shape, facts, len(prior)))
-    for part in answers(sizes[0]):
-        for area, found in _pooled(part, usual, np.float32(WEIGHTS[0]) * seen[0], evidence):
+        weighted = weights[len(sizes) - 1]
+        # No name is left for what the next size no longer needs.
+        evidence = _evidence(sizes.pop(), facts, answers, usual, weighted, evidence)
+    out = empty_cells(_cells(image.shape, facts, len(prior)))
+    for part in answers(image):
+        for area, found in _pooled(part, usual, weights[0], evidence):
             # Finished strip by strip, while a strip is in the cache.
             keep(softmax(found + prior), out, area)
+    return out
+
+
+def _evidence(
+    image: AnyArray,
+    facts: ModelFacts,
+    answers: Callable[[AnyArray], Iterable[Part]],
+    usual: Float32Array,
+    seen: Float32Array,
+    smaller: Float32Array | None,
+) -> Float32Array:
+    """Add the evidence of a smaller size for all cells to that of those smaller still."""
+    out = np.empty(_cells(image.shape, facts, seen.shape[1]), np.float32)
+    for part in answers(image):
+        for area, found in _pooled(part, usual, seen, smaller):
+            out[area] = found
     return out
 
 

@@ -22,7 +22,7 @@ ROUNDING = 1e-3
 
 #: Number of probabilities beyond which they are kept as uint16: those of a photograph of some 8
 #: megapixels at the default step. Four digits are more than a network can promise, and those of 100
-#: megapixels take 400 MiB instead of 800. float16 would take a quarter more time for a map, because
+#: megapixels take 400 MiB instead of 800. float16 would take a sixth more time for a map, because
 #: NumPy reports every probability that is too small for it.
 MANY = 2**24
 
