@@ -13,7 +13,7 @@ from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles, over_tiles
-from skdefocus.fusion._windows import twice
+from skdefocus.fusion._windows import inner_box, mirrored
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
 WIDE_SEAM = 3.0
@@ -30,19 +30,21 @@ def spread(where: BoolArray, sigma: float) -> Float32Array:
     radius = max(round((np.sqrt(6 * sigma**2 + 1) - 1) / 2), 1)
 
     def of_area(area: Area) -> Float32Array:
-        part = where[area]
+        part = mirrored(where, area, 2 * radius)
         if part.any() and not part.all():
-            return twice(part.astype(np.float32), radius)
-        return np.full(part.shape, part.flat[0], np.float32)
+            return inner_box(inner_box(part.astype(np.float32), radius), radius)
+        return np.full(where[area].shape, part.flat[0], np.float32)
 
-    return by_tiles(of_area, where.shape, 2 * radius)
+    return by_tiles(of_area, where.shape, 0, None, SIDE)
 
 
 class Blend:
     """Weighted mean of the frames, added one by one."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
-        self._mean = np.zeros(shape, np.float32)
+        # Channel by channel, as weights apply to all of them.
+        self._shape = shape
+        self._mean = np.zeros((*shape[2:], *shape[:2]), np.float32)
         self._weights = np.zeros(shape[:2], np.float32)
 
     def add(self, of_area: Callable[[Area], Float32Array], weights: Float32Array) -> None:
@@ -58,22 +60,29 @@ class Blend:
 
     def _add(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
         """Add a part of a frame."""
-        mean, total = self._mean[area], self._weights[area]
+        mean, total = self._mean[..., area[0], area[1]], self._weights[area]
+        image = image if image.ndim == 2 else np.ascontiguousarray(np.moveaxis(image, 2, 0))
+        if not total.any():
+            np.copyto(mean, image, where=weights > 0)
+            total[...] = weights
+            return
         total += weights
         share = np.zeros_like(weights)
         np.divide(weights, total, out=share, where=weights > 0)
-        share = share.reshape(share.shape + (1,) * (image.ndim - 2))
         # Between both in spite of rounding: the mean stays within the frames' range.
         low, high = np.minimum(mean, image), np.maximum(mean, image)
-        moved = image - mean
-        moved *= share
-        moved += mean
-        np.clip(moved, low, high, out=mean)
+        image = image - mean
+        image *= share
+        image += mean
+        np.maximum(image, low, out=image)
+        np.minimum(image, high, out=mean)
 
     @property
     def image(self) -> Float32Array:
         """The mean; 0 where nothing was added."""
-        return self._mean
+        if len(self._shape) == 2:
+            return self._mean
+        return np.ascontiguousarray(np.moveaxis(self._mean, 0, 2))
 
 
 def blended(

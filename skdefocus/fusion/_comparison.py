@@ -12,16 +12,8 @@ from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
 from skdefocus.fusion._prominence import Prominence
 from skdefocus.fusion._tiles import by_tiles, over_tiles
-from skdefocus.fusion._wide import CELL, Wide
-from skdefocus.fusion._windows import (
-    bounds,
-    box,
-    core,
-    inner_box,
-    mirrored,
-    twice,
-    window_sums,
-)
+from skdefocus.fusion._wide import CELL, Wide, blocks
+from skdefocus.fusion._windows import bounds, box, core, inner_box, mirrored, twice, window_sums
 
 #: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
 #: becomes another; σ of 0.8, 1.2, 1.8 and 3.7 pixels in total.
@@ -153,11 +145,16 @@ class Trials:
     ----------
     wide : list of Trial
         The wider ones, of cells.
+    light : ndarray of shape (rows, columns)
+        Light of the image, in cells.
+    blocks : ndarray of shape (H, W, h, w)
+        See :func:`skdefocus.fusion._wide.blocks`.
     """
 
     def __init__(self, gray: Float32Array, lit: BoolArray | None = None) -> None:
         self.gray, self.lit = gray, lit
-        values, light = cell_means(gray, CELL), _cells_of_light(gray)
+        values, light = cell_means(gray, CELL), cell_means(gray * gray, CELL)
+        self.light, self.blocks = light, blocks(gray)
         white = None if lit is None else cell_means(lit, CELL)
         self.wide = [
             Trial(r, twice(values, r), twice(light, r), None if white is None else twice(white, r))
@@ -211,10 +208,6 @@ class Trials:
             yield Trial(radius, values, light, more[0] if more else None)
 
 
-def _cells_of_light(gray: Float32Array) -> Float32Array:
-    return cell_means(gray * gray, CELL)
-
-
 def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
     """The most that may be seen of an image whose clipped places have the light that fits best.
 
@@ -255,22 +248,19 @@ class Mismatch:
 
     Parameters
     ----------
-    trials : Trials
-        Of the one image.
-    seen : ndarray of shape (H, W)
-        The other.
+    trials, seen : Trials
+        Of the one image and of the other.
     noise : float
     """
 
-    def __init__(self, trials: Trials, seen: Float32Array, noise: float) -> None:
-        self._trials, self._seen, self._noise = trials, seen, noise
-        light = _cells_of_light(seen)
+    def __init__(self, trials: Trials, seen: Trials, noise: float) -> None:
+        self._trials, self._seen, self._noise = trials, seen.gray, noise
         # The least and the most that may be seen of the wide trials, and their light, in cells.
         self._wide = Wide(
             np.stack([t.values for t in trials.wide]),
-            np.stack([_brightest(t, light) for t in trials.wide]),
+            np.stack([_brightest(t, seen.light) for t in trials.wide]),
             None if trials.lit is None else np.stack([t.light for t in trials.wide]),
-            seen,
+            seen.blocks,
             TOLERANCE**2,
         )
 
@@ -321,7 +311,7 @@ def score(
     """
     noise, size = view.noise, view.gray.shape
     own, other = Trials(view.gray, view.lit), trials
-    unlike, sharper = Mismatch(other, view.gray, noise), Mismatch(own, composite.gray, noise)
+    unlike, sharper = Mismatch(other, own, noise), Mismatch(own, other, noise)
     found = np.zeros((2, *size), np.float32)
 
     def compared(area: Area) -> None:

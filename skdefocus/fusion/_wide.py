@@ -32,7 +32,8 @@ class Wide:
         Least and most that may be seen of n trials, in cells.
     light : ndarray of shape (n, rows, columns), or None
         Their light, where some of what may be seen is of lamps.
-    seen : ndarray of shape (H, W)
+    seen : ndarray of shape (H, W, SEEN, SEEN)
+        See `blocks`.
     tolerance : float
         Parts of the light seen that are added to the squared differences: no exposure does what
         lamps do.
@@ -54,7 +55,7 @@ class Wide:
         self._across = padded.shape[1]
         # In memory order, or all of it would be copied for every lookup.
         self._cells = np.ascontiguousarray(padded).reshape(-1, len(stacked))
-        self._seen = sliding_window_view(np.pad(seen, (1, SIDE), mode="edge"), (SEEN, SEEN))
+        self._seen = seen
         self._tolerance = np.float32(tolerance)
         self._least: Float32Array | None = None
         self._lamps: BoolArray | None = None
@@ -91,7 +92,9 @@ class Wide:
         height, width = (-(-n // SIDE) for n in least.shape)
         full = np.zeros((height * SIDE, width * SIDE), bool)
         full[: least.shape[0], : least.shape[1]] = needed
-        at = np.nonzero(full.reshape(height, SIDE, width, SIDE).any(axis=(1, 3)))
+        # By eight at once, as words; `any` takes ten times as long.
+        words = full.view(np.uint64).reshape(height, SIDE, width, -1)
+        at = np.nonzero(np.bitwise_or.reduce(words, axis=1).any(axis=2))
         if not len(at[0]):
             return
         best = np.full((height, width, SIDE, SIDE), np.inf, np.float32)
@@ -130,6 +133,11 @@ class Wide:
             np.minimum(least, squares[:, :-2, :-2] + found, out=least)
         least *= np.float32(1 / 9)
         return least
+
+
+def blocks(plane: Float32Array) -> Float32Array:
+    """Give the blocks of a plane, by their first pixel, with the pixels around."""
+    return sliding_window_view(np.pad(plane, (1, SIDE), mode="edge"), (SEEN, SEEN))
 
 
 def _sums_of_squares(values: Float32Array, out: Float32Array) -> Float32Array:

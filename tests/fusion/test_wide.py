@@ -41,14 +41,16 @@ def test_blocks_are_those_of_the_planes(lamps, cells, seed):
     size = (wide.CELL * cells[0], wide.CELL * cells[1])
     low, high, light, seen, least = planes(size, seed, lamps)
     expected = plainly(low, high, light, seen, least)
-    wide.Wide(low, high, light, seen, TOLERANCE).refine(least, seen, full_area(size), None)
+    wide.Wide(low, high, light, wide.blocks(seen), TOLERANCE).refine(
+        least, seen, full_area(size), None
+    )
     assert_allclose(least, expected, atol=1e-5)
 
 
 @given(st.integers(0, 99))
 def test_areas_and_needed_pixels(seed):
     low, high, light, seen, least = planes((52, 61), seed, False)
-    both = wide.Wide(low, high, light, seen, TOLERANCE)
+    both = wide.Wide(low, high, light, wide.blocks(seen), TOLERANCE)
     everywhere, part = least.copy(), least[20:45, 8:61].copy()
     both.refine(everywhere, seen, full_area(seen.shape), None)
     area = slice(20, 45), slice(8, 61)
@@ -61,5 +63,7 @@ def test_areas_and_needed_pixels(seed):
 def test_nothing_to_explain_stays():
     low, high, light, seen, _ = planes((40, 40), 0, False)
     least = np.zeros_like(seen)
-    wide.Wide(low, high, light, seen, TOLERANCE).refine(least, seen, full_area(seen.shape), None)
+    wide.Wide(low, high, light, wide.blocks(seen), TOLERANCE).refine(
+        least, seen, full_area(seen.shape), None
+    )
     assert not least.any()
