@@ -49,7 +49,7 @@ LAMP_HALO = 2 * TRIALS[-1] + MISMATCH_RADIUS + 1
 #: The wide trial that tells how near lamps are.
 LAMPS = 1
 #: Side in pixels of the tiles that scores are computed in.
-SIDE = 128
+SIDE = 192
 #: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
 LARGEST_KEPT = 4_000_000
 
@@ -160,29 +160,32 @@ class Trials:
             Trial(r, twice(values, r), twice(light, r), None if white is None else twice(white, r))
             for r in WIDE_TRIALS
         ]
-        self._kept: list[Trial] | None = None
+        self._white: Float32Array | None = white
+        self._kept: Float32Array | None = None
 
     def keep(self) -> Trials:
         """Compute the trials once for repeated use, unless they are large."""
         if self.gray.size > LARGEST_KEPT:
             return self
         count = 2 if self.lit is None else 3
-        planes = np.zeros((len(TRIALS), count, *self.gray.shape), np.float32)
+        kept = np.zeros((len(TRIALS), count, *self.gray.shape), np.float32)
 
         def work(area: Area) -> None:
-            for kept, trial in zip(planes, self.narrow(area, 0), strict=True):
-                for plane, found in zip(kept, trial[1:], strict=False):
+            for planes, trial in zip(kept, self.narrow(area, 0), strict=True):
+                for plane, found in zip(planes, trial[1:], strict=False):
                     if found is not None:
                         plane[area] = found
 
         over_tiles(work, self.gray.shape)
-        white = [None] * len(TRIALS) if self.lit is None else planes[:, 2]
-        self._kept = list(map(Trial, TRIALS, planes[:, 0], planes[:, 1], white))
+        self._kept = kept
         return self
 
     def near(self, area: Area) -> bool:
         """Tell if there is light beyond white in an area or as near as it counts."""
-        return self.lit is not None and bool(self.lit[grown(area, HALO, self.lit.shape)].any())
+        if self._white is None:
+            return False
+        rows, columns = (slice(p.start // CELL, -(-p.stop // CELL)) for p in area)
+        return bool(self._white[grown((rows, columns), -(-HALO // CELL), self._white.shape)].any())
 
     def narrow(self, area: Area, halo: int) -> Iterator[Trial]:
         """Yield the other trials of an area and of `halo` pixels around, the least blurred first.
@@ -191,9 +194,10 @@ class Trials:
         """
         lit = self.lit if self.near(area) else None
         if self._kept is not None:
-            for radius, values, light, white in self._kept:
-                planes = [values, light] if lit is None or white is None else [values, light, white]
-                values, light, *more = (mirrored(plane, area, halo) for plane in planes)
+            kept = self._kept if lit is not None else self._kept[:, :2]
+            for radius, (values, light, *more) in zip(
+                TRIALS, mirrored(kept, area, halo), strict=True
+            ):
                 yield Trial(radius, values, light, more[0] if more else None)
             return
         rest = sum(TRIALS)

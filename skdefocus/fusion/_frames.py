@@ -202,10 +202,7 @@ class Frames:
         return View(self._warped(gray, number), seen, self._valid(number, raw), noise, brighter)
 
     def colors(self, number: int, raw: Raw | None = None) -> Callable[[Area], Float32Array]:
-        """Give what gives a frame's values in an area, shape (h, w) or (h, w, 3).
-
-        `raw` is what was read of it.
-        """
+        """Give what reads a frame's values in an area, (h, w[, 3]), from what was read of it."""
         pixels, gain = _filled(raw or self.read(number), 0), self._gains.get(number)
 
         def part(area: Area) -> Float32Array:

@@ -6,10 +6,12 @@ planes of any size and in float64 where weights may differ by any factor.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from skdefocus._grids import Area, full_area, grown, mirrored_crop
-from skdefocus._typing import AnyArray, BoolArray, Float32Array
+from skdefocus._grids import Area, full_area, grown
+from skdefocus._typing import AnyArray, BoolArray, Float32Array, IndexArray
 from skdefocus.filters import box_mean
 
 #: Planes of more values do not stay in the cache; `box_mean` works on them strip by strip.
@@ -57,19 +59,29 @@ def core(plane: Float32Array, margin: int) -> Float32Array:
     return plane[margin : plane.shape[0] - margin, margin : plane.shape[1] - margin]
 
 
-def mirrored(plane: AnyArray, area: Area, halo: int) -> Float32Array:
-    """Give an area of a plane and `halo` pixels around, mirrored beyond the plane's border.
+def mirrored(planes: AnyArray, area: Area, halo: int) -> AnyArray:
+    """Give an area of planes (..., H, W) and `halo` pixels around, mirrored beyond the border.
 
     It is a view where nothing is beyond it.
     """
     rows, columns = (slice(part.start - halo, part.stop + halo) for part in area)
-    if (
-        min(rows.start, columns.start) < 0
-        or rows.stop > plane.shape[0]
-        or columns.stop > plane.shape[1]
+    height, width = planes.shape[-2:]
+    inside = grown(area, halo, (height, width))
+    planes = planes[(..., *inside)]
+    for axis, part, near, length in zip(
+        (-2, -1), (rows, columns), inside, (height, width), strict=True
     ):
-        return mirrored_crop(plane, rows, columns)
-    return plane[rows, columns]
+        if part != near:
+            index = _mirror(part.start, part.stop, length)
+            planes = planes.take(index - near.start, axis)
+    return planes
+
+
+@lru_cache(maxsize=1024)
+def _mirror(start: int, stop: int, length: int) -> IndexArray:
+    """Positions of the pixels of a line that is mirrored beyond its ends."""
+    position = np.arange(start, stop) % (2 * length)
+    return np.minimum(position, 2 * length - 1 - position)
 
 
 def bounds(where: BoolArray, halo: int) -> Area | None:
