@@ -158,7 +158,7 @@ class Narrow:
     """Guided filters in narrow windows, tile by tile; what is of the guide alone is kept."""
 
     def __init__(self, guide: Float32Array, weights: Float32Array, radius: int) -> None:
-        self.guide, self.weights, self.radius = guide, weights, radius
+        self.guide, self.weights, self.radius = guide - guide.mean(), weights, radius
         self._tiles: dict[tuple[int, int], Guided] = {}
 
     def __call__(self, area: Area, image: Float32Array) -> Float32Array:

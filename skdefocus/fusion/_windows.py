@@ -117,31 +117,32 @@ class Guided:
     Parameters
     ----------
     guide, weights : ndarray of shape (H, W), float32
-        Values in [0, 1] or of that order; weights are above 0.
+        Kept as they are. The guide's values are around 0 and of the order of 1, and weights are
+        above 0.
     radius : int
     eps : float
         Well above the rounding of squared values in float32.
     """
 
     def __init__(self, guide: Float32Array, radius: int, eps: float, weights: Float32Array) -> None:
-        x = guide - np.float32(guide.mean())
-        self._radius, self._weights, self._seen = radius, np.ascontiguousarray(weights), weights * x
-        total = inner_box(self._weights, radius)
-        self._mean = inner_box(self._seen, radius) / total
-        variance = inner_box(self._seen * x, radius) / total - self._mean * self._mean
+        self._guide, self._weights, self._radius = guide, weights, radius
+        seen, total = weights * guide, inner_box(weights, radius)
+        self._mean = inner_box(seen, radius) / total
+        variance = inner_box(seen * guide, radius) / total - self._mean * self._mean
         self._inverse = 1 / (np.maximum(variance, 0) + np.float32(eps))
-        self._x = core(x, 2 * radius)
         self._votes = np.reciprocal(inner_box(total, radius))
 
     def filter(self, image: Float32Array) -> Float32Array:
         """Filter a plane (H, W); shape (H - 4 radius, W - 4 radius)."""
-        mean = inner_box(self._weights * image, self._radius)
-        slope = inner_box(self._seen * image, self._radius)
+        seen = self._weights * image
+        mean = inner_box(seen, self._radius)
+        seen *= self._guide
+        slope = inner_box(seen, self._radius)
         # Windows vote with the sums of their weights, by which the means are not divided.
         slope -= self._mean * mean
         slope *= self._inverse
         mean -= slope * self._mean
-        out = inner_box(slope, self._radius) * self._x
+        out = inner_box(slope, self._radius) * core(self._guide, 2 * self._radius)
         out += inner_box(mean, self._radius)
         out *= self._votes
         return out
@@ -151,6 +152,6 @@ def guided(
     image: Float32Array, guide: Float32Array, radius: int, eps: float, weights: Float32Array
 ) -> Float32Array:
     """Filter a plane as :func:`skdefocus.filters.guided_filter` does; see `Guided`."""
-    area = full_area(guide.shape)
-    image, guide, weights = (mirrored(p, area, 2 * radius) for p in (image, guide, weights))
+    area, around = full_area(guide.shape), guide - guide.mean()
+    image, guide, weights = (mirrored(p, area, 2 * radius) for p in (image, around, weights))
     return Guided(guide, radius, eps, weights).filter(image)
