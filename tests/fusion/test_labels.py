@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from skdefocus.fusion import _labels as labels
 from skdefocus.fusion._labels import settle
 
 
@@ -35,3 +37,20 @@ def test_of_two_frames_the_surroundings_overrule_the_faint():
     index[middle] = np.random.default_rng(1).random(index[middle].shape) < 0.3
     found = settle(index, evidence, guide, 1, 16, lambda k: None)
     assert np.mean(found == 0) > 0.99
+
+
+def test_specks_get_values_from_as_near_as_there_are():
+    rng = np.random.default_rng(0)
+    empty = rng.random((60, 80)) < 0.4
+    empty[20:50, 10:50] = True  # more than is looked at from its middle
+    rows, columns = np.indices(empty.shape)
+    index = (rows * 100 + columns).astype(np.int32)
+    filled = index.copy()
+    y, x = labels._filled(filled, empty)
+    assert len(y) > 0
+    known = empty.copy()
+    known[y, x] = False
+    distance = ndimage.distance_transform_edt(empty)[known]
+    away = np.hypot(filled // 100 - rows, filled % 100 - columns)[known]
+    assert np.allclose(away, distance)
+    assert np.array_equal(filled[~empty], index[~empty])
