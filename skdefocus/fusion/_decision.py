@@ -21,10 +21,10 @@ from skdefocus.fusion._windows import guided
 
 #: Shorter side in pixels, down to which frames are halved before defocus maps are made, and how
 #: often at most.
-SMALL, HALVINGS = 256, 2
+SMALL, HALVINGS = 128, 2
 #: A frame is judged where it is near pixels that have been given to it: within so many cells of so
 #: many pixels.
-NEAR, CELL = 2, 32
+NEAR, CELL = 1, 32
 #: A cell and the eight next to it.
 SQUARE = np.ones((3, 3), bool)
 #: Lead in detail, as evidence, from which a pixel counts though its surroundings overruled it; and
