@@ -10,10 +10,8 @@ from skdefocus.fusion._windows import box, core, inner_box, mirrored
 
 #: Side in pixels of the cells, and radius in cells of the boxes, that are looked at around a pixel.
 CELL, AROUND = 4, 20
-#: Lead over what is around, in nats, from which a pixel stands out, and the most that counts.
-LEAST, MOST = 0.5, 4.0
-#: Nats of a score for every one of these.
-GAIN = 1.5
+#: Lead over the mean around, in nats, that counts at most, and nats of a score for each of these.
+MOST, GAIN = 4.0, 1.5
 #: Share of lamps around, in windows of about 16 pixels, up to which they explain nothing.
 FEW_LAMPS = 0.01
 #: Lead of detail over what is around, in nats, from which a frame is judged there, and radius in
@@ -69,8 +67,7 @@ class Prominence:
 
     def __call__(self, area: Area, unexplained: Float32Array) -> Float32Array:
         """Compute it in an area, of the logarithm of what is unexplained there."""
-        lead = unexplained - enlarge(self._around, CELL, area)
-        lead = np.clip(lead - np.float32(LEAST), 0, np.float32(MOST))
+        lead = np.clip(unexplained - enlarge(self._around, CELL, area), 0, np.float32(MOST))
         if self._lamps is not None:
             lead *= enlarge(self._lamps, CELL, area) <= np.float32(FEW_LAMPS)
         if lead.any():
