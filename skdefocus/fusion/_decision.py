@@ -152,9 +152,9 @@ def _contest(frames: Frames, score: Callable[[int, View], Float32Array]) -> labe
 def _consistent(
     frames: Frames, contest: labels.Choice, evidence: Float32Array, settings: FuserSettings
 ) -> labels.Index:
-    return labels.settle(
-        contest.index, evidence, contest.gray, settings.radius, settings.min_area, frames.valid
-    )
+    prior = labels.PRIOR / max(len(frames.numbers) - 1, 1)
+    radius, least = settings.radius, settings.min_area
+    return labels.settle(contest.index, evidence, contest.gray, radius, least, frames.valid, prior)
 
 
 def _sigma(gray: Float32Array, mapper: Pipeline) -> Float32Array:

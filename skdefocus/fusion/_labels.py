@@ -99,6 +99,7 @@ def settle(
     radius: int,
     min_area: int,
     reach: Callable[[int], BoolArray | None],
+    prior: float = PRIOR,
 ) -> Index:
     """Make a choice of frames spatially consistent.
 
@@ -119,18 +120,19 @@ def settle(
         In pixels.
     reach : callable
         Gives where a frame has a say, shape (H, W); None is everywhere.
+    prior : float
+        Say of the surroundings.
     """
     labels = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     if len(labels) > 1 and radius > 0:
         faint = evidence + np.float32(1e-6)
-        prior = np.float32(PRIOR / (labels[-1] - labels[0]))
         wider = [
             GuidedFilter(guide, times * radius, EPS, weights=faint, subsample=SUBSAMPLE)
             for times in WIDER
         ]
 
-        total = evidence + prior
-        narrow, sure, rest = Narrow(guide, total, radius), evidence / total, prior / total
+        total = evidence + np.float32(prior)
+        narrow, sure = Narrow(guide, total, radius), evidence / total
         del total
         most, result = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
@@ -138,7 +140,7 @@ def settle(
             own = sure * share
             for wide in wider:
                 share = wide.filter(share)
-                share *= rest
+                share *= 1 - sure
                 share += own
             share = _narrowed(share, narrow)
             if (where := reach(label)) is not None:

@@ -25,7 +25,7 @@ def faint_middle(step, lead):
 @pytest.mark.parametrize(("step", "lead"), [(4, 0.03), (9, 0.01)])
 def test_frames_that_hardly_lead_over_the_next_are_not_overruled(step, lead):
     index, evidence, guide, middle = faint_middle(step, lead)
-    found = settle(index, evidence, guide, 1, 16, lambda k: None)
+    found = settle(index, evidence, guide, 1, 16, lambda k: None, labels.PRIOR / (2 * step + 1))
     assert np.mean((found[middle] == step) | (found[middle] == step + 1)) > 0.8
     assert np.mean(found[:60] == 0) == 1
 
