@@ -314,9 +314,7 @@ def _arena() -> int:
     )
     try:
         onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(ARENA))
-    except (
-        Exception
-    ):  # another package has made one, and ONNX Runtime has its own classes of errors
+    except Exception:  # another package has made one; ONNX Runtime's errors are its own
         return -1
     return os.getpid()
 
