@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise, product
 
 import numpy as np
 from PIL import Image
 
 from skdefocus._images import scaled, to_gray
-from skdefocus._typing import AnyArray, Float32Array
+from skdefocus._typing import AnyArray, Float32Array, IndexArray
 
 #: Rows and columns of an image, as slices with start and stop.
 Area = tuple[slice, slice]
@@ -213,6 +214,14 @@ def full_area(shape: tuple[int, ...]) -> Area:
     return slice(0, shape[0]), slice(0, shape[1])
 
 
+@lru_cache(maxsize=1024)
+def mirrored_positions(start: int, stop: int, length: int) -> IndexArray:
+    """Return the positions of the pixels of a line that is mirrored beyond its ends."""
+    # Before NumPy 2, np.pad is wrong where more pixels are outside than inside.
+    position = np.arange(start, stop) % (2 * length)
+    return np.minimum(position, 2 * length - 1 - position)
+
+
 def mirrored_crop(image: AnyArray, rows: slice, columns: slice) -> Float32Array:
     """Return gray values of a part of an image that is mirrored beyond its borders.
 
@@ -233,9 +242,7 @@ def mirrored_crop(image: AnyArray, rows: slice, columns: slice) -> Float32Array:
     for part, length in zip((rows, columns), image.shape, strict=False):
         low, high = max(part.start, 0), min(part.stop, length)
         inside.append(slice(low, high))
-        # Before NumPy 2, np.pad is wrong where more pixels are outside than inside.
-        position = np.arange(part.start, part.stop) % (2 * length)
-        indices.append(np.minimum(position, 2 * length - 1 - position) - low)
+        indices.append(mirrored_positions(part.start, part.stop, length) - low)
     gray = to_gray(image[inside[0], inside[1]])
     for axis, index in enumerate(indices):
         if len(index) != gray.shape[axis]:

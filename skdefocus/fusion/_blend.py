@@ -35,7 +35,7 @@ def spread(where: BoolArray, sigma: float) -> Float32Array:
             return inner_box(inner_box(part.astype(np.float32), radius), radius)
         return np.full(where[area].shape, part.flat[0], np.float32)
 
-    return by_tiles(of_area, where.shape, 0, None, SIDE)
+    return by_tiles(of_area, where.shape, None, SIDE)
 
 
 class Blend:

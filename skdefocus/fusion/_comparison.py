@@ -99,7 +99,6 @@ def detail(
     floor = np.float32(LAPLACIAN_GAIN * noise**2)
     own = max(frame_noise or noise, noise)
     more = np.float32((1 + wide * WIDE_DETAIL) * LAPLACIAN_GAIN * (own**2 - noise**2))
-
     reach = WIDE_RADIUS if wide else DETAIL_RADIUS
 
     def of_area(area: Area) -> Float32Array:
@@ -111,12 +110,12 @@ def detail(
             around = inner_box(inner_box(energy, WIDE_RADIUS), WIDE_RADIUS)
             around *= np.float32(WIDE_DETAIL)
             mean += around
-        mean -= np.float32(more)
+        mean -= more
         np.maximum(mean, 0, out=mean)
         mean += floor
         return np.asarray(np.log(mean, out=mean))
 
-    return by_tiles(of_area, gray.shape, 0, where)
+    return by_tiles(of_area, gray.shape, where)
 
 
 def _squared_laplacian(gray: Float32Array) -> Float32Array:
@@ -341,4 +340,4 @@ def score(
             result += lead if prominent is None else lead * prominent[area]
         return result
 
-    return by_tiles(of_area, size, 0, where, SIDE)
+    return by_tiles(of_area, size, where, SIDE)

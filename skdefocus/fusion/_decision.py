@@ -30,8 +30,6 @@ SQUARE = np.ones((3, 3), bool)
 #: Lead in detail, as evidence, from which a pixel counts though its surroundings overruled it; and
 #: share of the evidence in a cell that counts likewise, for frames that hardly lead over the next.
 CLEAR, SHARE = 0.3, 0.1
-#: Say of the detail around a pixel where mismatches tell of that, too.
-AROUND = 0.02
 #: Score of frames where they are not judged: far below all others.
 FAR = -1e3
 #: Nats against a frame where it is clipped to white and others may show more.
@@ -46,13 +44,12 @@ def decided(
     index = _consistent(frames, contest, contest.evidence, settings)
     confidence = np.where(index == contest.index, contest.evidence, np.float32(0))
     radius = max(settings.radius, 1) * 4
+    order, weights = index.astype(np.float32), confidence + np.float32(1e-3)
 
     def smoothed(area: Area) -> Float32Array:
-        weights = confidence[area] + np.float32(1e-3)
-        order, guide = index[area].astype(np.float32), contest.gray[area]
-        return guided(order, guide, radius, labels.EPS, weights)
+        return guided(order, contest.gray, radius, labels.EPS, weights, area)
 
-    depth = by_tiles(smoothed, index.shape, 2 * radius + 1)
+    depth = by_tiles(smoothed, index.shape)
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
     return index, confidence, depth
 

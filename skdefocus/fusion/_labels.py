@@ -177,7 +177,7 @@ class Narrow:
 def _narrowed(share: Float32Array, narrow: Narrow) -> Float32Array:
     """Smooth a frame's share along edges in narrow windows, where it is neither none nor all."""
     unsure = (share > FEW) & (share < 1 - FEW)
-    out = by_tiles(lambda area: narrow(area, share), share.shape, 0, unsure)
+    out = by_tiles(lambda area: narrow(area, share), share.shape, unsure)
     np.copyto(out, np.float32(1), where=share >= 1 - FEW)
     return out
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from skdefocus._grids import Area, cell_means, enlarge
 from skdefocus._typing import BoolArray, Float32Array
+from skdefocus.fusion._wide import CELL
 from skdefocus.fusion._windows import box, core, inner_box, mirrored
 
-#: Side in pixels of the cells, and radius in cells of the boxes, that are looked at around a pixel.
-CELL, AROUND = 4, 20
+#: Radius in cells of the boxes that are looked at around a pixel.
+AROUND = 20
 #: Lead over the mean around, in nats, that counts at most, and nats of a score for each of these.
 MOST, GAIN = 4.0, 1.5
 #: Share of lamps around, in windows of about 16 pixels, up to which they explain nothing.

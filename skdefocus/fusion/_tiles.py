@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import numpy as np
 
-from skdefocus._grids import Area, seen_from, tiles
+from skdefocus._grids import Area, tiles
 from skdefocus._typing import BoolArray, Float32Array
 
 #: Side of a tile in pixels: its planes stay in the processor's cache.
@@ -18,13 +17,10 @@ STEP = 4
 #: Threads; NumPy releases the interpreter's lock.
 THREADS = 2
 
-Part = TypeVar("Part")
-
 
 def by_tiles(
     function: Callable[[Area], Float32Array],
     size: tuple[int, ...],
-    halo: int,
     where: BoolArray | None = None,
     side: int | None = None,
 ) -> Float32Array:
@@ -36,8 +32,6 @@ def by_tiles(
         Makes the values of an area.
     size : tuple of int
         H and W.
-    halo : int
-        Pixels around a pixel that its value depends on.
     where : ndarray of shape (H, W), bool, or None
         The pixels that are needed; tiles without any are 0. None needs all.
     side : int or None
@@ -45,13 +39,11 @@ def by_tiles(
     """
     out = np.zeros(size[:2], np.float32)
 
-    def work(areas: tuple[Area, Area]) -> None:
-        """Make one tile, without its halo."""
-        inner, outer = areas
-        if where is None or where[inner].any():
-            out[inner] = function(outer)[seen_from(outer, inner)]
+    def work(area: Area) -> None:
+        """Make one tile."""
+        out[area] = function(area)
 
-    _in_threads(work, list(tiles(size, STEP, halo, side or SIDE)))
+    over_tiles(work, size, where, side)
     return out
 
 
@@ -63,13 +55,10 @@ def over_tiles(
 ) -> None:
     """Call `work` for all tiles, or for those with pixels that are needed, `where`."""
     areas = [inner for inner, _ in tiles(size, STEP, 0, side or SIDE)]
-    _in_threads(work, [a for a in areas if where is None or where[a].any()])
-
-
-def _in_threads(work: Callable[[Part], None], parts: list[Part]) -> None:
-    if len(parts) < 2:
-        for part in parts:
-            work(part)
+    needed = [a for a in areas if where is None or where[a].any()]
+    if len(needed) < 2:
+        for area in needed:
+            work(area)
         return
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(work, parts))
+        list(pool.map(work, needed))

@@ -6,12 +6,10 @@ planes of any size and in float64 where weights may differ by any factor.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
-from skdefocus._grids import Area, full_area, grown
-from skdefocus._typing import AnyArray, BoolArray, Float32Array, IndexArray
+from skdefocus._grids import Area, full_area, grown, mirrored_positions
+from skdefocus._typing import AnyArray, BoolArray, Float32Array
 from skdefocus.filters import box_mean
 
 #: Planes of more values do not stay in the cache; `box_mean` works on them strip by strip.
@@ -24,20 +22,7 @@ def box(plane: Float32Array, radius: int) -> Float32Array:
     """Average a plane (H, W) as :func:`skdefocus.filters.box_mean` does."""
     if radius == 0 or radius > min(plane.shape) or plane.size > MOST_VALUES:
         return np.asarray(box_mean(plane, radius), np.float32)
-    height, width = plane.shape
-    padded = np.empty((height + 2 * radius, width + 2 * radius), np.float32)
-    inner = padded[:, radius : radius + width]
-    inner[radius : radius + height] = plane
-    inner[:radius] = plane[radius - 1 :: -1]
-    inner[radius + height :] = plane[: -radius - 1 : -1]
-    padded[:, :radius] = inner[:, radius - 1 :: -1]
-    padded[:, radius + width :] = inner[:, : -radius - 1 : -1]
-    length = 2 * radius + 1
-    # Sums down the columns and, with what is left over at the ends, along the rows.
-    sums = _sums(padded.reshape(-1), length, padded.shape[1])
-    rows = np.empty((height, padded.shape[1]), np.float32)
-    rows.reshape(-1)[: sums.size - length + 1] = _sums(sums, length, 1)
-    return np.asarray(rows[:, :width] * np.float32(1 / length**2))
+    return inner_box(mirrored(plane, full_area(plane.shape), radius), radius)
 
 
 def inner_box(plane: Float32Array, radius: int) -> Float32Array:
@@ -72,16 +57,9 @@ def mirrored(planes: AnyArray, area: Area, halo: int) -> AnyArray:
         (-2, -1), (rows, columns), inside, (height, width), strict=True
     ):
         if part != near:
-            index = _mirror(part.start, part.stop, length)
+            index = mirrored_positions(part.start, part.stop, length)
             planes = planes.take(index - near.start, axis)
     return planes
-
-
-@lru_cache(maxsize=1024)
-def _mirror(start: int, stop: int, length: int) -> IndexArray:
-    """Positions of the pixels of a line that is mirrored beyond its ends."""
-    position = np.arange(start, stop) % (2 * length)
-    return np.minimum(position, 2 * length - 1 - position)
 
 
 def bounds(where: BoolArray, halo: int) -> Area | None:
@@ -149,9 +127,14 @@ class Guided:
 
 
 def guided(
-    image: Float32Array, guide: Float32Array, radius: int, eps: float, weights: Float32Array
+    image: Float32Array,
+    guide: Float32Array,
+    radius: int,
+    eps: float,
+    weights: Float32Array,
+    area: Area | None = None,
 ) -> Float32Array:
-    """Filter a plane as :func:`skdefocus.filters.guided_filter` does; see `Guided`."""
-    area, around = full_area(guide.shape), guide - guide.mean()
-    image, guide, weights = (mirrored(p, area, 2 * radius) for p in (image, around, weights))
-    return Guided(guide, radius, eps, weights).filter(image)
+    """Filter an area as :func:`skdefocus.filters.guided_filter` does all of a plane."""
+    part = area or full_area(guide.shape)
+    image, guide, weights = (mirrored(p, part, 2 * radius) for p in (image, guide, weights))
+    return Guided(guide - guide.mean(), radius, eps, weights).filter(image)
