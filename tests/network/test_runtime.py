@@ -6,8 +6,6 @@ The files are written byte by byte, because the package needs no ``onnx`` and ne
 import json
 import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from numpy.testing import assert_allclose
 import skdefocus as sd
 from skdefocus import network
 from skdefocus.cli import main
-from skdefocus.network import _runtime
 from skdefocus.network._model_file import check_outline
 
 FLOAT, DOUBLE, INTS, GRAPH, INT = 1, 11, 7, 5, 2
@@ -414,49 +411,3 @@ def test_external_data_anywhere_are_found_whatever_surrounds_them():
     for more in (b"", field(16, "unknown field"), field(99, 5)):
         with pytest.raises(ValueError, match="external data"):
             check_outline(model(nodes=POOL + more + field(5, more + tensor(EXTERNAL))))
-
-
-# --- memory ------------------------------------------------------------------------------------
-
-#: Prints the bytes of memory per pixel that the shipped network takes, and those that stay.
-MEASURE = """
-import numpy as np
-from skdefocus import network
-
-def memory(line):
-    with open("/proc/self/status") as file:
-        return next(int(text.split()[1]) * 1024 for text in file if text.startswith(line))
-
-facts = network.load_facts(network.model_path(None))
-image = np.random.default_rng(0).random((1, 1136, 1136), np.float32)
-network.run(facts, image[:, :64, :64], "logits", 1)
-before = memory("VmRSS:")
-network.run(facts, image, "logits", 1)
-peak = memory("VmHWM:")
-network.release_memory(facts, 1)
-print((peak - before) / image.size, (memory("VmRSS:") - before) / image.size)
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_a_run_takes_little_memory_and_gives_it_back():
-    done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True)
-    peak, kept = map(float, done.stdout.split())
-    assert peak < 230  # an arena that doubles takes 360
-    assert kept < 140
-
-
-def test_a_process_without_an_arena_of_its_own_works_too(monkeypatch):
-    import onnxruntime
-
-    def refuse(*arguments):
-        raise RuntimeError("it is registered already")
-
-    monkeypatch.setattr(onnxruntime, "create_and_register_allocator", refuse)
-    assert _runtime._arena.__wrapped__() != os.getpid()
-    monkeypatch.setattr(_runtime, "_arena", lambda: -1)
-    facts = network.load_facts(network.model_path(None))
-    image = np.random.default_rng(0).random((1, 64, 64), np.float32)
-    session = _runtime._session.__wrapped__(facts.path, facts.digest, 1, None, os.getpid())
-    found = _runtime._answer(session, image, "logits", len(facts.sigmas), facts.stride)
-    assert_allclose(np.moveaxis(found, 1, -1), network.run(facts, image, "logits", 1), atol=1e-4)
