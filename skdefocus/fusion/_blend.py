@@ -12,7 +12,7 @@ from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
 from skdefocus.fusion._settings import FuserSettings
-from skdefocus.fusion._tiles import by_tiles, over_tiles
+from skdefocus.fusion._tiles import by_tiles, over_tiles, tiled
 from skdefocus.fusion._windows import inner_box, mirrored
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
@@ -35,7 +35,7 @@ def spread(where: BoolArray, sigma: float) -> Float32Array:
             return inner_box(inner_box(part.astype(np.float32), radius), radius)
         return np.full(where[area].shape, part.flat[0], np.float32)
 
-    return by_tiles(of_area, where.shape, None, SIDE)
+    return by_tiles(of_area, where.shape, tiled(where.shape, None, SIDE))
 
 
 class Blend:
@@ -56,7 +56,7 @@ class Blend:
         def work(area: Area) -> None:
             self._add(of_area(area), weights[area], area)
 
-        over_tiles(work, weights.shape, weights > 0, SIDE)
+        over_tiles(work, tiled(weights.shape, weights > 0, SIDE))
 
     def _add(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
         """Add a part of a frame."""

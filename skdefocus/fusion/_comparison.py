@@ -11,8 +11,8 @@ from skdefocus._grids import Area, cell_means, grown, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
 from skdefocus.fusion._prominence import Prominence
-from skdefocus.fusion._tiles import by_tiles, over_tiles
-from skdefocus.fusion._wide import CELL, Wide, blocks
+from skdefocus.fusion._tiles import by_tiles, over_tiles, packed, tiled
+from skdefocus.fusion._wide import CELL, Wide, blocks, cells_of
 from skdefocus.fusion._windows import bounds, box, core, inner_box, mirrored, twice, window_sums
 
 #: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
@@ -115,7 +115,7 @@ def detail(
         mean += floor
         return np.asarray(np.log(mean, out=mean))
 
-    return by_tiles(of_area, gray.shape, where)
+    return by_tiles(of_area, gray.shape, tiled(gray.shape, where))
 
 
 def _squared_laplacian(gray: Float32Array) -> Float32Array:
@@ -175,7 +175,7 @@ class Trials:
                     if found is not None:
                         plane[area] = found
 
-        over_tiles(work, self.gray.shape)
+        over_tiles(work, tiled(self.gray.shape))
         self._kept = kept
         return self
 
@@ -183,8 +183,7 @@ class Trials:
         """Tell if there is light beyond white in an area or as near as it counts."""
         if self._white is None:
             return False
-        rows, columns = (slice(p.start // CELL, -(-p.stop // CELL)) for p in area)
-        return bool(self._white[grown((rows, columns), -(-HALO // CELL), self._white.shape)].any())
+        return bool(self._white[grown(cells_of(area), -(-HALO // CELL), self._white.shape)].any())
 
     def narrow(self, area: Area, halo: int) -> Iterator[Trial]:
         """Yield the other trials of an area and of `halo` pixels around, the least blurred first.
@@ -322,7 +321,8 @@ def score(
         needed = None if where is None else where[area]
         found[0][area], found[1][area] = unlike(area, needed), sharper(area, needed)
 
-    over_tiles(compared, size, where, SIDE)
+    areas = tiled(size, None, SIDE) if where is None else packed(where, SIDE**2)
+    over_tiles(compared, areas)
     # What stands out in either, unless lamps of the other explain it.
     sides = [
         Prominence(image.gray, plane, where, blurred.wide[LAMPS].white, noise)
@@ -340,4 +340,4 @@ def score(
             result += lead if prominent is None else lead * prominent[area]
         return result
 
-    return by_tiles(of_area, size, where, SIDE)
+    return by_tiles(of_area, size, areas)

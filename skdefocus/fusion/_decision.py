@@ -16,7 +16,7 @@ from skdefocus.fusion import _labels as labels
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._prominence import outstanding
 from skdefocus.fusion._settings import FuserSettings
-from skdefocus.fusion._tiles import by_tiles
+from skdefocus.fusion._tiles import by_tiles, tiled
 from skdefocus.fusion._windows import guided
 
 #: Shorter side in pixels, down to which frames are halved before defocus maps are made, and how
@@ -49,7 +49,7 @@ def decided(
     def smoothed(area: Area) -> Float32Array:
         return guided(order, contest.gray, radius, labels.EPS, weights, area)
 
-    depth = by_tiles(smoothed, index.shape)
+    depth = by_tiles(smoothed, index.shape, tiled(index.shape))
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
     return index, confidence, depth
 

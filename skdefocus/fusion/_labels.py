@@ -14,7 +14,7 @@ from skimage import measure
 from skdefocus._grids import Area, tiles
 from skdefocus._typing import BoolArray, Float32Array, IndexArray
 from skdefocus.filters import GuidedFilter
-from skdefocus.fusion._tiles import SIDE, by_tiles
+from skdefocus.fusion._tiles import SIDE, by_tiles, tiled
 from skdefocus.fusion._windows import Guided, mirrored
 
 #: Numbers of frames, in half of the memory of those that index.
@@ -177,7 +177,7 @@ class Narrow:
 def _narrowed(share: Float32Array, narrow: Narrow) -> Float32Array:
     """Smooth a frame's share along edges in narrow windows, where it is neither none nor all."""
     unsure = (share > FEW) & (share < 1 - FEW)
-    out = by_tiles(lambda area: narrow(area, share), share.shape, unsure)
+    out = by_tiles(lambda area: narrow(area, share), share.shape, tiled(share.shape, unsure))
     np.copyto(out, np.float32(1), where=share >= 1 - FEW)
     return out
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._grids import Area, cell_means, enlarge
+from skdefocus._grids import Area, cell_means, repeated
 from skdefocus._typing import BoolArray, Float32Array
-from skdefocus.fusion._wide import CELL
+from skdefocus.fusion._wide import CELL, cells_of
 from skdefocus.fusion._windows import box, core, inner_box, mirrored
 
 #: Radius in cells of the boxes that are looked at around a pixel.
@@ -68,9 +68,13 @@ class Prominence:
 
     def __call__(self, area: Area, unexplained: Float32Array) -> Float32Array:
         """Compute it in an area, of the logarithm of what is unexplained there."""
-        lead = np.clip(unexplained - enlarge(self._around, CELL, area), 0, np.float32(MOST))
+        cells = cells_of(area)
+        # The means are over so many cells that there is no need to interpolate between them.
+        lead = unexplained - repeated(self._around[cells], CELL, unexplained.shape)
+        np.clip(lead, 0, np.float32(MOST), out=lead)
         if self._lamps is not None:
-            lead *= enlarge(self._lamps, CELL, area) <= np.float32(FEW_LAMPS)
+            few = self._lamps[cells] <= np.float32(FEW_LAMPS)
+            lead *= repeated(few, CELL, lead.shape)
         if lead.any():
             lead *= np.float32(GAIN) * crispness(self._gray, area, self._noise)
         return np.asarray(lead)

@@ -1,8 +1,8 @@
-"""Large frames worked on tile by tile, by two threads, so that what is in between stays small."""
+"""Large frames worked on area by area, by two threads, so that what is in between stays small."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,53 +12,60 @@ from skdefocus._typing import BoolArray, Float32Array
 
 #: Side of a tile in pixels: its planes stay in the processor's cache.
 SIDE = 256
-#: Tiles begin at multiples of this, so that cells and thinned rows are those of the full frame.
+#: Areas begin at multiples of this, so that cells and thinned rows are those of the full frame.
 STEP = 4
+#: Rows of the areas that are packed around needed pixels, and pixels between two of them that are
+#: worked on rather than left out.
+BAND, GAP = 96, 32
 #: Threads; NumPy releases the interpreter's lock.
 THREADS = 2
 
 
-def by_tiles(
-    function: Callable[[Area], Float32Array],
-    size: tuple[int, ...],
-    where: BoolArray | None = None,
-    side: int | None = None,
-) -> Float32Array:
-    """Put a plane (H, W) together from what `function` makes of areas.
+def tiled(size: tuple[int, ...], where: BoolArray | None = None, side: int = SIDE) -> list[Area]:
+    """Cut a frame of H × W pixels into tiles, and leave out those without pixels of `where`."""
+    areas = [inner for inner, _ in tiles(size, STEP, 0, side)]
+    return [a for a in areas if where is None or where[a].any()]
 
-    Parameters
-    ----------
-    function : callable
-        Makes the values of an area.
-    size : tuple of int
-        H and W.
-    where : ndarray of shape (H, W), bool, or None
-        The pixels that are needed; tiles without any are 0. None needs all.
-    side : int or None
-        Of the tiles in pixels.
-    """
+
+def packed(where: BoolArray, most: int) -> list[Area]:
+    """Find rectangles of about `most` pixels or fewer that cover all True, and little else."""
+    areas = []
+    for top in range(0, where.shape[0], BAND):
+        band = where[top : top + BAND]
+        columns = np.flatnonzero(band.any(axis=0))
+        breaks = np.flatnonzero(np.diff(columns) > GAP) + 1
+        for run in np.split(columns, breaks) if len(columns) else ():
+            left, right = int(run[0]) // STEP * STEP, int(run[-1]) + 1
+            rows = np.flatnonzero(band[:, left:right].any(axis=1))
+            across = slice(top + int(rows[0]) // STEP * STEP, top + int(rows[-1]) + 1)
+            parts = -(-(right - left) * (across.stop - across.start) // most)
+            width = -(-(right - left) // (parts * STEP)) * STEP
+            areas += [
+                (across, slice(x, min(x + width, right))) for x in range(left, right, width)
+            ]
+    return areas
+
+
+def by_tiles(
+    function: Callable[[Area], Float32Array], size: tuple[int, ...], areas: Iterable[Area]
+) -> Float32Array:
+    """Put a plane of H × W pixels together from what `function` makes of areas; 0 elsewhere."""
     out = np.zeros(size[:2], np.float32)
 
     def work(area: Area) -> None:
-        """Make one tile."""
+        """Make one area."""
         out[area] = function(area)
 
-    over_tiles(work, size, where, side)
+    over_tiles(work, areas)
     return out
 
 
-def over_tiles(
-    work: Callable[[Area], None],
-    size: tuple[int, ...],
-    where: BoolArray | None = None,
-    side: int | None = None,
-) -> None:
-    """Call `work` for all tiles, or for those with pixels that are needed, `where`."""
-    areas = [inner for inner, _ in tiles(size, STEP, 0, side or SIDE)]
-    needed = [a for a in areas if where is None or where[a].any()]
-    if len(needed) < 2:
-        for area in needed:
+def over_tiles(work: Callable[[Area], None], areas: Iterable[Area]) -> None:
+    """Call `work` for all areas, in any order."""
+    areas = list(areas)
+    if THREADS == 1 or len(areas) < 2:
+        for area in areas:
             work(area)
         return
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(work, needed))
+        list(pool.map(work, areas))

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from skdefocus._grids import Area
 from skdefocus._typing import BoolArray, Float32Array, Float64Array, IndexArray
-from skdefocus.fusion._tiles import over_tiles
+from skdefocus.fusion._tiles import over_tiles, tiled
 
 #: Values on either side of a position that an interpolated one is made of.
 LOBES = 3
@@ -70,7 +70,7 @@ def warp(
     def work(area: Area) -> None:
         out[area] = warped(area)
 
-    over_tiles(work, image.shape, where)
+    over_tiles(work, tiled(image.shape, where))
     return out
 
 

@@ -82,10 +82,10 @@ class Wide:
         bound *= self._tolerance
         lamps = False
         if self._least is not None and self._lamps is not None:
-            rows, columns = (slice(s.start // CELL, -(-s.stop // CELL)) for s in area)
-            lamps = bool(self._lamps[rows, columns].any())
+            cells = cells_of(area)
+            lamps = bool(self._lamps[cells].any())
             if lamps:
-                bound *= repeated(self._least[rows, columns], CELL, bound.shape)
+                bound *= repeated(self._least[cells], CELL, bound.shape)
         needed = least > bound
         if where is not None:
             needed &= where
@@ -133,6 +133,12 @@ class Wide:
             np.minimum(least, squares[:, :-2, :-2] + found, out=least)
         least *= np.float32(1 / 9)
         return least
+
+
+def cells_of(area: Area) -> Area:
+    """Return the cells of an area of pixels that begins at multiples of `CELL`."""
+    rows, columns = (slice(part.start // CELL, -(-part.stop // CELL)) for part in area)
+    return rows, columns
 
 
 def blocks(plane: Float32Array) -> Float32Array:
