@@ -12,7 +12,7 @@ from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
 from skdefocus.fusion._settings import FuserSettings
-from skdefocus.fusion._tiles import by_tiles, over_tiles, tiled
+from skdefocus.fusion._tiles import by_tiles, tiled
 from skdefocus.fusion._windows import inner_box, mirrored
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
@@ -52,11 +52,8 @@ class Blend:
 
         `of_area` gives its values in an area.
         """
-
-        def work(area: Area) -> None:
+        for area in tiled(weights.shape, weights > 0, SIDE):
             self._add(of_area(area), weights[area], area)
-
-        over_tiles(work, tiled(weights.shape, weights > 0, SIDE))
 
     def _add(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
         """Add a part of a frame."""
@@ -115,7 +112,7 @@ def blended(
         if view.lit is not None:
             lit |= view.lit & (weight > 0)
     composite = View(seams.image, lit if lit.any() else None, None, settings.noise)
-    trials = comparison.Trials(composite.gray, composite.lit).keep()
+    trials = comparison.Trials(composite.gray, composite.lit).keep(several)
     for k in used:
         raw = frames.read(k)
         view, weight = frames.view(k, raw), spread(index == k, settings.feather)

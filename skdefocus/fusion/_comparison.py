@@ -11,7 +11,7 @@ from skdefocus._grids import Area, cell_means, grown, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
 from skdefocus.fusion._prominence import Prominence
-from skdefocus.fusion._tiles import by_tiles, over_tiles, packed, tiled
+from skdefocus.fusion._tiles import by_tiles, packed, tiled
 from skdefocus.fusion._wide import CELL, Wide, blocks, cells_of
 from skdefocus.fusion._windows import bounds, box, core, inner_box, mirrored, twice, window_sums
 
@@ -48,8 +48,8 @@ HALO = sum(TRIALS) + MISMATCH_RADIUS
 LAMP_HALO = 2 * TRIALS[-1] + MISMATCH_RADIUS + 1
 #: The wide trial that tells how near lamps are.
 LAMPS = 1
-#: Side in pixels of the tiles that scores are computed in.
-SIDE = 192
+#: Pixels of the areas that scores are computed in.
+MOST = 2**16
 #: Largest number of pixels of a frame whose trials are kept; larger ones are computed again.
 LARGEST_KEPT = 4_000_000
 
@@ -63,15 +63,15 @@ class Trial(NamedTuple):
         Of the last boxes that were used.
     values : ndarray of shape (H, W), float32
         The encoded values, blurred.
-    light : ndarray of shape (H, W), float32
-        The light, blurred.
+    root : ndarray of shape (H, W), float32
+        Square root of the light, blurred.
     white : ndarray of shape (H, W), float32, or None
         What of that light is of places that are clipped to white, so that it may be more.
     """
 
     radius: int
     values: Float32Array
-    light: Float32Array
+    root: Float32Array
     white: Float32Array | None
 
 
@@ -156,26 +156,31 @@ class Trials:
         self.light, self.blocks = light, blocks(gray)
         white = None if lit is None else cell_means(lit, CELL)
         self.wide = [
-            Trial(r, twice(values, r), twice(light, r), None if white is None else twice(white, r))
+            Trial(
+                r,
+                twice(values, r),
+                np.sqrt(twice(light, r)),
+                None if white is None else twice(white, r),
+            )
             for r in WIDE_TRIALS
         ]
         self._white: Float32Array | None = white
         self._kept: Float32Array | None = None
 
-    def keep(self) -> Trials:
-        """Compute the trials once for repeated use, unless they are large."""
+    def keep(self, where: BoolArray) -> Trials:
+        """Compute the trials of some pixels once for repeated use, unless they are large."""
         if self.gray.size > LARGEST_KEPT:
             return self
         count = 2 if self.lit is None else 3
         kept = np.zeros((len(TRIALS), count, *self.gray.shape), np.float32)
 
-        def work(area: Area) -> None:
-            for planes, trial in zip(kept, self.narrow(area, 0), strict=True):
+        for area in packed(where, MOST):
+            # With the pixels around whose differences those of the area are averaged with.
+            wide = grown(area, LAMP_HALO, self.gray.shape)
+            for planes, trial in zip(kept, self.narrow(wide, 0), strict=True):
                 for plane, found in zip(planes, trial[1:], strict=False):
                     if found is not None:
-                        plane[area] = found
-
-        over_tiles(work, tiled(self.gray.shape))
+                        plane[wide] = found
         self._kept = kept
         return self
 
@@ -193,10 +198,10 @@ class Trials:
         lit = self.lit if self.near(area) else None
         if self._kept is not None:
             kept = self._kept if lit is not None else self._kept[:, :2]
-            for radius, (values, light, *more) in zip(
+            for radius, (values, root, *more) in zip(
                 TRIALS, mirrored(kept, area, halo), strict=True
             ):
-                yield Trial(radius, values, light, more[0] if more else None)
+                yield Trial(radius, values, root, more[0] if more else None)
             return
         rest = sum(TRIALS)
         values = mirrored(self.gray, area, halo + rest)
@@ -207,7 +212,7 @@ class Trials:
         for radius in TRIALS:
             planes, rest = [inner_box(plane, radius) for plane in planes], rest - radius
             values, light, *more = (core(plane, rest) for plane in planes)
-            yield Trial(radius, values, light, more[0] if more else None)
+            yield Trial(radius, values, np.sqrt(light), more[0] if more else None)
 
 
 def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
@@ -221,9 +226,9 @@ def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
     # There are few lamps: what is far from them does not change.
     area = None if trial.white is None else bounds(trial.white > 0, 2 * reach * step)
     if area is None or trial.white is None:
-        return np.asarray(np.sqrt(trial.light))
-    seen = trial.light.copy()
-    of_area, white = trial.light[area], trial.white[area]
+        return trial.root
+    seen = trial.root.copy()
+    of_area, white = trial.root[area] ** 2, trial.white[area]
     thin = (slice(None, None, step),) * 2
     part = white[thin]
     excess = (light[area][thin] - of_area[thin]) * part
@@ -234,8 +239,8 @@ def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
     more *= white
     more *= np.float32(PEAK)
     more += of_area
-    np.clip(more, 0, 1, out=seen[area])
-    return np.sqrt(seen, out=seen)
+    seen[area] = np.sqrt(np.clip(more, 0, 1, out=more))
+    return seen
 
 
 def difference(one: Float32Array, other: Float32Array) -> Float32Array:
@@ -261,7 +266,7 @@ class Mismatch:
         self._wide = Wide(
             np.stack([t.values for t in trials.wide]),
             np.stack([_brightest(t, seen.light) for t in trials.wide]),
-            None if trials.lit is None else np.stack([t.light for t in trials.wide]),
+            None if trials.lit is None else np.stack([t.root**2 for t in trials.wide]),
             seen.blocks,
             TOLERANCE**2,
         )
@@ -315,14 +320,11 @@ def score(
     own, other = Trials(view.gray, view.lit), trials
     unlike, sharper = Mismatch(other, own, noise), Mismatch(own, other, noise)
     found = np.zeros((2, *size), np.float32)
-
-    def compared(area: Area) -> None:
-        """Compare the frame and the composite in a tile."""
-        needed = None if where is None else where[area]
-        found[0][area], found[1][area] = unlike(area, needed), sharper(area, needed)
-
-    areas = tiled(size, None, SIDE) if where is None else packed(where, SIDE**2)
-    over_tiles(compared, areas)
+    if where is None:
+        where = np.ones(size, bool)
+    areas = packed(where, MOST)
+    for area in areas:
+        found[0][area], found[1][area] = (of(area, where[area]) for of in (unlike, sharper))
     # What stands out in either, unless lamps of the other explain it.
     sides = [
         Prominence(image.gray, plane, where, blurred.wide[LAMPS].white, noise)
@@ -330,7 +332,7 @@ def score(
     ]
 
     def of_area(area: Area) -> Float32Array:
-        """Score the frame in a tile."""
+        """Score the frame in an area."""
         near = difference(*(mirrored(v.gray, area, MISMATCH_RADIUS) for v in (view, composite)))
         near += np.float32(noise**2)
         logs = np.log(found[(slice(None), *area)])

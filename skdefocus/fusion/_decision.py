@@ -57,8 +57,9 @@ def decided(
 def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Choice:
     """Judge every frame against the composite of those with the most detail."""
     composite, undecided, near = _composite(frames, settings)
-    trials = comparison.Trials(composite.gray, composite.lit).keep()
     several = np.sum(list(near.values()), axis=0) > 1
+    contested = repeated(several, CELL, composite.gray.shape)
+    trials = comparison.Trials(composite.gray, composite.lit).keep(contested)
 
     def judged(k: int, view: View) -> Float32Array:
         """Score a frame where it has rivals."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
 
-from skdefocus._grids import Area, tiles
+from skdefocus._grids import Area, cell_means, enlarge, full_area, tiles
 from skdefocus._typing import BoolArray, Float32Array, IndexArray
 from skdefocus.filters import GuidedFilter
 from skdefocus.fusion._tiles import SIDE, by_tiles, tiled
@@ -25,12 +25,12 @@ EPS = 1e-2
 #: Say of the surroundings against a pixel's own evidence, which is at most 1, for two frames. The
 #: more frames there are, the less each leads over the next one.
 PRIOR = 0.03
-#: Radii of the wide windows, widest first, in those of the narrow ones.
-WIDER = (128, 16, 4)
+#: Radii of the windows of cells, widest first, and of the last wide ones, in those of the narrow.
+WIDEST, WIDE = (128, 16), 4
 #: Share that wins nowhere, also of many frames.
 FEW = 1e-3
-#: Pixels between the wide windows that are fitted.
-SUBSAMPLE = 4
+#: Side in pixels of the cells that the wide windows are of.
+CELL = 4
 #: Pixels around a speck that are looked at for what it is given to, and these in order of distance.
 SPECK = 8
 _OFFSETS = sorted(
@@ -125,24 +125,14 @@ def settle(
     """
     labels = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     if len(labels) > 1 and radius > 0:
-        faint = evidence + np.float32(1e-6)
-        wider = [
-            GuidedFilter(guide, times * radius, EPS, weights=faint, subsample=SUBSAMPLE)
-            for times in WIDER
-        ]
-
         total = evidence + np.float32(prior)
-        narrow, sure = Narrow(guide, total, radius), evidence / total
+        narrow = Narrow(guide, total, radius)
+        wider = Wider(guide, evidence, np.float32(prior) / total, radius)
         del total
         most, result = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
             share = (index == label).astype(np.float32)
-            own = sure * share
-            for wide in wider:
-                share = wide.filter(share)
-                share *= 1 - sure
-                share += own
-            share = _narrowed(share, narrow)
+            share = _narrowed(wider(share), narrow)
             if (where := reach(label)) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
@@ -154,6 +144,47 @@ def settle(
         if (where := reach(label)) is not None:
             np.copyto(clean, index, where=(clean == label) & ~where)
     return clean
+
+
+class Wider:
+    """Guided filters in wide windows; what comes of one is the prior of the next.
+
+    Parameters
+    ----------
+    guide, evidence : ndarray of shape (H, W)
+    unsure : ndarray of shape (H, W), in [0, 1]
+        Say of a pixel's surroundings against its own evidence.
+    radius : int
+        Of the narrow windows, pixels.
+    """
+
+    def __init__(
+        self, guide: Float32Array, evidence: Float32Array, unsure: Float32Array, radius: int
+    ) -> None:
+        self._weights, self._unsure = evidence + np.float32(1e-6), unsure
+        self._cell_weights, self._cells_unsure = (
+            cell_means(plane, CELL) for plane in (self._weights, unsure)
+        )
+        cells = cell_means(guide, CELL)
+        self._widest = [
+            GuidedFilter(cells, -(-times * radius // CELL), EPS, weights=self._cell_weights)
+            for times in WIDEST
+        ]
+        self._last = GuidedFilter(guide, WIDE * radius, EPS, weights=self._weights, subsample=CELL)
+
+    def __call__(self, share: Float32Array) -> Float32Array:
+        """Smooth a frame's share, 0 or 1 in every pixel."""
+        own = share * (1 - self._unsure)
+        own_cells = cell_means(own, CELL)
+        cells = cell_means(self._weights * share, CELL) / self._cell_weights
+        for widest in self._widest:
+            prior = widest.filter(cells)
+            cells = own_cells + self._cells_unsure * prior
+        share = own + self._unsure * enlarge(prior, CELL, full_area(share.shape))
+        self._last.filter(share, out=share)
+        share *= self._unsure
+        share += own
+        return share
 
 
 class Narrow:

@@ -1,9 +1,12 @@
-"""Large frames worked on area by area, by two threads, so that what is in between stays small."""
+"""Areas of large frames to work on one by one, so that what is in between stays small.
+
+Threads do not help: NumPy's calls for areas that fit into a cache are so short that two of them
+wait for the interpreter's lock most of the time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -17,8 +20,6 @@ STEP = 4
 #: Rows of the areas that are packed around needed pixels, and pixels between two of them that are
 #: worked on rather than left out.
 BAND, GAP = 96, 32
-#: Threads; NumPy releases the interpreter's lock.
-THREADS = 2
 
 
 def tiled(size: tuple[int, ...], where: BoolArray | None = None, side: int = SIDE) -> list[Area]:
@@ -40,9 +41,7 @@ def packed(where: BoolArray, most: int) -> list[Area]:
             across = slice(top + int(rows[0]) // STEP * STEP, top + int(rows[-1]) + 1)
             parts = -(-(right - left) * (across.stop - across.start) // most)
             width = -(-(right - left) // (parts * STEP)) * STEP
-            areas += [
-                (across, slice(x, min(x + width, right))) for x in range(left, right, width)
-            ]
+            areas += [(across, slice(x, min(x + width, right))) for x in range(left, right, width)]
     return areas
 
 
@@ -51,21 +50,6 @@ def by_tiles(
 ) -> Float32Array:
     """Put a plane of H × W pixels together from what `function` makes of areas; 0 elsewhere."""
     out = np.zeros(size[:2], np.float32)
-
-    def work(area: Area) -> None:
-        """Make one area."""
+    for area in areas:
         out[area] = function(area)
-
-    over_tiles(work, areas)
     return out
-
-
-def over_tiles(work: Callable[[Area], None], areas: Iterable[Area]) -> None:
-    """Call `work` for all areas, in any order."""
-    areas = list(areas)
-    if THREADS == 1 or len(areas) < 2:
-        for area in areas:
-            work(area)
-        return
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(work, areas))

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from skdefocus._grids import Area
 from skdefocus._typing import BoolArray, Float32Array, Float64Array, IndexArray
-from skdefocus.fusion._tiles import over_tiles, tiled
+from skdefocus.fusion._tiles import tiled
 
 #: Values on either side of a position that an interpolated one is made of.
 LOBES = 3
@@ -66,11 +66,8 @@ def warp(
     limits = float(image.min()), float(image.max())
     warped = Warped(image.__getitem__, image.shape, matrix, limits, lobes)
     out = np.zeros_like(image)
-
-    def work(area: Area) -> None:
+    for area in tiled(image.shape, where):
         out[area] = warped(area)
-
-    over_tiles(work, tiled(image.shape, where))
     return out
 
 
