@@ -1,4 +1,4 @@
-"""Processor time and memory of fusing stacks, beside align_image_stack and enfuse.
+"""Time and memory of fusing stacks, beside align_image_stack and enfuse.
 
 ``python -m benchmarks.speed.stacks`` reads the stacks in ``SKDEFOCUS_DATA`` and writes a section of
 RESULTS.md; ``--growth 12 5 10 20`` also fuses 5, 10 and 20 frames of 12 megapixels.
@@ -12,6 +12,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,15 +50,16 @@ print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
 
 
 def in_a_process(code: str, *arguments: str) -> list[float]:
-    """Processor's seconds and peak memory in MiB of a program."""
-    command = [sys.executable, "-c", code, *arguments]
+    """Seconds of the processor and of the clock, and peak memory in MiB, of a program."""
+    command, start = [sys.executable, "-c", code, *arguments], time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    seconds, memory = json.loads(done.stdout.splitlines()[-1])
+    return [seconds, time.perf_counter() - start, memory]
 
 
-def by_enfuse(frames: list[Path]) -> float:
-    """Processor's seconds of align_image_stack and enfuse."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def by_enfuse(frames: list[Path]) -> list[float]:
+    """Seconds of the processor and of the clock of align_image_stack and enfuse."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with TemporaryDirectory() as folder:
         align = ["align_image_stack", "-m", "-a", f"{folder}/aligned_", *map(str, frames)]
         subprocess.run(align, capture_output=True, check=True)
@@ -65,8 +67,8 @@ def by_enfuse(frames: list[Path]) -> float:
         options = "--exposure-weight=0 --saturation-weight=0 --contrast-weight=1 --hard-mask"
         fuse = ["enfuse", *options.split(), "-o", f"{folder}/fused.tif", *aligned]
         subprocess.run(fuse, capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
+    return [after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, clock]
 
 
 def main() -> None:
@@ -78,16 +80,19 @@ def main() -> None:
     for name in args.stacks:
         frames = sorted((DATA / "stacks" / name).glob("*[0-9].jpg"))
         row = [name, len(frames), *in_a_process(OURS, *map(str, frames))]
-        rows.append([*row, by_enfuse(frames) if peers else "-"])
+        rows.append([*row, *(by_enfuse(frames) if peers else "--")])
         print(rows[-1], flush=True)
     megapixels, *counts = args.growth or [""]
-    grown = [[f"{megapixels} MP", int(n), *in_a_process(MADE, megapixels, n), "-"] for n in counts]
-    titles = ["stack", "frames", "seconds", "MiB", "align_image_stack and enfuse, seconds"]
+    grown = [
+        [f"{megapixels} MP", int(n), *in_a_process(MADE, megapixels, n), *"--"] for n in counts
+    ]
+    titles = ["stack", "frames", "processor, s", "clock, s", "MiB"]
+    titles += ["align_image_stack and enfuse: processor, s", "clock, s"]
     body = f"""## Time and memory of fusion
 
-`python -m benchmarks.speed.stacks`; {report.machine()}. Seconds of the processor (not of the clock)
-and peak memory of the process, with affine alignment, from the start of Python on. The last rows
-are made of one photograph, in focus along a stripe in every frame.
+`python -m benchmarks.speed.stacks`; {report.machine()}. Seconds and
+peak memory of the process, with affine alignment, from the start of Python on. The last rows are
+made of one photograph, in focus along a stripe in every frame.
 
 {report.table(titles, rows + grown)}
 """
