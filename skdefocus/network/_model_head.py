@@ -17,12 +17,14 @@ from skdefocus.network._model_file import BYTES, GRAPH_NODE, GRAPH_TENSOR, MODEL
 # Field numbers in onnx.proto3, in addition to those of _model_file.
 MODEL_METADATA = 14
 ENTRY_KEY, ENTRY_VALUE = 1, 2
-GRAPH_INPUT, GRAPH_SHAPES = 11, 13
+GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SHAPES = 11, 12, 13
 VALUE_NAME = 1
 NODE_INPUT, NODE_OUTPUT, NODE_NAME, NODE_TYPE = 1, 2, 3, 4
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
 FLOAT = 1
 
+#: Beginning of the names of a patch network's outputs and layer.
+PATCH = "patch_"
 #: Names of the new layer and of its tensors.
 LAYER, WEIGHTS, BIAS = "head", "head.weights", "head.bias"
 
@@ -38,7 +40,7 @@ class Part(NamedTuple):
 def with_head(
     model: bytes, weights: Float32Array, bias: Float32Array, facts: dict[str, str | None]
 ) -> bytes:
-    """Replace the layer that turns ``features`` into ``logits``.
+    """Replace the layer that turns ``features`` into ``logits``, of a patch network too.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def with_head(
         A model file, checked by :func:`skdefocus.network.load_facts`.
     weights : ndarray of shape (n_levels, n_features)
     bias : ndarray of shape (n_levels,)
-        ``logits = weights @ features + bias`` in every cell.
+        ``logits = weights @ features + bias`` in every cell, and for every patch.
     facts : dict of str to str or None
         Entries of the metadata to add or replace; None removes one.
 
@@ -67,8 +69,7 @@ def with_head(
             entry = {f: text(v) for f, v, _ in spans(value) if isinstance(v, memoryview)}
             metadata[entry.get(ENTRY_KEY, "")] = entry.get(ENTRY_VALUE, "")
         elif field == MODEL_GRAPH and isinstance(value, memoryview):
-            graph = _trimmed(value) + _layer(weights, bias)
-            kept.append(_field(MODEL_GRAPH, graph))
+            kept.append(_field(MODEL_GRAPH, _with_layer(value, weights, bias)))
         else:
             kept.append(bytes(raw))
     for key, entry_text in (metadata | facts).items():
@@ -78,16 +79,31 @@ def with_head(
     return b"".join(kept)
 
 
-def _trimmed(graph: memoryview) -> bytes:
-    """Remove from a graph what ``features`` do not need; its outputs stay declared."""
+def _with_layer(graph: memoryview, weights: Float32Array, bias: Float32Array) -> bytes:
+    """Replace the last layer of a graph, and that of its patch network if it has one."""
+    prefixes = ("", PATCH) if PATCH + "features" in _outputs(graph) else ("",)
+    layer = _tensor(WEIGHTS, weights[:, :, None, None]) + _tensor(BIAS, bias)
+    nodes = b"".join(map(_node, prefixes))
+    return _trimmed(graph, prefixes) + nodes + layer
+
+
+def _outputs(graph: memoryview) -> set[str]:
+    """Read the names of a graph's outputs."""
+    outputs = [v for f, v, _ in spans(graph) if f == GRAPH_OUTPUT and isinstance(v, memoryview)]
+    fields = (field for output in outputs for field in spans(output))
+    return {text(v) for f, v, _ in fields if f == VALUE_NAME and isinstance(v, memoryview)}
+
+
+def _trimmed(graph: memoryview, prefixes: Iterable[str]) -> bytes:
+    """Remove from a graph what the features do not need; its outputs stay declared."""
     parts, others = [], []
     for field, value, raw in spans(graph):
         if field in (GRAPH_NODE, GRAPH_TENSOR, GRAPH_INPUT) and isinstance(value, memoryview):
             parts.append(_part(field, value, raw))
         elif field != GRAPH_SHAPES:  # those of inner values, which are inferred again
             others.append(raw)
-    needed = _needed(parts)
-    if "logits" in needed:
+    needed = _needed(parts, [prefix + "features" for prefix in prefixes])
+    if needed & {prefix + "logits" for prefix in prefixes}:
         raise ValueError("its features depend on its logits; it has no last layer to replace")
     kept = [part.raw for part in parts if part.makes & needed]
     return b"".join(map(bytes, [*kept, *others]))
@@ -107,10 +123,10 @@ def _part(field: int, message: memoryview, raw: memoryview) -> Part:
     return Part(raw, frozenset(needs), frozenset(makes))
 
 
-def _needed(parts: Iterable[Part]) -> set[str]:
-    """Return the names of ``features`` and of all values that they depend on."""
+def _needed(parts: Iterable[Part], features: list[str]) -> set[str]:
+    """Return the names of all values that features depend on, and of the inputs."""
     makers = {name: part for part in parts if part.needs for name in part.makes}
-    needed, waiting = {"image", "features"}, ["features"]
+    needed, waiting = {"image", *features}, list(features)
     while waiting:
         maker = makers.get(waiting.pop())
         new = maker.needs - needed if maker else frozenset()
@@ -119,26 +135,20 @@ def _needed(parts: Iterable[Part]) -> set[str]:
     return needed
 
 
-def _layer(weights: Float32Array, bias: Float32Array) -> bytes:
-    """Encode the new layer, a convolution of 1 × 1, and its two tensors."""
-    parts = [(NODE_INPUT, "features"), (NODE_INPUT, WEIGHTS), (NODE_INPUT, BIAS)]
-    parts += [(NODE_OUTPUT, "logits"), (NODE_NAME, LAYER), (NODE_TYPE, "Conv")]
-    node = b"".join(_field(number, value.encode()) for number, value in parts)
-    tensors = (_tensor(WEIGHTS, weights[:, :, None, None]), _tensor(BIAS, bias))
-    return _field(GRAPH_NODE, node) + b"".join(_field(GRAPH_TENSOR, t) for t in tensors)
+def _node(prefix: str) -> bytes:
+    """Encode the new layer of one of the networks, a convolution of 1 × 1."""
+    parts = [(NODE_INPUT, prefix + "features"), (NODE_INPUT, WEIGHTS), (NODE_INPUT, BIAS)]
+    parts += [(NODE_OUTPUT, prefix + "logits"), (NODE_NAME, prefix + LAYER), (NODE_TYPE, "Conv")]
+    return _field(GRAPH_NODE, b"".join(_field(number, value.encode()) for number, value in parts))
 
 
 def _tensor(name: str, values: Float32Array) -> bytes:
-    """Encode a tensor of floats."""
+    """Encode a tensor of floats as a part of a graph."""
     data = np.ascontiguousarray(values, "<f4").tobytes()
     dims = b"".join(map(encoded_varint, values.shape))
     kind = encoded_varint(TENSOR_TYPE << 3) + encoded_varint(FLOAT)
-    return (
-        _field(TENSOR_DIMS, dims)
-        + kind
-        + _field(TENSOR_NAME, name.encode())
-        + _field(TENSOR_RAW, data)
-    )
+    named = _field(TENSOR_NAME, name.encode()) + _field(TENSOR_RAW, data)
+    return _field(GRAPH_TENSOR, _field(TENSOR_DIMS, dims) + kind + named)
 
 
 def _field(number: int, value: bytes) -> bytes:

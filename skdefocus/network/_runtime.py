@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from skdefocus._typing import Float32Array
+from skdefocus.network._metadata import ModelFacts, read_facts
 from skdefocus.network._model_file import check_outline
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-FORMAT = "skdefocus-blur-levels-2"
 SHIPPED = "blur_levels.onnx"
-#: Limits of a sensible blur-level network; larger numbers are mistakes or bad intent.
+#: Limit of a sensible blur-level network's file; larger ones are mistakes or bad intent.
 MAX_BYTES = 200 * 2**20
-MAX_SIDE = 1024
-MAX_LEVELS = 1000
+#: Type and names of the outputs, and what those of a patch network begin with.
+FLOAT, OUTPUTS, PATCH = "tensor(float)", ("logits", "features"), "patch_"
 #: Largest logit or feature; beyond it, computations with them overflow.
 MAX_ANSWER = 1e12
 #: Sessions of this process that are in use.
@@ -37,38 +39,6 @@ ARENA = {"arena_extend_strategy": 1}
 SHRINK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
 #: Words in ONNX Runtime's errors when memory runs out; they have no class of their own.
 NO_MEMORY = ("AllocateRaw", "bad_alloc", "bad allocation", "Failed to allocate memory")
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """Facts of a network, from its model file's metadata.
-
-    Attributes
-    ----------
-    path : str
-    digest : str
-        SHA-256 of the file.
-    sigmas : tuple of float
-        σ of the levels in pixels, ascending.
-    prior : tuple of float
-        How common the levels were in training, summing to 1; uniform if the file does not say.
-    patch_size, stride, multiple, reach : int
-        In pixels: side of a patch, side of the cells that have one answer each, what height and
-        width of an image must be multiples of, and how far beyond its cell an answer can depend
-        on the image.
-    metadata : dict
-        All entries, as written at export.
-    """
-
-    path: str
-    digest: str
-    sigmas: tuple[float, ...]
-    prior: tuple[float, ...]
-    patch_size: int
-    stride: int
-    multiple: int
-    reach: int
-    metadata: dict[str, str]
 
 
 def model_path(path: str | os.PathLike[str] | None) -> str:
@@ -106,26 +76,12 @@ def _load_facts(path: str, _mtime: int, _size: int) -> ModelFacts:
     session = _session(path, digest, 1, None, os.getpid())
     try:
         metadata = dict(session.get_modelmeta().custom_metadata_map)
-        if metadata.get("format") != FORMAT:
-            raise ValueError(
-                f"metadata 'format' is {metadata.get('format')!r}, expected {FORMAT!r}"
-            )
-        sigmas = _sigmas(metadata)
-        prior = _prior(metadata, len(sigmas))
-        patch_size = _integer(metadata, "patch_size", 1, MAX_SIDE)
-        stride = _integer(metadata, "stride", 1, patch_size)
-        multiple = _integer(metadata, "multiple", stride, MAX_SIDE)
-        if patch_size % stride or multiple % stride:
-            raise ValueError(
-                f"metadata 'patch_size' and 'multiple' must be multiples of the stride {stride}, "
-                f"got {patch_size} and {multiple}"
-            )
-        reach = _integer(metadata, "reach", 0, MAX_SIDE)
-        _check_signature(session)
-        _check_answer(session, len(sigmas), multiple, stride)
+        facts = read_facts(path, digest, metadata)
+        facts = replace(facts, has_patch_network=_check_signature(session, facts.patch_size))
+        _check_answers(session, facts)
     except (MemoryError, ValueError) as error:
         raise ValueError(f"model {path!r} is not a blur-level network: {error}") from None
-    return ModelFacts(path, digest, sigmas, prior, patch_size, stride, multiple, reach, metadata)
+    return facts
 
 
 def _read(path: str) -> bytes:
@@ -149,82 +105,43 @@ def checked_bytes(path: str, digest: str) -> bytes:
     return data
 
 
-def _numbers(metadata: dict[str, str], key: str) -> list[float]:
-    """Read a list of numbers from the metadata."""
-    text = metadata.get(key, "")
-    try:
-        values = json.loads(text, parse_int=float)  # no integers too large for a float
-    except (ValueError, RecursionError):
-        values = None
-    if not (isinstance(values, list) and all(type(value) is float for value in values)):
-        raise ValueError(f"metadata {key!r} must be a list of numbers, got {text[:80]!r}")
-    return values
-
-
-def _sigmas(metadata: dict[str, str]) -> tuple[float, ...]:
-    """Read the σ of the levels from the metadata."""
-    values = _numbers(metadata, "sigmas")
-    if not (
-        2 <= len(values) <= MAX_LEVELS
-        and values[0] >= 0
-        and np.all(np.diff(values) > 0)
-        and values[-1] <= MAX_SIDE
+def _check_signature(session: InferenceSession, patch_size: int) -> bool:
+    """Check the inputs and outputs; return whether there are those of a patch network."""
+    inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
+    expected = [(name, FLOAT, 4) for name in ("image", "patches")]
+    if inputs not in (expected[:1], expected):
+        raise ValueError(
+            f"its inputs are {inputs}, expected float 'image' (N, 1, H, W), and after it float "
+            "'patches' (M, 1, size, size) if there is a network for patches by themselves"
+        )
+    image, *patches = (i.shape for i in session.get_inputs())
+    if image[1] != 1 or any(isinstance(image[i], int) for i in (0, 2, 3)):
+        raise ValueError(f"'image' has shape {image}, expected [N, 1, H, W] with N, H and W free")
+    if patches and (
+        isinstance(patches[0][0], int) or patches[0][1:] != [1, patch_size, patch_size]
     ):
         raise ValueError(
-            f"metadata 'sigmas' must hold 2 to {MAX_LEVELS} numbers that ascend from 0 or more "
-            f"to at most {MAX_SIDE}, got {metadata['sigmas'][:80]!r}"
+            f"'patches' has shape {patches[0]}, expected [M, 1, {patch_size}, {patch_size}] with M "
+            "free"
         )
-    return tuple(values)
-
-
-def _prior(metadata: dict[str, str], levels: int) -> tuple[float, ...]:
-    """Read how common the levels were in training, or return a uniform distribution."""
-    if "prior" not in metadata:
-        return (1 / levels,) * levels
-    values = _numbers(metadata, "prior")
-    total = sum(values)
-    if len(values) != levels or not min(values) > 0 or not abs(total - 1) < 1e-3:
-        raise ValueError(
-            f"metadata 'prior' must hold {levels} positive numbers that sum to 1, "
-            f"got {metadata['prior'][:80]!r}"
-        )
-    return tuple(value / total for value in values)
-
-
-def _integer(metadata: dict[str, str], key: str, low: int, high: int) -> int:
-    """Read an integer in a range from the metadata."""
-    text = metadata.get(key, "")
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise ValueError(
-            f"metadata {key!r} must be a whole number from {low} to {high}, got {text[:80]!r}"
-        )
-    return value
-
-
-def _check_signature(session: InferenceSession) -> None:
-    """Check the names, types and shapes of the inputs and outputs."""
-    inputs = [(i.name, i.type, len(i.shape)) for i in session.get_inputs()]
-    if inputs != [("image", "tensor(float)", 4)]:
-        raise ValueError(f"its inputs are {inputs}, expected one float 'image' (N, 1, H, W)")
-    shape = session.get_inputs()[0].shape
-    if shape[1] != 1 or any(isinstance(shape[i], int) for i in (0, 2, 3)):
-        raise ValueError(f"'image' has shape {shape}, expected [N, 1, H, W] with N, H and W free")
     outputs = {o.name: (o.type, len(o.shape)) for o in session.get_outputs()}
-    if outputs != dict.fromkeys(("logits", "features"), ("tensor(float)", 4)):
-        raise ValueError(
-            f"its outputs are {outputs}, expected float 'logits' and 'features' (N, C, rows, cols)"
-        )
+    names = [prefix + name for prefix in ("", PATCH)[: len(inputs)] for name in OUTPUTS]
+    if outputs != dict.fromkeys(names, (FLOAT, 4)):
+        raise ValueError(f"its outputs are {outputs}, expected float {names} (N, C, rows, columns)")
+    return bool(patches)
 
 
-def _check_answer(session: InferenceSession, levels: int, multiple: int, stride: int) -> None:
-    """Check on a small image that there is one answer per cell, as the metadata promise."""
-    image = np.linspace(0, 1, 2 * multiple**2, dtype=np.float32).reshape(1, multiple, -1)
-    for output, channels in (("logits", levels), ("features", None)):
-        _answer(session, image, output, channels, stride)
+def _check_answers(session: InferenceSession, facts: ModelFacts) -> None:
+    """Check on small inputs that there are as many answers as the metadata promise."""
+    levels, side, size = len(facts.sigmas), facts.multiple, facts.patch_size
+    image = np.linspace(0, 1, 2 * side**2, dtype=np.float32).reshape(1, side, -1)
+    _answer(session, image, "logits", levels, facts.stride)
+    features = _answer(session, image, "features", None, facts.stride)
+    if facts.has_patch_network:
+        patches = np.linspace(0, 1, 2 * size**2, dtype=np.float32).reshape(2, size, size)
+        _patch_answer(session, patches, "logits", levels, side)
+        # One re-fitted last layer serves both networks.
+        _patch_answer(session, patches, "features", features.shape[1], side)
 
 
 def _answer(
@@ -235,19 +152,56 @@ def _answer(
     stride: int,
 ) -> Float32Array:
     """Compute one output for (N, H, W) images; ValueError if it breaks the metadata's promises."""
+    rows, columns = (n // stride for n in images.shape[1:])
+    expected = (len(images), channels, rows, columns)
+    asked = f"images of shape {images.shape} in cells of {stride} pixels"
+    return _checked(session, _given(session, images), output, expected, asked)
+
+
+def _given(session: InferenceSession, images: ArrayLike) -> dict[str, Float32Array]:
+    """Make the inputs for (N, H, W) images."""
+    _, *patches = session.get_inputs()
+    # All outputs are computed, whichever is asked for: no patches, no work for a patch network.
+    given = {i.name: np.empty((0, *i.shape[1:]), np.float32) for i in patches}
+    return given | {"image": np.ascontiguousarray(images, np.float32)[:, None]}
+
+
+def _patch_answer(
+    session: InferenceSession,
+    patches: Float32Array,
+    output: str,
+    channels: int | None,
+    multiple: int,
+) -> Float32Array:
+    """Compute one output of the patch network for (N, size, size) patches, as `_answer` does."""
+    # ONNX Runtime 1.18 fails without an image, so the other network gets the smallest one.
+    image = np.zeros((1, 1, multiple, multiple), np.float32)
+    given = {"image": image, "patches": np.ascontiguousarray(patches)[:, None]}
+    asked = f"patches of shape {patches.shape}"
+    return _checked(session, given, PATCH + output, (len(patches), channels, 1, 1), asked)
+
+
+def _checked(
+    session: InferenceSession,
+    given: dict[str, Float32Array],
+    output: str,
+    expected: tuple[int, int | None, int, int],
+    asked: str,
+) -> Float32Array:
+    """Compute one output; ValueError if it has not the expected shape, or is not finite."""
     try:
-        found: Any = session.run([output], {"image": np.ascontiguousarray(images)[:, None]})[0]
+        found: Any = session.run([output], given)[0]
     except Exception as error:  # ONNX Runtime has its own classes of errors
         if any(sign in str(error) for sign in NO_MEMORY):
-            raise MemoryError(f"the network needs more memory for {images.shape}") from None
-        raise ValueError(f"it does not run on an image: {_first_line(error)}") from None
-    rows, columns = (n // stride for n in images.shape[1:])
+            raise MemoryError(f"the network needs more memory for {asked}") from None
+        kind = "patches" if output.startswith(PATCH) else "an image"
+        raise ValueError(f"it does not run on {kind}: {_first_line(error)}") from None
+    n, channels, rows, columns = expected
     shape = np.shape(found)
-    if len(shape) != 4 or shape != (len(images), channels or max(1, shape[1]), rows, columns):
+    if len(shape) != 4 or shape != (n, channels or max(1, shape[1]), rows, columns):
         raise ValueError(
-            f"images of shape {images.shape} in cells of {stride} pixels "
-            f"give {output} of shape {shape}, expected "
-            f"({len(images)}, {channels or 'features'}, {rows}, {columns})"
+            f"{asked} give {output} of shape {shape}, expected "
+            f"({n}, {channels or 'features'}, {rows}, {columns})"
         )
     if not np.abs(found).max() <= MAX_ANSWER:  # also False for NaN
         raise ValueError(f"its {output} hold NaN, infinity or numbers beyond {MAX_ANSWER:g}")
@@ -355,12 +309,40 @@ def run(
         If there is not enough memory for `images`.
     """
     session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
-    channels = len(facts.sigmas) if output == "logits" else None
+    with _naming(facts):
+        found = _answer(session, images, output, _channels(facts, output), facts.stride)
+    return np.moveaxis(found, 1, -1)
+
+
+def run_patches(
+    facts: ModelFacts,
+    patches: Float32Array,
+    output: str,
+    n_threads: int,
+    providers: tuple[str, ...] | None = None,
+) -> Float32Array:
+    """Run the patch network on gray patches (n, size, size); return (n, channels).
+
+    The file must have one, see `ModelFacts.has_patch_network`. Errors are those of :func:`run`.
+    """
+    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
+    with _naming(facts):
+        found = _patch_answer(session, patches, output, _channels(facts, output), facts.multiple)
+    return found[:, :, 0, 0]
+
+
+def _channels(facts: ModelFacts, output: str) -> int | None:
+    """Return the number of channels of an output, or None if the file decides."""
+    return len(facts.sigmas) if output == "logits" else None
+
+
+@contextmanager
+def _naming(facts: ModelFacts) -> Iterator[None]:
+    """Name the file in the errors of answers."""
     try:
-        found = _answer(session, images, output, channels, facts.stride)
+        yield
     except ValueError as error:
         raise ValueError(f"model {facts.path!r} gives unusable answers: {error}") from None
-    return np.moveaxis(found, 1, -1)
 
 
 def release_memory(
@@ -374,6 +356,5 @@ def release_memory(
 
     options = onnxruntime.RunOptions()
     options.add_run_config_entry(*SHRINK)
-    image = np.zeros((1, 1, facts.multiple, facts.multiple), np.float32)
     session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
-    session.run(["logits"], {"image": image}, options)
+    session.run(["logits"], _given(session, np.zeros((1, facts.multiple, facts.multiple))), options)

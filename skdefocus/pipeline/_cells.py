@@ -15,7 +15,7 @@ from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array, I
 from skdefocus._validation import check_sequence, column_values
 from skdefocus.metrics import image_weights
 from skdefocus.network import ModelFacts
-from skdefocus.pipeline._dense import alone_in_batches, dense
+from skdefocus.pipeline._dense import dense
 from skdefocus.pipeline._inference import Inference
 from skdefocus.pipeline._records import PatchGrid
 
@@ -79,10 +79,10 @@ def _cells_of_image(
     mean = cell_means(sigma, facts.stride if by_tiles else grid.step)
     level = np.interp(mean, facts.sigmas, np.arange(len(facts.sigmas)))
     chosen = _sample(np.isfinite(level))
-    run = partial(inference.run, facts, "features")
     if by_tiles:
+        run = partial(inference.run, facts, "features")
         return _gathered(grid.image, facts, run, level, chosen)
-    features = alone_in_batches(grid.patches[chosen], facts, run, inference.batch_size)
+    features = inference.run_patches(facts, "features", grid.patches[chosen])
     return features, _nearest(level[chosen])
 
 

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -31,7 +30,6 @@ from skdefocus._images import check_image
 from skdefocus._typing import Float32Array, Float64Array, IndexArray
 from skdefocus._validation import as_array, check_sequence
 from skdefocus.pipeline._cells import labeled_cells
-from skdefocus.pipeline._dense import alone_in_batches
 from skdefocus.pipeline._head import (
     Head,
     check_labels,
@@ -277,8 +275,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             return labeled_cells(X, y, sample_weight, facts, inference, settings.n_jobs)
         patches = self._check_patches(X)
         labels = check_labels(y, len(patches), len(facts.sigmas))
-        run = partial(inference.run, facts, "features")
-        return alone_in_batches(patches, facts, run, settings.batch_size), labels, sample_weight
+        return inference.run_patches(facts, "features", patches), labels, sample_weight
 
     def _learn(self, labeled: tuple[Float32Array, Any, Any], facts: network.ModelFacts) -> None:
         """Learn a last layer from features, levels and weights."""
@@ -431,9 +428,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             See :meth:`transform`.
         """
         settings, facts = ClassifierSettings.of(self), self._facts
-        logits = partial(self._inference(settings).logits, facts)
         patches = self._check_patches(X)
-        return softmax(alone_in_batches(patches, facts, logits, settings.batch_size))
+        return softmax(self._inference(settings).patch_logits(facts, patches))
 
     def predict(self, X: Any) -> IndexArray:
         """Return the most probable levels.

@@ -57,8 +57,8 @@ def _tiles(length: int, facts: ModelFacts) -> Iterator[tuple[slice, slice, slice
         )
 
 
-def alone(patches: Float32Array, facts: ModelFacts, answer: Answer) -> Float32Array:
-    """Compute the answers (n, levels) for patches (n, size, size) by themselves.
+def surrounded(patches: Float32Array, facts: ModelFacts, answer: Answer) -> Float32Array:
+    """Compute the answers (n, levels) of a dense network for patches (n, size, size).
 
     The network sees each patch with mirrored surroundings of at least its own size. The answer is
     the mean over the cells around its middle.
@@ -72,11 +72,3 @@ def alone(patches: Float32Array, facts: ModelFacts, answer: Answer) -> Float32Ar
     middle = before // stride + (size // stride - 1) // 2
     kept = slice(middle, middle + (2 if size // stride % 2 == 0 else 1))
     return np.asarray(found[:, kept, kept].mean(axis=(1, 2)))
-
-
-def alone_in_batches(
-    patches: Float32Array, facts: ModelFacts, answer: Answer, size: int
-) -> Float32Array:
-    """Compute the answers (n, channels) for patches by themselves, `size` at a time."""
-    starts = range(0, len(patches), size)
-    return np.concatenate([alone(patches[i : i + size], facts, answer) for i in starts])

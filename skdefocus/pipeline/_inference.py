@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from skdefocus import network
 from skdefocus._grids import block_means
 from skdefocus._typing import AnyArray, Float32Array
-from skdefocus.pipeline._dense import alone, dense
+from skdefocus.pipeline._dense import dense, surrounded
 from skdefocus.pipeline._head import Head
 from skdefocus.pipeline._octaves import Part, extended, joined, softmax
 from skdefocus.pipeline._records import LevelGrid, PatchGrid, totals
@@ -58,9 +58,41 @@ class Inference:
 
     def logits(self, facts: network.ModelFacts, images: Float32Array) -> Float32Array:
         """Compute the logits (N, rows, columns, levels) for images (N, H, W)."""
+        return self._levels(partial(self.run, facts, images=images))
+
+    def patch_logits(self, facts: network.ModelFacts, patches: Float32Array) -> Float32Array:
+        """Compute the logits (n, levels) for patches (n, size, size) by themselves."""
+        return self._levels(partial(self.run_patches, facts, patches=patches))
+
+    def _levels(self, run: Callable[[str], Float32Array]) -> Float32Array:
+        """Compute logits by the network's last layer, or by a re-fitted one from features."""
         if self.head is None:
-            return self.run(facts, "logits", images)
-        return self.run(facts, "features", images) @ self.head[0].T + self.head[1]
+            return run("logits")
+        return run("features") @ self.head[0].T + self.head[1]
+
+    def run_patches(
+        self, facts: network.ModelFacts, output: str, patches: Float32Array
+    ) -> Float32Array:
+        """Compute an output (n, channels) for patches (n, size, size), a batch at a time.
+
+        They go through the patch network. A file without one sees them in mirrored surroundings.
+        """
+        starts = range(0, len(patches), self.batch_size)
+        run = self._run_patch_network if facts.has_patch_network else self.run_surrounded
+        parts = (patches[i : i + self.batch_size] for i in starts)
+        return np.concatenate([run(facts, output, part) for part in parts])
+
+    def _run_patch_network(
+        self, facts: network.ModelFacts, output: str, patches: Float32Array
+    ) -> Float32Array:
+        """Compute an output (n, channels) of the patch network."""
+        return network.run_patches(facts, patches, output, self.n_threads, self.providers)
+
+    def run_surrounded(
+        self, facts: network.ModelFacts, output: str, patches: Float32Array
+    ) -> Float32Array:
+        """Compute an output (n, channels) of the dense network for patches."""
+        return surrounded(patches, facts, partial(self.run, facts, output))
 
     def answer(self, facts: network.ModelFacts, images: Float32Array) -> Float32Array:
         """Compute the probabilities (N, rows, columns, levels) for images (N, H, W)."""
@@ -129,5 +161,5 @@ def _patches(grid: PatchGrid, facts: network.ModelFacts, inference: Inference) -
     for start in range(0, len(flat), size):
         # Only one batch of patches is ever copied out of the view.
         at = np.unravel_index(np.arange(start, min(start + size, len(flat))), shape)
-        flat[start : start + size] = alone(patches[at], facts, partial(inference.logits, facts))
+        flat[start : start + size] = inference.patch_logits(facts, patches[at])
     return softmax(out)

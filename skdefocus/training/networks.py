@@ -2,7 +2,8 @@
 
 A network maps (N, 1, H, W) gray values in [0, 1], H and W multiples of its `multiple`, to
 (N, 20, H / 4, W / 4) logits: one answer for every cell of 4 × 4 pixels, from the cell and
-its surroundings. A patch classifier, as in the paper, maps (N, 1, 32, 32) to (N, 20, 1, 1).
+its surroundings. A patch classifier, as in the paper, maps (N, 1, 32, 32) to (N, 20, 1, 1); the
+shipped model file holds a network and a patch network, with the same last layer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from skdefocus.training.levels import N_LEVELS
 DECODER = 64
 #: Stride of the encoders' first stage, and so of the answers.
 FINEST = 4
+#: Width of the hidden layer of a patch network, and share of it that is dropped in training.
+HIDDEN, DROPPED = 256, 0.1
 
 
 class Contrast(nn.Module):
@@ -92,6 +95,60 @@ class PatchClassifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         last = self.encoder(self.contrast(x))[-1]
         return self.levels(last.mean((2, 3), keepdim=True))
+
+
+class PatchNetwork(nn.Module):
+    """Two encoders, one for a patch and one for it at half its size, and layers that join them.
+
+    Mean, standard deviation and maximum of the encoders' outputs over the patch go through a hidden
+    layer to `width` features. The last layer is that of the dense network and stays as it is, so
+    that both networks have features of the same meaning, and one re-fitted last layer serves both.
+    """
+
+    def __init__(
+        self, encoder: Callable[[], Encoder], n_levels: int = N_LEVELS, width: int = DECODER
+    ) -> None:
+        super().__init__()
+        self.contrast = Contrast()
+        self.full, self.reduced = encoder(), encoder()
+        count = 3 * sum(self.full.channels + self.reduced.channels)
+        self.join = nn.Sequential(
+            nn.BatchNorm2d(count, affine=False),
+            nn.Conv2d(count, HIDDEN, 1, bias=False),
+            nn.BatchNorm2d(HIDDEN),
+            nn.ReLU(inplace=True),
+            nn.Dropout(DROPPED),
+            nn.Conv2d(HIDDEN, width, 1),
+        )
+        self.levels = nn.Conv2d(width, n_levels, 1).requires_grad_(False)
+
+    def begin_with(self, dense: dict[str, Tensor]) -> None:
+        """Take the weights of a dense network's encoder and last layer."""
+        for name, part in (
+            ("encoder", self.full),
+            ("encoder", self.reduced),
+            ("levels", self.levels),
+        ):
+            start = f"{name}."
+            part.load_state_dict(
+                {k.removeprefix(start): v for k, v in dense.items() if k.startswith(start)}
+            )
+
+    def features(self, x: Tensor) -> Tensor:
+        """Compute the input (N, width, 1, 1) of the last layer."""
+        outputs = self.full(self.contrast(x)) + self.reduced(self.contrast(F.avg_pool2d(x, 2)))
+        return self.join(torch.cat([statistics(z) for z in outputs], dim=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.levels(self.features(x))
+
+
+def statistics(x: Tensor) -> Tensor:
+    """Compute mean, standard deviation and maximum (N, 3 C, 1, 1) of planes (N, C, h, w)."""
+    x = x.float()
+    mean = x.mean((2, 3), keepdim=True)
+    variance = ((x - mean) ** 2).mean((2, 3), keepdim=True)
+    return torch.cat([mean, (variance + 1e-4).sqrt(), x.amax((2, 3), keepdim=True)], dim=1)
 
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {

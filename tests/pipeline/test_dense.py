@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from skdefocus.network import ModelFacts
 from skdefocus.pipeline import _dense
-from skdefocus.pipeline._dense import alone, dense
+from skdefocus.pipeline._dense import dense, surrounded
 
 
 def facts_of(stride=4, multiple=16, reach=0, patch_size=32):
@@ -70,7 +70,7 @@ def test_tiles_have_one_shape_that_is_no_larger_than_it_has_to_be(monkeypatch):
 )
 def test_the_answer_for_a_patch_is_that_of_its_middle(stride, size, middle):
     patches = np.random.default_rng(0).random((3, size, size), np.float32)
-    found = alone(patches, facts_of(stride, 2 * stride, patch_size=size), averages(stride))
+    found = surrounded(patches, facts_of(stride, 2 * stride, patch_size=size), averages(stride))
     assert_allclose(found[:, 0], patches[:, middle, middle].mean(axis=(1, 2)), atol=1e-6)
 
 
@@ -78,13 +78,13 @@ def test_patches_are_shown_with_mirrored_surroundings():
     shown = []
     answer = averages(4)
     patches = np.random.default_rng(0).random((2, 32, 32), np.float32)
-    alone(patches, facts_of(), lambda images: shown.append(images) or answer(images))
+    surrounded(patches, facts_of(), lambda images: shown.append(images) or answer(images))
     assert_array_equal(shown[0], np.pad(patches, ((0, 0), (32, 32), (32, 32)), mode="symmetric"))
 
 
 def test_patches_do_not_depend_on_their_company():
     patches = np.random.default_rng(0).random((5, 32, 32), np.float32)
     answer = averages(4, radius=9)
-    together = alone(patches, facts_of(), answer)
-    one_by_one = [alone(patches[i : i + 1], facts_of(), answer)[0] for i in range(5)]
+    together = surrounded(patches, facts_of(), answer)
+    one_by_one = [surrounded(patches[i : i + 1], facts_of(), answer)[0] for i in range(5)]
     assert_allclose(together, one_by_one, atol=1e-6)
