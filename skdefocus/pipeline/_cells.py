@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,14 +17,15 @@ from skdefocus._validation import check_sequence, column_values
 from skdefocus.metrics import image_weights
 from skdefocus.network import ModelFacts
 from skdefocus.pipeline._dense import dense
+from skdefocus.pipeline._head import Labeled
 from skdefocus.pipeline._inference import Inference
 from skdefocus.pipeline._records import PatchGrid
 
 #: Largest number of cells of one image that are used; neighbors are alike.
 CELLS = 500
 
-#: Features (n, n_features) and levels (n,) of cells.
-Labeled = tuple[Float32Array, Int64Array]
+#: Weight of a cell as a patch by itself, next to a weight of 1 in its surroundings.
+ALONE = 0.25
 
 
 def labeled_cells(
@@ -33,8 +35,11 @@ def labeled_cells(
     facts: ModelFacts,
     inference: Inference,
     n_jobs: int | None,
-) -> tuple[Float32Array, Int64Array, Float64Array]:
+) -> Labeled:
     """Collect the cells of several images.
+
+    For a file with a patch network, which the learned layer has to serve as well, cells are seen in
+    their surroundings and as patches by themselves.
 
     Parameters
     ----------
@@ -49,17 +54,23 @@ def labeled_cells(
 
     Returns
     -------
-    features, labels, weights : ndarray of shape (cells, n_features), (cells,) and (cells,)
+    Labeled
     """
     truth = column_values(truth)
     if len(check_sequence(truth, "y")) != len(grids):
         raise ValueError(f"y must hold one map per image, {len(grids)}, got {len(truth)}")
     maps = [_check_truth(truth[i], f"y[{i}]", grid) for i, grid in enumerate(grids)]
     weights = image_weights(sample_weight, len(grids))
-    pairs = zip(grids, maps, strict=True)
-    cells = map_samples(n_jobs, _cells_of_image, pairs, facts, inference)
-    features, labels = (np.concatenate(parts) for parts in zip(*cells, strict=True))
-    return features, labels, np.repeat(weights, [len(part) for _, part in cells])
+    images = zip(grids, maps, weights, strict=True)
+    found = map_samples(n_jobs, _cells_of_image, images, facts, inference)
+    found = [part for part in found if len(part[1])] or found[:1]
+    features, labels, shares = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Labeled(features, labels, shares, _views(facts, inference))
+
+
+def _views(facts: ModelFacts, inference: Inference) -> int:
+    """Return how many rows every cell has."""
+    return 2 if inference.inference == "dense" and facts.has_patch_network else 1
 
 
 def _check_truth(values: Any, name: str, grid: PatchGrid) -> Float32Array:
@@ -71,19 +82,28 @@ def _check_truth(values: Any, name: str, grid: PatchGrid) -> Float32Array:
 
 
 def _cells_of_image(
-    pair: tuple[PatchGrid, Float32Array], facts: ModelFacts, inference: Inference
-) -> Labeled:
-    """Compute features and levels of up to `CELLS` cells of one image."""
-    grid, sigma = pair
+    image: tuple[PatchGrid, Float32Array, float], facts: ModelFacts, inference: Inference
+) -> tuple[Float32Array, Int64Array, Float64Array]:
+    """Compute features, levels and weights of up to `CELLS` cells of one image."""
+    grid, sigma, weight = image
     by_tiles = inference.inference == "dense"
-    mean = cell_means(sigma, facts.stride if by_tiles else grid.step)
+    if by_tiles:
+        grid = replace(grid, step=facts.stride)
+    mean = cell_means(sigma, grid.step)
     level = np.interp(mean, facts.sigmas, np.arange(len(facts.sigmas)))
     chosen = _sample(np.isfinite(level))
+    if not chosen.any():
+        return np.empty((0, 0), np.float32), np.empty(0, np.int64), np.empty(0)
+    views: list[tuple[Float32Array, Int64Array, float]] = []
     if by_tiles:
         run = partial(inference.run, facts, "features")
-        return _gathered(grid.image, facts, run, level, chosen)
-    features = inference.run_patches(facts, "features", grid.patches[chosen])
-    return features, _nearest(level[chosen])
+        views.append((*_gathered(grid.image, facts, run, level, chosen), 1.0))
+    if len(views) < _views(facts, inference):
+        alone = inference.run_patches(facts, "features", grid.patches[chosen])
+        views.append((alone, _nearest(level[chosen]), ALONE if by_tiles else 1.0))
+    features, labels, shares = zip(*views, strict=True)
+    weights = np.repeat(weight * np.array(shares), int(chosen.sum()))
+    return np.concatenate(features), np.concatenate(labels), weights
 
 
 def _sample(known: BoolArray) -> BoolArray:
@@ -97,7 +117,7 @@ def _sample(known: BoolArray) -> BoolArray:
 
 def _gathered(
     image: AnyArray, facts: ModelFacts, run: Any, level: Float64Array, chosen: BoolArray
-) -> Labeled:
+) -> tuple[Float32Array, Int64Array]:
     """Collect the chosen cells tile by tile, without memory for the others."""
     features, labels = [], []
     for area, found in dense(image, facts, run):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_memory
 
 from skdefocus import network
 from skdefocus._estimators import (
@@ -32,6 +32,7 @@ from skdefocus._validation import as_array, check_sequence
 from skdefocus.pipeline._cells import labeled_cells
 from skdefocus.pipeline._head import (
     Head,
+    Labeled,
     check_labels,
     check_variety,
     learned_head,
@@ -268,21 +269,28 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         sample_weight: ArrayLike | None,
         facts: network.ModelFacts,
         settings: ClassifierSettings,
-    ) -> tuple[Float32Array, Any, Any]:
+    ) -> Labeled:
         """Return features, levels and weights of labeled patches, or of the cells of records."""
         inference = replace(self._inference(settings), head=None)
         if _are_records(X):
             return labeled_cells(X, y, sample_weight, facts, inference, settings.n_jobs)
         patches = self._check_patches(X)
         labels = check_labels(y, len(patches), len(facts.sigmas))
-        return inference.run_patches(facts, "features", patches), labels, sample_weight
+        weights = _check_sample_weight(sample_weight, patches)
+        views = [inference.run_surrounded(facts, "features", patches)]
+        if facts.has_patch_network:  # the layer has to serve both networks
+            views.append(inference.run_patches(facts, "features", patches))
+        count = len(views)
+        return Labeled(
+            np.concatenate(views), np.tile(labels, count), np.tile(weights, count), count
+        )
 
-    def _learn(self, labeled: tuple[Float32Array, Any, Any], facts: network.ModelFacts) -> None:
+    def _learn(self, labeled: Labeled, facts: network.ModelFacts) -> None:
         """Learn a last layer from features, levels and weights."""
-        features, labels, weights = labeled
-        check_variety(labels, len(facts.sigmas))
-        self.head_ = learned_head(features, labels, len(facts.sigmas), weights)
-        self.label_counts_ = np.bincount(labels, minlength=len(facts.sigmas))
+        n_levels = len(facts.sigmas)
+        check_variety(labeled.labels, n_levels)
+        self.head_ = learned_head(labeled, n_levels)
+        self.label_counts_ = labeled.label_counts(n_levels)
         self.network_digest_ = facts.digest
 
     def _warn_of_loss(self, call: str) -> None:

@@ -4,20 +4,44 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from skdefocus import network
-from skdefocus._typing import Float32Array, IndexArray
+from skdefocus._typing import Float32Array, Float64Array, IndexArray
 from skdefocus._validation import as_array
 from skdefocus._version import __version__
 from skdefocus.io import atomic_path
 
 #: A last layer: weights (n_levels, n_features) and bias (n_levels,).
 Head = tuple[Float32Array, Float32Array]
+
+
+class Labeled(NamedTuple):
+    """What a last layer is learned from.
+
+    Attributes
+    ----------
+    features : ndarray of shape (rows, n_features)
+    labels : ndarray of shape (rows,) of int
+    weights : ndarray of shape (rows,)
+    views : int
+        Number of rows of every patch or cell: features of the dense network, of the patch network,
+        or of both.
+    """
+
+    features: Float32Array
+    labels: NDArray[np.integer[Any]]
+    weights: Float64Array
+    views: int
+
+    def label_counts(self, n_levels: int) -> IndexArray:
+        """Count the patches or cells of every level."""
+        return np.bincount(self.labels, minlength=n_levels) // self.views
+
 
 #: Bias of levels without patches: a probability of (nearly) zero.
 NEVER = -30
@@ -43,18 +67,16 @@ def check_variety(labels: NDArray[np.integer[Any]], n_levels: int) -> None:
         )
 
 
-def learned_head(
-    features: Float32Array, labels: NDArray[np.integer[Any]], n_levels: int, sample_weight: Any
-) -> Head:
+def learned_head(labeled: Labeled, n_levels: int) -> Head:
     """Learn a last layer by logistic regression; levels without patches never win."""
-    scale = np.maximum(features.std(axis=0), 1e-6)
+    scale = np.maximum(labeled.features.std(axis=0), 1e-6)
     learner = LogisticRegression(C=0.1, max_iter=500)
-    learner.fit(features / scale, labels, sample_weight=sample_weight)
+    learner.fit(labeled.features / scale, labeled.labels, sample_weight=labeled.weights)
     weights, bias = learner.coef_ / scale, learner.intercept_
     if len(weights) == 1:  # with two classes there is only one row
         weights, bias = np.vstack([-weights, weights]) / 2, np.concatenate([-bias, bias]) / 2
     head = (
-        np.zeros((n_levels, features.shape[1]), np.float32),
+        np.zeros((n_levels, labeled.features.shape[1]), np.float32),
         np.full(n_levels, NEVER, np.float32),
     )
     head[0][learner.classes_], head[1][learner.classes_] = weights, bias
@@ -87,6 +109,8 @@ def save_head(
         "prior": json.dumps(facts.prior),
         "temperature": None,
         "held_out": None,
+        "patch_temperature": None,
+        "patch_held_out": None,
     }
     model = network.checked_bytes(facts.path, facts.digest)
     with atomic_path(path, overwrite) as temporary:

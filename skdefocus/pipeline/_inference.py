@@ -73,14 +73,20 @@ class Inference:
     def run_patches(
         self, facts: network.ModelFacts, output: str, patches: Float32Array
     ) -> Float32Array:
-        """Compute an output (n, channels) for patches (n, size, size), a batch at a time.
+        """Compute an output (n, channels) for patches (n, size, size) by themselves.
 
         They go through the patch network. A file without one sees them in mirrored surroundings.
         """
-        starts = range(0, len(patches), self.batch_size)
-        run = self._run_patch_network if facts.has_patch_network else self.run_surrounded
-        parts = (patches[i : i + self.batch_size] for i in starts)
-        return np.concatenate([run(facts, output, part) for part in parts])
+        if facts.has_patch_network:
+            return self._in_batches(partial(self._run_patch_network, facts, output), patches)
+        return self.run_surrounded(facts, output, patches)
+
+    def run_surrounded(
+        self, facts: network.ModelFacts, output: str, patches: Float32Array
+    ) -> Float32Array:
+        """Compute an output (n, channels) of the dense network for patches."""
+        answer = partial(self.run, facts, output)
+        return self._in_batches(partial(surrounded, facts=facts, answer=answer), patches)
 
     def _run_patch_network(
         self, facts: network.ModelFacts, output: str, patches: Float32Array
@@ -88,11 +94,13 @@ class Inference:
         """Compute an output (n, channels) of the patch network."""
         return network.run_patches(facts, patches, output, self.n_threads, self.providers)
 
-    def run_surrounded(
-        self, facts: network.ModelFacts, output: str, patches: Float32Array
+    def _in_batches(
+        self, run: Callable[[Float32Array], Float32Array], patches: Float32Array
     ) -> Float32Array:
-        """Compute an output (n, channels) of the dense network for patches."""
-        return surrounded(patches, facts, partial(self.run, facts, output))
+        """Call a function of patches for a batch of them at a time."""
+        size = self.batch_size
+        parts = (patches[i : i + size] for i in range(0, len(patches), size))
+        return np.concatenate([run(part) for part in parts])
 
     def answer(self, facts: network.ModelFacts, images: Float32Array) -> Float32Array:
         """Compute the probabilities (N, rows, columns, levels) for images (N, H, W)."""

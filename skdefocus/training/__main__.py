@@ -11,32 +11,10 @@ far, and the same command continues from there. Settings whose default is 0 adap
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
 from skdefocus.training import card, export, train
-from skdefocus.training.config import Config
-from skdefocus.training.losses import LOSSES
-from skdefocus.training.networks import NETWORKS
-
-
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for every setting of a run."""
-    choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
-    group = parser.add_argument_group("settings of the training (see config.Config)")
-    for field in fields(Config):
-        group.add_argument(
-            f"--{field.name}",
-            type=type(field.default),
-            default=field.default,
-            choices=choices.get(field.name),
-            help="default: %(default)s",
-        )
-
-
-def settings(args: argparse.Namespace) -> Config:
-    """Collect the settings from the command line."""
-    return Config(**{f.name: getattr(args, f.name) for f in fields(Config)})
+from skdefocus.training.config import add_settings, settings
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 from joblib import cpu_count
 
 from skdefocus.training import dataset
+from skdefocus.training.losses import LOSSES
+from skdefocus.training.networks import NETWORKS
 
 #: Crops per step on a CPU and on a GPU, and the learning rate that goes with the former; that of
 #: other batches grows with the square root of their size.
@@ -104,3 +108,22 @@ def _memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 8 * 2**30
+
+
+def add_settings(parser: argparse.ArgumentParser, defaults: Mapping[str, object] = {}) -> None:
+    """Add an option for every setting of a run, some of them with other defaults."""
+    choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
+    group = parser.add_argument_group("settings of the training (see config.Config)")
+    for field in fields(Config):
+        group.add_argument(
+            f"--{field.name}",
+            type=type(field.default),
+            default=defaults.get(field.name, field.default),
+            choices=choices.get(field.name),
+            help="default: %(default)s",
+        )
+
+
+def settings(args: argparse.Namespace) -> Config:
+    """Collect the settings from the command line."""
+    return Config(**{f.name: getattr(args, f.name) for f in fields(Config)})

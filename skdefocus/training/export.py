@@ -34,6 +34,11 @@ from skdefocus.training.scenes import CELL, TENTHS
 #: Largest difference between ONNX Runtime's and PyTorch's answers.
 TOLERANCE = 1e-4
 CPU = torch.device("cpu")
+#: Names of the dimensions that are free, of the input and of its outputs.
+FREE = {
+    "image": ({0: "n", 2: "h", 3: "w"}, {0: "n", 2: "rows", 3: "columns"}),
+    "patches": ({0: "m"}, {0: "m"}),
+}
 
 
 class Shipped(nn.Module):
@@ -106,10 +111,12 @@ def reach_of(net: Network, side: int = 640) -> int:
     return int(max(start - used[0], used[-1] + 1 - (start + CELL)))
 
 
-def to_onnx(model: nn.Module, path: Path, example: Tensor, outputs: list[str]) -> None:
-    """Write a module for gray images (N, 1, H, W) with free N, H and W."""
-    axes = {"image": {0: "n", 2: "h", 3: "w"}}
-    axes |= {name: {0: "n", 2: "rows", 3: "columns"} for name in outputs}
+def to_onnx(
+    model: nn.Module, path: Path, example: Tensor, outputs: list[str], given: str = "image"
+) -> None:
+    """Write a module for gray images (N, 1, H, W), or for patches; see `FREE`."""
+    free, answered = FREE[given]
+    axes = {given: free} | dict.fromkeys(outputs, answered)
     with warnings.catch_warnings():
         # The tracing exporter is deprecated, but the other one needs one more package.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -117,7 +124,7 @@ def to_onnx(model: nn.Module, path: Path, example: Tensor, outputs: list[str]) -
             model,
             (example,),
             str(path),
-            input_names=["image"],
+            input_names=[given],
             output_names=outputs,
             dynamic_axes=axes,
             opset_version=17,
@@ -160,7 +167,7 @@ def export(
     to_onnx(model, part, torch.rand(2, 1, 64, 96), ["logits", "features"])
     facts = metadata(saved, net, figures, history)
     facts |= {"temperature": f"{temperature:.4f}", "prior": json.dumps(prior_of(check).tolist())}
-    _describe(part, facts)
+    describe(part, facts)
     compare(model, part, net.multiple)
     part.replace(out)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, temperature {temperature:.3f}, {figures}")
@@ -171,16 +178,24 @@ def metadata(
     saved: dict[str, Any], net: Network, figures: dict[str, float], history: str
 ) -> dict[str, str]:
     """Collect the facts that travel with the network."""
-    config, data = saved["config"], saved.get("facts", {})
     return {
         "format": FORMAT,
-        "network": str(config["network"]),
         "sigmas": json.dumps(level_sigmas().tolist()),
         "patch_size": str(dataset.PATCH),
         "stride": str(CELL),
         "multiple": str(net.multiple),
         "reach": str(reach_of(net)),
         "normalization": "gray (Rec. 601 luma) in [0, 1]; contrast normalization in the graph",
+        "history": history,
+        **training_facts(saved, figures),
+    }
+
+
+def training_facts(saved: dict[str, Any], figures: dict[str, float]) -> dict[str, str]:
+    """Collect the facts about the training of a checkpoint's network."""
+    config, data = saved["config"], saved.get("facts", {})
+    return {
+        "network": str(config["network"]),
         "training": json.dumps(config | {"start": Path(config.get("start", "")).name}),
         "training_data": (
             f"{data.get('scenes', config['scenes'])} scenes of {config['size']} px, seed "
@@ -191,12 +206,11 @@ def metadata(
         "training_steps": str(saved["step"]),
         "training_crops": str(round(saved["crops"])),
         "training_minutes": f"{saved['seconds'] / 60:.0f}",
-        "history": history,
         "held_out": json.dumps({k: round(v, 4) for k, v in figures.items()}),
     }
 
 
-def _describe(path: Path, facts: dict[str, str]) -> None:
+def describe(path: Path, facts: dict[str, str]) -> None:
     """Write facts into the metadata of an ONNX file."""
     file = onnx.load(path)
     file.metadata_props.clear()

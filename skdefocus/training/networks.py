@@ -124,20 +124,22 @@ class PatchNetwork(nn.Module):
 
     def begin_with(self, dense: dict[str, Tensor]) -> None:
         """Take the weights of a dense network's encoder and last layer."""
-        for name, part in (
-            ("encoder", self.full),
-            ("encoder", self.reduced),
-            ("levels", self.levels),
-        ):
-            start = f"{name}."
-            part.load_state_dict(
-                {k.removeprefix(start): v for k, v in dense.items() if k.startswith(start)}
-            )
+        encoder, levels = (
+            {k.removeprefix(name): v for k, v in dense.items() if k.startswith(name)}
+            for name in ("encoder.", "levels.")
+        )
+        self.full.load_state_dict(encoder)
+        self.reduced.load_state_dict(encoder)
+        self.levels.load_state_dict(levels)
+
+    def statistics(self, x: Tensor) -> Tensor:
+        """Compute the statistics (N, channels, 1, 1) of the encoders' outputs."""
+        outputs = self.full(self.contrast(x)) + self.reduced(self.contrast(F.avg_pool2d(x, 2)))
+        return torch.cat([statistics(z) for z in outputs], dim=1)
 
     def features(self, x: Tensor) -> Tensor:
         """Compute the input (N, width, 1, 1) of the last layer."""
-        outputs = self.full(self.contrast(x)) + self.reduced(self.contrast(F.avg_pool2d(x, 2)))
-        return self.join(torch.cat([statistics(z) for z in outputs], dim=1))
+        return self.join(self.statistics(x))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.levels(self.features(x))

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from skdefocus.training.config import Config, fitted
 from skdefocus.training.evaluation import evaluate, held_out, matched
 from skdefocus.training.losses import LOSSES
 from skdefocus.training.networks import NETWORKS
+from skdefocus.training.scenes import Conditions
 
 #: Columns of the log.
 LOGGED = ("step", "crops", "scenes", "minutes", "train_loss", "loss", "mae", "bias")
@@ -54,17 +55,23 @@ class Run:
 
     Attributes
     ----------
+    conditions : Conditions
+        Those of the scenes.
+    mixed : bool
+        Whether to compute in bfloat16 where its range suffices.
     best : dict or None
         Weights of the average that had the least loss on held-out photographs.
     facts : dict
         Facts about the data for the model file.
     """
 
+    conditions = Conditions()
+
     def __init__(
         self, config: Config, out: Path, build: Callable[[], nn.Module] | None = None
     ) -> None:
         self.config, self.out, self.batch = config, out, config.batch
-        self.device = find_device()
+        self.device, self.mixed = find_device(), True
         build = build or NETWORKS[config.network]
         torch.manual_seed(config.seed)
         self.net = build().to(self.device, memory_format=torch.channels_last)
@@ -146,7 +153,7 @@ class Run:
         x, y = tensors(crops, levels, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate()
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
             logits = self.net(x)
         loss = LOSSES[self.config.loss](logits.float(), matched(y, logits))
         self.optimizer.zero_grad(set_to_none=True)
@@ -188,7 +195,9 @@ class Run:
         return found
 
 
-def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -> Run:
+def train(
+    images: Path, out: Path, config: Config, scenes: Path | None = None, kind: type[Run] = Run
+) -> Run:
     """Make scenes, train, write checkpoints and the log.
 
     It ends when the budget is spent, or after the step in which it is asked to (SIGINT, SIGTERM).
@@ -202,6 +211,8 @@ def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -
     config : Config
     scenes : path or None
         Folder of the scenes; by default one in `out`.
+    kind : type
+        Class of the run.
 
     Returns
     -------
@@ -213,14 +224,14 @@ def train(images: Path, out: Path, config: Config, scenes: Path | None = None) -
     config = fitted(config, find_device(), out)
     scenes = scenes or out / "scenes"
     learn, validation = dataset.split(images)
-    recipe = dataset.Recipe(learn, config.size, config.seed)
+    recipe = dataset.Recipe(learn, config.size, config.seed, kind.conditions)
     check = held_out(
-        dataset.Recipe(validation, config.size, config.seed + 1),
+        replace(recipe, images=validation, seed=config.seed + 1),
         out / "held_out",
         config.checked,
         config.makers,
     )
-    run = Run(config, out)
+    run = kind(config, out)
     run.restore()
     run.facts = {"digest": recipe.digest, "photographs": len(learn), "held_out": len(validation)}
     if run.done >= 1:

@@ -59,6 +59,11 @@ POOL = node(
 CONCAT = node("Concat", ["features"] * 3, "logits", attribute("axis", 3, INT, 1))
 IMAGE = value_info(11, "image", ("n", 1, "h", "w"))
 OUTPUTS = value_info(12, "logits") + value_info(12, "features")
+#: A patch network: the mean of a patch, and three copies of it.
+PATCH_POOL = node("GlobalAveragePool", ["patches"], "patch_features")
+PATCH_CONCAT = node("Concat", ["patch_features"] * 3, "patch_logits", attribute("axis", 3, INT, 1))
+PATCHES = value_info(11, "patches", ("m", 1, 16, 16))
+PATCH_OUTPUTS = value_info(12, "patch_logits") + value_info(12, "patch_features")
 OPSET = field(8, field(1, "") + field(2, 17))
 
 
@@ -68,3 +73,8 @@ def model(nodes=POOL + CONCAT, image=IMAGE, outputs=OUTPUTS, opset=OPSET, more=b
     texts = {key: v for key, v in (METADATA | (metadata or {})).items() if v is not None}
     properties = b"".join(field(14, field(1, k) + field(2, v)) for k, v in texts.items())
     return field(1, 8) + field(7, graph) + opset + properties + more
+
+
+def patch_model(nodes=PATCH_POOL + PATCH_CONCAT, patches=PATCHES, outputs=PATCH_OUTPUTS, **parts):
+    """The same with a patch network."""
+    return model(POOL + CONCAT + nodes, IMAGE + patches, OUTPUTS + outputs, **parts)

@@ -1,5 +1,7 @@
-"""The network that ships is a MobileNetV2, by the graph in its file."""
+"""The networks that ship are MobileNetV2s, by the graph in their file."""
 
+import numpy as np
+import onnxruntime
 from helpers.onnx_graph import inverted_residuals, read_graph
 
 from skdefocus import network
@@ -25,8 +27,8 @@ def test_its_blocks_are_those_of_mobilenetv2():
             expected.append((inp, inp * expand, out, stride if i == 0 else 1))
             inp = out
     blocks = inverted_residuals(read_graph(shipped()))
-    assert blocks[: len(expected)] == expected
-    assert blocks[len(expected) :] == [DECODER] * 3
+    # The dense network, and the two encoders of the patch network.
+    assert blocks == expected + [DECODER] * 3 + expected * 2
 
 
 def test_blocks_of_equal_width_have_a_shortcut():
@@ -42,7 +44,42 @@ def test_blocks_of_equal_width_have_a_shortcut():
                 expand = made[made[depthwise.inputs[0]].inputs[0]]
                 shortcuts += expand.inputs[0] == node.inputs[0]
     equal = [b for b in inverted_residuals(nodes) if b[0] == b[2] and b[3] == 1]
-    assert shortcuts == len(equal) == 11
+    assert shortcuts == len(equal) == 11 + 2 * 8
+
+
+def test_patches_have_a_network_of_their_own_with_the_same_last_layer():
+    nodes = read_graph(shipped())
+    made = {n.output: n for n in nodes}
+
+    def inputs_of(name):
+        """Names of the inputs of the graph that a value depends on, and its last weights."""
+        waiting, found, weights = [name], set(), None
+        while waiting:
+            node = made.get(value := waiting.pop())
+            if node is None:
+                found.add(value)
+                continue
+            if node.operator == "Conv" and weights is None:
+                weights = node.inputs[1:]
+            waiting += node.inputs
+        return found & {"image", "patches"}, weights
+
+    dense, patches = inputs_of("logits"), inputs_of("patch_logits")
+    assert (dense[0], patches[0]) == ({"image"}, {"patches"})
+    assert dense[1] == patches[1]
+
+
+def test_patches_change_nothing_for_an_image():
+    session = onnxruntime.InferenceSession(shipped(), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    image = rng.random((1, 1, 64, 96), np.float32)
+    patches = rng.random((3, 1, 32, 32), np.float32)
+    alone, together = (
+        session.run(["logits", "features"], {"image": image, "patches": given})
+        for given in (patches[:0], patches)
+    )
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_it_is_small():

@@ -125,6 +125,8 @@ def test_what_was_learned_is_not_lost_without_a_warning(camera):
 
 def test_weights_of_patches(camera):
     X, y = camera
+    noise = np.random.default_rng(0).normal(0, 0.1, X.shape)
+    X = np.clip(X + noise, 0, 1)  # so that some answers are wrong
     keep = np.arange(len(y)) % 3 > 0
     some = sd.BlurLevelClassifier(n_threads=1).fit(X[keep], y[keep])
     scale_of_all = sd.BlurLevelClassifier(n_threads=1).fit(X, y, sample_weight=keep)
@@ -200,6 +202,26 @@ def test_cells_are_learned_alone_and_in_tiles(scenes, monkeypatch):
     assert_allclose(tiled.head_[0], whole.head_[0], atol=3e-2)
     monkeypatch.setattr(_cells, "CELLS", 10)
     assert sd.BlurLevelClassifier(fit_head=True).fit(grids, maps).label_counts_.sum() == 40
+
+
+def test_a_layer_of_maps_serves_patches_too(scenes):
+    """Cells are also seen as patches by themselves, of the network's stride whatever the step."""
+    grids = sd.PatchExtractor(step=32).transform(scenes[0])
+    model = sd.BlurLevelClassifier(fit_head=True, n_threads=1).fit(grids, scenes[1])
+    patches = np.concatenate([g.patches.reshape(-1, 32, 32) for g in grids[2:]])
+    sigma = np.concatenate([_cells.cell_means(m, 32).ravel() for m in scenes[1][2:]])
+    shipped = sd.BlurLevelClassifier(n_threads=1)
+    error = {c: np.abs(c.predict_sigma(patches) - sigma).mean() for c in (model, shipped)}
+    assert error[model] < error[shipped]
+
+
+def test_photographs_of_unknown_blur_teach_nothing(scenes):
+    images, maps = [scenes[0][2]] * 2, [scenes[1][2], np.full_like(scenes[1][2], np.nan)]
+    grids = sd.PatchExtractor(step=8).transform(images)
+    for inference in ("dense", "patches"):
+        model = sd.BlurLevelClassifier(fit_head=True, inference=inference, n_threads=1)
+        both = model.fit(grids, maps).label_counts_
+        assert_array_equal(both, model.fit(grids[:1], maps[:1]).label_counts_)
 
 
 def test_images_are_weighed(scenes):

@@ -40,8 +40,13 @@ def test_larger_steps_average_the_answers_of_the_smallest(octaves):
 
 @pytest.fixture
 def calls(monkeypatch):
-    found, run = [], network.run
-    monkeypatch.setattr(network, "run", lambda *a, **k: found.append(1) or run(*a, **k))
+    found = []
+
+    def counted(run):
+        return lambda *a, **k: found.append(1) or run(*a, **k)
+
+    for name in ("run", "run_patches"):
+        monkeypatch.setattr(network, name, counted(getattr(network, name)))
     return found
 
 
