@@ -18,7 +18,7 @@ PACKAGE = ROOT / "skdefocus"
 
 NAME = f"skdefocus-{sd.__version__}"
 #: Limits in bytes; the network is the largest file in both.
-LARGEST_WHEEL, LARGEST_SDIST = 6_000_000, 8_000_000
+LARGEST_WHEEL, LARGEST_SDIST = 10_000_000, 12_000_000
 
 # Not find_spec: setuptools takes a search for pip for a run of pip, and leaves distutils alone.
 INSTALLED = {distribution.name for distribution in metadata.distributions()}

@@ -88,8 +88,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     inference : {"dense", "patches"}, default="dense"
         ``"dense"`` runs the network once over the whole image, so that every cell also sees its
         surroundings. It needs a step that is a multiple of the network's stride (4).
-        ``"patches"`` shows it every patch alone, at the photograph's own size only. It is meant for
-        comparisons.
+        ``"patches"`` answers for every patch by itself, as `predict` does, at the photograph's own
+        size only. It is meant for comparisons.
     octaves : int, default=3
         Number of times that the photograph is halved and shown to the network again, from 0 to 6,
         as long as its shorter side keeps 96 pixels. The network measures blur up to 8 px; with 3
@@ -138,6 +138,11 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
     ``features`` (N, F, h, w), h and w being H and W divided by the stride, and its metadata state
     ``format``, ``sigmas``, ``patch_size``, ``stride``, ``multiple``, ``reach`` and optionally
     ``prior``. It is checked before use.
+
+    The shipped file also has a network for patches by themselves, which answers arrays of patches.
+    It takes ``patches`` (M, 1, patch_size, patch_size) and gives ``patch_logits`` (M, L, 1, 1) and
+    ``patch_features`` (M, F, 1, 1), from which a re-fitted layer makes logits as from ``features``.
+    A file without it shows patches to its only network, with mirrored surroundings.
 
     References
     ----------
@@ -222,7 +227,9 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             a pipeline it is the truth for later stages). The features of the network stay as they
             are; :class:`sklearn.linear_model.LogisticRegression` learns from them, which takes a
             few hundred patches from your own camera. Of every map, it uses up to 500 cells, always
-            the same. Levels that do not occur in `y` keep a probability of (nearly) zero.
+            the same. Patches and cells are shown to both networks of a file that has one for
+            patches, because the layer serves both. Levels that do not occur in `y` keep a
+            probability of (nearly) zero.
         sample_weight : array_like of shape (n,), optional
             Weight of each patch or image, at least 0; ignored if nothing is learned.
 

@@ -21,7 +21,7 @@ Head = tuple[Float32Array, Float32Array]
 
 
 class Labeled(NamedTuple):
-    """What a last layer is learned from.
+    """Examples that a last layer is learned from.
 
     Attributes
     ----------

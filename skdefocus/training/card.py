@@ -230,7 +230,7 @@ Scenes are made of photographs that are in focus, so that their blur is known: c
 outlines, pasted over each other, tilted, with one surface in focus or none, blurred by up to
 24 px with Gaussian and disc PSFs, in linear light and as encoded, with lamps brighter than white;
 then noise, sharpening, JPEG and exposure are drawn at random.{photographs}
-
+{patches}
 **Levels.** σ in pixels: {sigmas}.
 
 ## How good it is
@@ -245,9 +245,9 @@ and JPEG {noisy:.3f} px, with a lot of them {noisier:.3f} px. Where there is no 
 Errors are mean absolute errors of σ at the mean level, in pixels. The sure half are the places of
 least variance. The most probable level is right (top-1) if it is the nearest to the true one. ECE
 is its expected calibration error against a level drawn from the two around the true one by their
-shares, which is what the network is trained to predict. "Alone" shows the network a patch of 32×32
-pixels with mirrored surroundings; "no strong edge" are places in which hardly anything can be seen
-but faint structure and noise.
+shares, which is what the network is trained to predict. "Alone" are patches of 32×32 pixels,
+{alone_by}; "no strong edge" are places in which hardly anything can be seen but faint structure and
+noise.
 
 {table}
 
@@ -277,6 +277,21 @@ On scenes made of photographs that the training held out, under all its conditio
 itself errs by {mae:.3f} px (σ beyond the last level counting as that), with a mean of {bias:+.3f}
 px; {within_one:.0%} of its most probable levels are at most one off, and their expected calibration
 error is {ece:.3f}."""
+
+#: Paragraph for files with a patch network, and the two ways to answer patches.
+PATCHES = """
+**Patches by themselves** go to a second network in the file: two encoders of the same kind, one for
+the patch and one for it at half its size, and a hidden layer that joins the statistics of their
+outputs (`PatchNetwork` in the same module). The last layer is that of the first network. Training:
+{patch_training_data}, with one blur each. {patch_training_steps} steps with patches cut from them
+at random, {patch_training_minutes} minutes, beginning with the encoder of the first network. On
+patches of held-out photographs under all conditions of the training, many of them without any
+texture, it errs by {mae:.3f} px, and the expected calibration error is {ece:.3f}.
+"""
+BY_ITSELF, SURROUNDED = (
+    "answered by the network for patches",
+    "shown to the network with mirrored surroundings",
+)
 
 #: Sentences that hold only for the shipped network.
 LICENSE = " It ships under the license of the package (BSD-3-Clause)."
@@ -323,8 +338,18 @@ def card(model: Path | None, rows: dict[str, dict[str, float]], **more: object) 
         flat=error("in surroundings, no strong edge, clean"),
         alone=error("alone, texture, clean"),
         held_out=HELD_OUT.format(**errors) if "ece" in errors else "",
+        alone_by=BY_ITSELF if facts.has_patch_network else SURROUNDED,
+        patches=_patch_paragraph(facts),
         **more,
     )
+
+
+def _patch_paragraph(facts: network.ModelFacts) -> str:
+    """Write the card's paragraph on the patch network, if it is known how it was trained."""
+    known = facts.metadata
+    if "patch_held_out" not in known:
+        return ""
+    return PATCHES.format(**known, **json.loads(known["patch_held_out"]))
 
 
 def write(model: Path | None, folder: Path, half: str, out: Path | None) -> None:
