@@ -104,6 +104,10 @@ def models() -> Iterator[bytes]:
     pool = node("AveragePool", ["image"], ["features"], kernel_shape=[8, 8], strides=[8, 8])
     concat = node("Concat", ["features"] * 3, ["logits"], axis=1)
     yield _model([pool, concat])
+    mean = node("GlobalAveragePool", ["patches"], ["patch_features"])
+    yield _model(
+        [pool, concat, mean, node("Concat", ["patch_features"] * 3, ["patch_logits"], axis=1)]
+    )
     weight = RNG.normal(size=(3, 1, 8, 8)).astype(np.float32)
     conv = node("Conv", ["image", "weight"], ["features"], strides=[8, 8])
     yield _model([conv, node("Softmax", ["features"], ["logits"], axis=1)], weight=weight)
@@ -150,8 +154,12 @@ def _value(name: str, channels: Any = "c") -> onnx.ValueInfoProto:
 
 def _model(nodes: list[onnx.NodeProto], **weights: Any) -> bytes:
     tensors = [onnx.numpy_helper.from_array(np.asarray(w), name) for name, w in weights.items()]
-    outputs = [_value("logits"), _value("features")]
-    return _packed(helper.make_graph(nodes, "graph", [_value("image", 1)], outputs, tensors), 16)
+    inputs, outputs = [_value("image", 1)], [_value("logits"), _value("features")]
+    if any("patches" in node.input for node in nodes):
+        shape = ["m", 1, 16, 16]
+        inputs.append(helper.make_tensor_value_info("patches", TensorProto.FLOAT, shape))
+        outputs += [_value("patch_logits"), _value("patch_features")]
+    return _packed(helper.make_graph(nodes, "graph", inputs, outputs, tensors), 16)
 
 
 def _packed(graph: onnx.GraphProto, patch_size: int) -> bytes:

@@ -180,12 +180,15 @@ class Models(Target):
             extractor = sd.PatchExtractor(facts.patch_size, step=facts.stride)
             classifier = sd.BlurLevelClassifier(self.path, n_threads=1)
             (levels,) = classifier.transform(extractor.transform([IMAGE]))
+            size = facts.patch_size
+            alone = classifier.predict_proba(np.linspace(0, 1, 2 * size**2).reshape(2, size, size))
         except ValueError as error:
             self.check_message(error)
             return False
         shape = (*extractor.transform([IMAGE])[0].shape, len(levels.sigmas))
         promised(levels.proba.shape == shape, "an answer for every cell")
-        promised(np.allclose(levels.proba.sum(-1), 1, atol=1e-3), "probabilities")
+        for proba in (levels.proba, alone):
+            promised(np.allclose(proba.sum(-1), 1, atol=1e-3), "probabilities")
         return True
 
 

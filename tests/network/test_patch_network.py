@@ -105,7 +105,7 @@ FEATURES = value_info(12, "patch_features")
         (patch_model(metadata={"patch_size": "8"}), "'patches' has shape"),
     ],
 )
-def test_what_is_refused(write, data, why):
+def test_a_patch_network_that_does_not_fit(write, data, why):
     path = write(data)
     with pytest.raises(ValueError, match=why) as caught:
         network.load_facts(str(path))
