@@ -10,6 +10,7 @@ ends early, the same command continues from there, as that of ``skdefocus.traini
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ class PatchRun(Run):
         False on a CPU, where small planes in bfloat16 take half as long again.
     """
 
-    conditions = dataset.plain(dataset.Conditions())
+    # Without blurs beyond the last level, the network would take them for smaller ones.
+    conditions = replace(dataset.plain(dataset.Conditions()), wide=dataset.Conditions.wide)
 
     def __init__(self, config: Config, out: Path) -> None:
         super().__init__(config, out, partial(network_of, config.network))

@@ -4,7 +4,10 @@ import numpy as np
 import onnxruntime
 from helpers.onnx_graph import inverted_residuals, read_graph
 
+import skdefocus as sd
 from skdefocus import network
+from skdefocus.datasets import sample_photographs
+from skdefocus.synthesis import blur
 
 #: Expansion, channels, repeats and stride of the bottlenecks up to stride 16, by table 2 of
 #: Sandler et al., "MobileNetV2: inverted residuals and linear bottlenecks", CVPR 2018.
@@ -84,3 +87,11 @@ def test_patches_change_nothing_for_an_image():
 
 def test_it_is_small():
     assert len(shipped()) <= 10e6
+
+
+def test_a_patch_blurred_beyond_the_range_is_not_called_sharp():
+    classifier = sd.BlurLevelClassifier(n_threads=1)
+    for photograph in sample_photographs(256):
+        seen = blur(photograph, 16.0).clip(0, 1)
+        patches = sd.PatchExtractor(step=32).transform([seen])[0].patches
+        assert np.median(classifier.predict_sigma(patches.reshape(-1, 32, 32))) > 4

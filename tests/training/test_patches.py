@@ -163,4 +163,5 @@ def test_one_command_adds_a_network(folder, cache, dense, tmp_path):
     facts = load_facts(str(tmp_path / "model.onnx"))
     assert facts.has_patch_network
     assert facts.metadata["patch_training_steps"] == "2"
-    assert json.loads((tmp_path / "scenes" / "recipe.json").read_text())["conditions"]["plane"] == 0
+    told = json.loads((tmp_path / "scenes" / "recipe.json").read_text())["conditions"]
+    assert told["plane"] == told["outline"] == 0 < told["wide"]
