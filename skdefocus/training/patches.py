@@ -31,6 +31,9 @@ from skdefocus.training.train import Run, train
 
 #: Defaults of the settings: 256 patches a step, from scenes of 128 pixels.
 DEFAULTS = {"size": 128, "batch": 16, "minutes": 60.0, "small": 0.0, "alone": 0.0}
+#: Share of the scenes that are blurred beyond the last level. Without any, the network takes such a
+#: blur for a smaller one; with a tenth, it takes everything without texture for such a blur.
+WIDE = 0.03
 #: Beginning of the names of the new network's outputs, metadata and inner values.
 PREFIX = "patch_"
 
@@ -44,8 +47,7 @@ class PatchRun(Run):
         False on a CPU, where small planes in bfloat16 take half as long again.
     """
 
-    # Without blurs beyond the last level, the network would take them for smaller ones.
-    conditions = replace(dataset.plain(dataset.Conditions()), wide=dataset.Conditions.wide)
+    conditions = replace(dataset.plain(dataset.Conditions()), wide=WIDE)
 
     def __init__(self, config: Config, out: Path) -> None:
         super().__init__(config, out, partial(network_of, config.network))
