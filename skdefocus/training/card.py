@@ -246,8 +246,8 @@ Errors are mean absolute errors of σ at the mean level, in pixels. The sure hal
 least variance. The most probable level is right (top-1) if it is the nearest to the true one. ECE
 is its expected calibration error against a level drawn from the two around the true one by their
 shares, which is what the network is trained to predict. "Alone" are patches of 32×32 pixels,
-{alone_by}; "no strong edge" are places in which hardly anything can be seen but faint structure and
-noise.
+{alone_by}; "no strong edge" are places in
+which hardly anything can be seen but faint structure and noise.
 
 {table}
 
@@ -282,11 +282,12 @@ error is {ece:.3f}."""
 PATCHES = """
 **Patches by themselves** go to a second network in the file: two encoders of the same kind, one for
 the patch and one for it at half its size, and a hidden layer that joins the statistics of their
-outputs (`PatchNetwork` in the same module). The last layer is that of the first network. Training:
-{patch_training_data}, with one blur each. {patch_training_steps} steps with patches cut from them
-at random, {patch_training_minutes} minutes, beginning with the encoder of the first network. On
-patches of held-out photographs under all conditions of the training, many of them without any
-texture, it errs by {mae:.3f} px, and the expected calibration error is {ece:.3f}.
+outputs (`PatchNetwork` in the same module). The last layer is that of the first network. Its data:
+{patch_training_data}.
+A scene has one blur, and patches are cut from it at random. {patch_training_steps} steps,
+{patch_training_minutes} minutes, beginning with the encoder of the first network. On patches of
+held-out photographs under all conditions of the training, many of them without any texture, it
+errs by {mae:.3f} px, and the expected calibration error is {ece:.3f}.
 """
 BY_ITSELF, SURROUNDED = (
     "answered by the network for patches",
