@@ -121,8 +121,11 @@ def read_photograph(path: StrPath, max_pixels: int) -> Photograph:
 
 
 def read_orientation(path: StrPath, max_pixels: int = MAX_PIXELS) -> int:
-    """Read the orientation that a file's EXIF states, from 1 to 8; 1 if it states none."""
-    return _exif.orientation_of(_exif.tags_of(read_metadata(path, max_pixels).exif))
+    """Read the orientation that a file states, from 1 to 8; 1 if it states none."""
+    metadata = read_metadata(path, max_pixels)
+    if metadata.turned > 1:
+        return metadata.turned
+    return _exif.orientation_of(_exif.tags_of(metadata.exif))
 
 
 def read_metadata(path: StrPath, max_pixels: int = MAX_PIXELS) -> Metadata:

@@ -20,6 +20,7 @@ from skdefocus.io._exif import (
     UNITS,
     X_RESOLUTION,
     Y_RESOLUTION,
+    orientation_of,
     tags_of,
 )
 from skdefocus.io._ifd import LONG, SHORT, Directory, Value
@@ -218,6 +219,7 @@ def read_tiff(file: IO[bytes]) -> Metadata:
         alpha=bool({1, 2} & {*extra[:1]}),
         gray=tags.number(262) in (0, 1),
         compressed=tags.number(COMPRESSION) not in (None, 1),
+        turned=orientation_of(tags),
         problems=tuple(problems),
     )
 

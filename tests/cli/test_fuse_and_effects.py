@@ -105,6 +105,21 @@ def test_orientation_of_a_stack_is_judged_together(tmp_path, capsys, odd, orient
     assert sd.metrics.psnr(fused, large(np.ones_like(HALF))) > 35
 
 
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_orientation_of_a_stack_of_tiff_is_judged_together(tmp_path, capsys, orientation):
+    """A TIFF states its orientation in a tag of its own, not in a block of EXIF."""
+    names = []
+    for k, where in enumerate((HALF, ~HALF)):
+        names.append(str(tmp_path / f"{k}.tif"))
+        tags = {0x0112: orientation if k else 1}
+        Image.fromarray(large(where)).save(names[-1], tiffinfo=tags)
+    code, _, err = run("fuse", *names, "-o", tmp_path / "f.png", capsys=capsys)
+    assert code == 0
+    assert f"1.tif': its EXIF orientation, {orientation}, is ignored" in err
+    fused = read_photograph(tmp_path / "f.png", 10**6).pixels
+    assert sd.metrics.psnr(fused, large(np.ones_like(HALF))) > 35
+
+
 def test_a_stack_of_which_all_are_turned(tmp_path, capsys):
     names = []
     for k, where in enumerate((HALF, ~HALF)):
