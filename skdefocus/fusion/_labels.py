@@ -29,6 +29,9 @@ PRIOR = 0.03
 WIDEST, WIDE = (128, 16), 4
 #: Share that wins nowhere, also of many frames.
 FEW = 1e-3
+#: Differences in score (nats) and in gray value up to which two frames show the same thing, so that
+#: it does not matter which of them is taken.
+SAME_SCORE, SAME_GRAY = 0.05, 1e-3
 #: Side in pixels of the cells that the wide windows are of.
 CELL = 4
 #: Pixels around a speck that are looked at for what it is given to, and these in order of distance.
@@ -60,7 +63,9 @@ class Choice:
 class Contest:
     """The best of what has been offered at every pixel, and by how much it leads.
 
-    Equal offers are decided by the brighter frame, so that their order does not matter.
+    Equal offers are decided by the brighter frame, so that their order does not matter. A frame
+    that shows the same thing as the best, such as one that was taken twice, is no rival of it: it
+    is not the second, or neither of them would lead.
     """
 
     def __init__(self, size: tuple[int, int], first: int = 0) -> None:
@@ -68,6 +73,7 @@ class Contest:
         self.second = np.full(size, -np.inf, np.float32)
         self.gray = np.zeros(size, np.float32)
         self.index = np.full(size, first, np.int32)
+        self.shared = np.zeros(size, bool)
 
     def offer(self, number: int, score: Float32Array, gray: Float32Array) -> None:
         """Let frame `number` compete, with its scores and its gray values."""
@@ -78,16 +84,22 @@ class Contest:
         """Let a frame compete in an area."""
         best, second, brightest = self.best[area], self.second[area], self.gray[area]
         wins = (score > best) | ((score == best) & (gray > brightest))
-        np.maximum(second, np.minimum(best, score), out=second)
+        same = np.abs(gray - brightest) < np.float32(SAME_GRAY)
+        same &= score < best + np.float32(SAME_SCORE)
+        same &= score > best - np.float32(SAME_SCORE)
+        np.maximum(second, np.minimum(best, score), out=second, where=~same)
+        self.shared[area] |= same
         np.copyto(best, score, where=wins)
         np.copyto(brightest, gray, where=wins)
         np.copyto(self.index[area], number, where=wins)
 
     def choice(self) -> Choice:
         """Give what won; the scores are no longer needed."""
-        # Where no other frame reaches, the second is -inf; where none does, both are.
+        # Where no other frame reaches, the second is -inf; where none does, both are. Where all
+        # frames show the same thing, none of them leads.
         lead = np.zeros_like(self.best)
-        np.subtract(self.best, self.second, out=lead, where=self.best > -np.inf)
+        known = (self.best > -np.inf) & ((self.second > -np.inf) | ~self.shared)
+        np.subtract(self.best, self.second, out=lead, where=known)
         lead /= 2
         return Choice(self.index, np.tanh(lead, out=lead), self.gray)
 

@@ -142,6 +142,17 @@ def test_frames_are_judged_near_the_pixels_that_they_won(monkeypatch):
     assert np.median(result.confidence[:, :64]) < 1
 
 
+@pytest.mark.parametrize("noise", [0, 5e-4])
+@pytest.mark.parametrize("order", ["ABA", "BBA", "AABB", "ABBB"])
+def test_frames_that_were_taken_twice(order, noise):
+    """Neither of two equal frames leads over the other, but they do over the others."""
+    rng = np.random.default_rng(0)
+    sharp = BRICK
+    pair = dict(zip("AB", halves(sharp, 3.0), strict=True))
+    stack = [np.clip(pair[k] + noise * rng.normal(size=sharp.shape), 0, 1) for k in order]
+    assert sd.metrics.psnr(sd.FocusFuser(sigma_weight=0).fuse(stack).image, sharp) > 40
+
+
 def test_flat_places_do_not_matter():
     flat = np.full((40, 40), 0.5)
     result = PLAIN.fuse([flat, flat.copy()])
