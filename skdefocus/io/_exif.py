@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from PIL import ExifTags
+
 from skdefocus.io import _ifd
 from skdefocus.io._ifd import Directory, TagError, Value
 
@@ -44,13 +46,36 @@ def orientation_of(tags: Directory) -> int:
     return found if found in range(1, 9) else 1
 
 
-def without_maker_note(block: bytes) -> bytes:
-    """Remove the maker note from an EXIF block, which is written anew."""
-    tags = tags_of(block)
-    below = tags.children.get(_ifd.EXIF, Directory(tags.order))
-    kept = {tag: value for tag, value in below.values.items() if tag != MAKER_NOTE}
-    children = tags.children | {_ifd.EXIF: replace(below, values=kept)}
-    return _ifd.pack_block(replace(tags, children=children))
+def within(block: bytes, room: int) -> tuple[bytes, list[str]]:
+    """Remove the largest values from an EXIF block until it fits, and name them.
+
+    The block is written anew. A maker note goes first, as its values would not be found any more.
+    """
+    tags, lost = tags_of(block), list[str]()
+    while len(block) > room:
+        below = tags.children.get(_ifd.EXIF, Directory(tags.order))
+        if MAKER_NOTE in below.values:
+            largest = MAKER_NOTE
+        else:
+            sizes = {t: len(v.data) for d in (tags, below) for t, v in d.values.items()}
+            if not sizes:  # only directories of other kinds
+                return b"", ["all of it"]
+            largest = max(sizes, key=lambda tag: sizes[tag])
+        lost.append(_name(largest))
+        tags = _without(tags, largest)
+        if below.values:
+            children = tags.children | {_ifd.EXIF: _without(below, largest)}
+            tags = replace(tags, children=children)
+        block = _ifd.pack_block(tags)
+    return block, lost
+
+
+def _without(tags: Directory, tag: int) -> Directory:
+    return replace(tags, values={t: v for t, v in tags.values.items() if t != tag})
+
+
+def _name(tag: int) -> str:
+    return "the maker note" if tag == MAKER_NOTE else ExifTags.TAGS.get(tag, f"tag {tag}")
 
 
 def upright(

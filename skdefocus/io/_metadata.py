@@ -142,11 +142,9 @@ def _within_segments(metadata: Metadata) -> tuple[Metadata, list[str]]:
     """Leave out parts that are larger than a segment of a JPEG."""
     lost = []
     if metadata.exif and len(metadata.exif) > EXIF_ROOM:
-        size = len(metadata.exif)
-        rest = _exif.without_maker_note(metadata.exif)
-        fits = len(rest) <= EXIF_ROOM
-        lost.append(f"{'the maker note in' if fits else ''} EXIF of {size} bytes".strip())
-        metadata = replace(metadata, exif=rest if fits else None)
+        rest, values = _exif.within(metadata.exif, EXIF_ROOM)
+        lost.append(f"{', '.join(values)} in EXIF of {len(metadata.exif)} bytes")
+        metadata = replace(metadata, exif=rest or None)
     if metadata.xmp and len(metadata.xmp) > SEGMENT - len(_xmp.HEAD):
         lost.append(f"XMP of {len(metadata.xmp)} bytes")
         metadata = replace(metadata, xmp=None)

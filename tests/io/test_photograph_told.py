@@ -41,11 +41,19 @@ def test_exif_that_is_larger_than_a_segment(tmp_path):
     exif = opened(carry(source, tmp_path / "t.jpg")).getexif()
     assert exif[BASE.Make] == "Maker"
     assert BASE.MakerNote not in exif.get_ifd(SUB)
-    exif = make_exif()
-    exif[BASE.Artist] = "a" * 70_000
-    source = save(tmp_path, "png", exif=exif)
-    assert "; EXIF of 70" in "; " + left_out("t.jpg", read_metadata(source)).partition(": ")[2]
-    assert "exif" not in opened(carry(source, tmp_path / "t.jpg")).info
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_the_largest_values_of_exif_go_until_it_fits(tmp_path, suffix):
+    exif = make_exif(note=b"m" * 100)
+    exif[BASE.Artist], exif[BASE.Software] = "a" * 70_000, "s" * 60_000
+    exif.get_ifd(SUB)[BASE.UserComment] = b"ASCII\0\0\0" + b"c" * 66_000
+    source = save(tmp_path, suffix, exif=exif)
+    lost = left_out("t.jpg", read_metadata(source))
+    assert "Artist, UserComment in EXIF of 196" in lost
+    kept = opened(carry(source, tmp_path / "t.jpg")).getexif()
+    assert (kept[BASE.Make], len(kept[BASE.Software])) == ("Maker", 60_000)
+    assert not {BASE.Artist, BASE.UserComment} & {*kept, *kept.get_ifd(SUB)}
 
 
 def test_xmp_iptc_and_comments_larger_than_a_segment(tmp_path):
