@@ -22,6 +22,9 @@ MOST_GAIN = 3.0
 LEAST_GAIN, SURE, SPREAD = 0.008, 3.0, 1.5
 #: Share of pixels that two thumbnails together have to use, of 2.
 BOTH = 1.9
+#: Share of a frame that may be white in the reference alone, and gain, from which the light of that
+#: is taken for what makes the frame look brighter. Exposures hardly drift by as much.
+FEW_LAMPS, LAMPLIGHT = 1e-3, 0.9
 #: Relative contrast below which blocks count as uniform.
 UNIFORM_CONTRAST = 0.01
 #: Share of usable blocks that gains need.
@@ -69,7 +72,10 @@ def relative_gain(reference: Thumbnail, frame: Thumbnail) -> Gain | None:
         found, spread, error = _median_ratio(one[use], other[use], shares[use])
         factors.append(np.exp(found))
         needed |= abs(found) > max(LEAST_GAIN, SURE * error, SPREAD * spread)
-    return Gain(np.array(factors, np.float32), bool(needed) and frame.tells)
+    # Lamps out of focus brighten what is around them, as an exposure does; but no longer exposure
+    # makes less of a frame white.
+    lamps = reference.white - frame.white > FEW_LAMPS and min(factors) < LAMPLIGHT
+    return Gain(np.array(factors, np.float32), bool(needed) and frame.tells and not lamps)
 
 
 def _means(plane: Float32Array, block: int, count: Float32Array) -> Float32Array:

@@ -122,6 +122,19 @@ def test_equal_exposures_are_left_alone():
         assert quiet(PLAIN, stripes(count)).gains == {}
 
 
+def test_the_light_of_defocused_lamps_is_no_exposure():
+    """Discs that cover most of a frame make it brighter, but less of it is white."""
+    lamps = np.zeros((192, 192))
+    for y, x in np.ndindex(6, 6):
+        lamps[32 * y + 15 : 32 * y + 18, 32 * x + 15 : 32 * x + 18] = 20
+    background = 0.02 + 0.03 * blur(np.random.default_rng(0).random((192, 192)), 2.0)
+    light = [background + lamps, background + blur(lamps, 8.0, shape="disc")]
+    stack = [np.clip(x, 0, 1) ** (1 / 2.2) for x in light]
+    result = quiet(PLAIN, stack)
+    assert result.gains == {}
+    assert sd.metrics.psnr(result.image, stack[0]) > 30
+
+
 @pytest.mark.parametrize("gain", [(1.35, 1.2, 1.05), (1.1, 1.3, 1.3), (1.3, 1.3, 1.3)])
 def test_white_stays_white(gain):
     """A lamp with dark bars, sharp in the frame that is brighter and tinted."""
