@@ -176,7 +176,7 @@ def check_images(X: Any, name: str = "X") -> tuple[list[Any], bool]:
 
     Parameters
     ----------
-    X : ndarray of shape (n, H, W) or (n, H, W, C), or a sequence or data frame's column of images
+    X : ndarray of shape (n, H, W) or (n, H, W, C), a sequence, or a data frame's column of images
     name : str
         Name in messages.
 

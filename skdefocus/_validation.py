@@ -81,9 +81,16 @@ def is_sequence(values: Any) -> bool:
 
 
 def column_values(values: Any) -> Any:
-    """Return the values of a data frame's column, which has labels for an index, as an array."""
-    is_column = hasattr(values, "to_numpy") and not hasattr(values, "columns")
-    return values.to_numpy() if is_column else values
+    """Return the values of a data frame's column, which has labels for an index, as an array.
+
+    A data frame of one column is that column, as a ColumnTransformer selects it by a list.
+    """
+    if not hasattr(values, "to_numpy"):
+        return values
+    names = getattr(values, "columns", None)
+    if names is None:
+        return values.to_numpy()
+    return values[names[0]].to_numpy() if len(names) == 1 else values
 
 
 def check_sequence(values: Any, name: str) -> Any:

@@ -11,6 +11,7 @@ from joblib import parallel_config
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
@@ -200,6 +201,19 @@ def column(container, values):
     if container == "pandas":
         return frames.Series(values, index=range(10, 10 + len(values)))
     return frames.Series("images", values, dtype=frames.Object)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_a_data_frame_of_one_column_is_a_batch(container):
+    """By a list of names, a ColumnTransformer selects a data frame, also of one column."""
+    photos, expected = column(container, IMAGES), sd.DefocusFeatures().fit_transform(IMAGES)
+    frame = pytest.importorskip(container).DataFrame({"photo": photos})
+    for columns in ("photo", ["photo"]):
+        chosen = ColumnTransformer([("blur", sd.DefocusFeatures(), columns)])
+        assert_same(chosen.fit_transform(frame), expected)
+    two = pytest.importorskip(container).DataFrame({"a": [1], "b": [2]})
+    with pytest.raises(TypeError, match="X must be an array"):
+        sd.DefocusFeatures().fit_transform(two)
 
 
 @pytest.mark.parametrize("container", ["pandas", "polars"])
