@@ -22,6 +22,7 @@ n_jobs=None)``. The work is done by functions that take the settings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from importlib import metadata
@@ -32,6 +33,7 @@ from joblib import cpu_count, effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import ThreadpoolController
 
 from skdefocus._validation import check_choice, check_int, check_real
 
@@ -229,6 +231,16 @@ def map_samples(
     if len(samples) == 1:
         return [function(samples[0], *args)]
     return list(Parallel(n_jobs=n_jobs)(delayed(function)(s, *args) for s in samples))
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS from starting threads, which for small matrices wait more than they work."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def threads_per_worker(n_jobs: int | None) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
-from skdefocus._estimators import ImageTransformer, map_samples, restack
+from skdefocus._estimators import ImageTransformer, map_samples, one_blas_thread, restack
 from skdefocus._images import looks_like_one
 from skdefocus._typing import AnyArray
 from skdefocus._validation import is_sequence
@@ -257,16 +257,17 @@ def _fuse(
     reference = start if settings.reference is None else settings.reference
     if not start <= reference < stop:
         raise ValueError(f"reference must be from {start} to {stop - 1}, got {reference}")
-    frames = Frames(
-        stack,
-        names,
-        numbers=range(start, stop),
-        reference=reference,
-        settings=settings,
-    )
-    for k, why in sorted(frames.left_out.items()):
-        warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)
-    return _result(frames, settings, mapper, retouched(frames, prefer, names))
+    with one_blas_thread():
+        frames = Frames(
+            stack,
+            names,
+            numbers=range(start, stop),
+            reference=reference,
+            settings=settings,
+        )
+        for k, why in sorted(frames.left_out.items()):
+            warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)
+        return _result(frames, settings, mapper, retouched(frames, prefer, names))
 
 
 def _result(

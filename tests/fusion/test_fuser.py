@@ -1,6 +1,7 @@
 """Fusing stacks: the mathematics, the options, and that the right frame wins."""
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from joblib import parallel_config
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import skdefocus as sd
 from skdefocus.datasets import sample_photographs
@@ -158,6 +160,19 @@ def test_flat_places_do_not_matter():
     result = PLAIN.fuse([flat, flat.copy()])
     assert_allclose(result.image, 0.5, atol=1e-6)
     assert_allclose(result.confidence, 0, atol=1e-6)
+
+
+def test_blas_has_one_thread_meanwhile():
+    """For matrices as small as those of fusion, a second one costs time."""
+    seen = []
+
+    def frame(sigma):
+        seen.extend(i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas")
+        return blur(GRASS, sigma)
+
+    with threadpool_limits(2, user_api="blas"):
+        PLAIN.fuse([partial(frame, 0.5), partial(frame, 2.0)])
+    assert seen and set(seen) == {1}
 
 
 def test_flat_places_beside_strong_edges_are_not_taken_from_defocused_frames():
