@@ -10,26 +10,17 @@ far, and the same command continues from there. Settings whose default is 0 adap
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from skdefocus.training import card, export, train
-from skdefocus.training.config import add_settings, settings
+from skdefocus.training.config import parser_of, settings
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m skdefocus.training",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--images", type=Path, required=True, help="photographs to learn from")
+    parser = parser_of("skdefocus.training", __doc__)
     parser.add_argument("--check", type=Path, help="other photographs; needed for the card")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scenes-in", type=Path, help="scenes (default: a folder in --out)")
     parser.add_argument("--history", default="", help="text to add to the card")
-    add_settings(parser)
     args = parser.parse_args(arguments)
     model = args.out / "model.onnx"
     try:

@@ -110,8 +110,21 @@ def _memory() -> int:
         return 8 * 2**30
 
 
-def add_settings(parser: argparse.ArgumentParser, defaults: Mapping[str, object] = {}) -> None:
-    """Add an option for every setting of a run, some of them with other defaults."""
+def parser_of(
+    program: str, description: str | None, defaults: Mapping[str, object] = {}
+) -> argparse.ArgumentParser:
+    """Make a command's parser: photographs in, a folder out, and every setting of a run.
+
+    Some settings may have other `defaults`.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--images", type=Path, required=True, help="photographs to learn from")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scenes-in", type=Path, help="scenes (default: a folder in --out)")
     choices = {"network": list(NETWORKS), "loss": list(LOSSES)}
     group = parser.add_argument_group("settings of the training (see config.Config)")
     for field in fields(Config):
@@ -122,6 +135,7 @@ def add_settings(parser: argparse.ArgumentParser, defaults: Mapping[str, object]
             choices=choices.get(field.name),
             help="default: %(default)s",
         )
+    return parser
 
 
 def settings(args: argparse.Namespace) -> Config:

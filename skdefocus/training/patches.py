@@ -9,7 +9,6 @@ ends early, the same command continues from there, as that of ``skdefocus.traini
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from skdefocus._typing import AnyArray
 from skdefocus.training import dataset, export
 from skdefocus.training.batches import Shape, in_parts
-from skdefocus.training.config import Config, add_settings, settings
+from skdefocus.training.config import Config, parser_of, settings
 from skdefocus.training.evaluation import evaluate, matched
 from skdefocus.training.networks import ENCODERS, PatchNetwork
 from skdefocus.training.train import Run, train
@@ -234,16 +233,8 @@ def compare(net: PatchNetwork, temperature: float, model: Path, made: Path) -> N
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m skdefocus.training.patches",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--images", type=Path, required=True, help="photographs to learn from")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = parser_of("skdefocus.training.patches", __doc__, DEFAULTS)
     parser.add_argument("--model", type=Path, required=True, help="model file to add it to")
-    parser.add_argument("--scenes-in", type=Path, help="scenes (default: a folder in --out)")
-    add_settings(parser, DEFAULTS)
     args = parser.parse_args(arguments)
     try:
         run = train(args.images, args.out, settings(args), args.scenes_in, PatchRun)
