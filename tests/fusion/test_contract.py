@@ -1,4 +1,4 @@
-"""What a fuser takes, refuses and promises, as an estimator of scikit-learn."""
+"""The contract of a fuser as an estimator of scikit-learn: its inputs, errors and outputs."""
 
 import pickle
 
