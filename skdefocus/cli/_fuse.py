@@ -109,7 +109,7 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-all",
         action="store_true",
-        help="also fuse frames that do not seem to belong to the stack",
+        help="also fuse frames, and parts of them, that do not seem to belong to the stack",
     )
 
 
@@ -228,7 +228,9 @@ def _fused(args: argparse.Namespace, stack: _Stack, limit: int) -> FusionResult:
         outliers="keep" if args.keep_all else "drop",
     )
     with progress_bar(READS * len(args.frames)) as bar, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* is left out: ", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message=".* is (left out|overruled): ", category=UserWarning
+        )
         frames = [partial(stack.read, name, bar.update) for name in args.frames]
         names, prefer = [repr(name) for name in args.frames], _masks(args, limit)
         result = fuser.fuse(frames, names=names, prefer=prefer)
@@ -240,6 +242,8 @@ def _tell(result: FusionResult, names: list[str]) -> None:
     """Report what was done to the frames besides fusing them."""
     for k, why in sorted(result.left_out.items()):
         complain(f"{names[k]!r} is left out: {why}")
+    for k, where in sorted(result.overruled.items()):
+        complain(f"{names[k]!r} has no say in a part of it: it {where}")
     if result.gains:
         gains = [gain for factors in result.gains.values() for gain in factors]
         count = f"{len(result.gains)} of {len(names)} frames"

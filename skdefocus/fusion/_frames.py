@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from skdefocus import _registration as registration
-from skdefocus._grids import Area
-from skdefocus._images import OTHER_MODES, check_photograph, scaled, to_gray
+from skdefocus._grids import Area, repeated
+from skdefocus._images import scaled, to_gray
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
-from skdefocus._validation import as_array, refuse_path
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
+from skdefocus.fusion._odd import Picture, odd_places, picture, told
+from skdefocus.fusion._raw import OPAQUE, Raw, checked, filled
 from skdefocus.fusion._settings import FuserSettings
-from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
+from skdefocus.fusion._thumbnails import Thumbnail, block_size, lit, thumbnail
 from skdefocus.fusion._warping import LOBES, Warped, inside, warp
 
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
 
-#: Alpha below this part of the largest is not opaque.
-OPAQUE = 0.99
 #: References that are tried at most before frames are given up.
 TRIES = 3
 #: Stacks of up to so many pixels have their views kept; frames of larger ones are prepared anew.
@@ -60,13 +58,6 @@ class View(NamedTuple):
     brighter: bool = False
 
 
-class Raw(NamedTuple):
-    """A checked photograph and its alpha, None if it is opaque everywhere."""
-
-    pixels: AnyArray
-    alpha: Float32Array | None
-
-
 class _Look(NamedTuple):
     """Reduced copies of a frame, by which it is judged and aligned."""
 
@@ -87,12 +78,15 @@ class Survey:
         Of those of them for which it could be measured.
     left_out : dict of int to str
         The other frames, and why.
+    pictures : dict of int to Picture
+        Of the frames that belong, as far as they are large enough to be judged.
     """
 
     reference: int
     matrices: dict[int, Float64Array] = field(default_factory=dict)
     gains: dict[int, Gain] = field(default_factory=dict)
     left_out: dict[int, str] = field(default_factory=dict)
+    pictures: dict[int, Picture] = field(default_factory=dict)
 
 
 class Frames:
@@ -140,6 +134,7 @@ class Frames:
             if settings.match_exposure is True
             or (settings.match_exposure == "auto" and gain.needed)
         }
+        self.odd = {} if settings.outliers == "keep" else self._odd_places()
         self._kept: dict[int, View] = {}
         self._best_alpha: Float32Array | None = None
         if self._has_alpha:
@@ -153,6 +148,11 @@ class Frames:
         return self.survey.left_out
 
     @property
+    def overruled(self) -> dict[int, str]:
+        """Numbers of the frames that have no say in a part of them, and where that is."""
+        return {k: told(where) for k, where in self.odd.items()}
+
+    @property
     def gains(self) -> dict[int, tuple[float, ...]]:
         """Factors of the frames whose exposure is matched."""
         return {k: tuple(map(float, gain)) for k, gain in self._gains.items()}
@@ -162,7 +162,7 @@ class Frames:
     def read(self, number: int) -> Raw:
         """Read and check a frame."""
         frame, name = self._stack[number], self._names[number]
-        raw = _checked(frame() if callable(frame) else frame, name)
+        raw = checked(frame() if callable(frame) else frame, name)
         if not self.shape:
             self.shape = raw.pixels.shape
         if raw.pixels.shape != self.shape:
@@ -193,7 +193,7 @@ class Frames:
 
     def _prepared(self, number: int, raw: Raw) -> View:
         """Match and align what was read of a frame."""
-        pixels, gain = _filled(raw, OPAQUE), self._gains.get(number)
+        pixels, gain = filled(raw, OPAQUE), self._gains.get(number)
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
         bright = lit(pixels)
         seen = self._warped(bright.astype(np.float32), number, 1) > 0 if bright.any() else None
@@ -203,7 +203,7 @@ class Frames:
 
     def colors(self, number: int, raw: Raw | None = None) -> Callable[[Area], Float32Array]:
         """Give what reads a frame's values in an area, (h, w[, 3]), from what was read of it."""
-        pixels, gain = _filled(raw or self.read(number), 0), self._gains.get(number)
+        pixels, gain = filled(raw or self.read(number), 0), self._gains.get(number)
 
         def part(area: Area) -> Float32Array:
             image = scaled(pixels[area])
@@ -225,7 +225,26 @@ class Frames:
         """Find the pixels where no other frame is more opaque, which it may win; None means all."""
         return self._valid(number, self.read(number) if self._has_alpha else None)
 
+    def _odd_places(self) -> dict[int, BoolArray]:
+        """Find the places where frames show what the others do not, in pixels of small pictures."""
+        odd = odd_places(self.survey.pictures)
+        if odd and self._settings.outliers == "raise":
+            k, where = min(odd.items())
+            raise ValueError(f"{self._names[k]} {told(where)}; leave it out")
+        return odd
+
     def _valid(self, number: int, raw: Raw | None) -> BoolArray | None:
+        """Find where a frame may win, from what was read of it; None means everywhere."""
+        valid = self._opaque(number, raw)
+        if (odd := self.odd.get(number)) is None:
+            return valid
+        height, width = self.shape[:2]
+        block = block_size((height, width))
+        rest = [(0, -(-n // block) - m) for n, m in zip(self.shape, odd.shape, strict=False)]
+        fine = ~repeated(np.pad(odd, rest, mode="edge"), block, (height, width))
+        return np.asarray(fine) if valid is None else fine & valid
+
+    def _opaque(self, number: int, raw: Raw | None) -> BoolArray | None:
         if self._best_alpha is not None:
             alpha = self._coverage(number, raw)
             return (alpha > 0) & (alpha >= np.float32(OPAQUE) * self._best_alpha)
@@ -295,6 +314,8 @@ class Frames:
         """Go from the reference to both ends, comparing each frame with the one before."""
         survey = Survey(reference, {reference: np.eye(3)})
         first = self._look(reference)
+        if first.small.tells:
+            survey.pictures[reference] = picture(first.small, None)
         later, earlier = (
             range(reference + 1, numbers.stop),
             range(reference - 1, numbers.start - 1, -1),
@@ -315,6 +336,8 @@ class Frames:
                 survey.matrices[k] = matrix
                 if gain is not None:
                     survey.gains[k] = gain
+                if moved.tells:
+                    survey.pictures[k] = picture(moved, gain)
                 before, look, small, motion = k, seen, moved, step
         return survey
 
@@ -324,7 +347,7 @@ class Frames:
         small = thumbnail(raw.pixels, opaque)
         if self._settings.align == "none":
             return _Look(small, None)
-        return _Look(small, registration.pyramid(to_gray(_filled(raw, OPAQUE))))
+        return _Look(small, registration.pyramid(to_gray(filled(raw, OPAQUE))))
 
     def _step(self, before: _Look, after: _Look, guess: Float64Array | None) -> Float64Array:
         if before.pyramid is None or after.pyramid is None:
@@ -360,37 +383,6 @@ class Frames:
                 f"{LEAST_AGREEMENT} is expected)"
             )
         return ""
-
-
-def _checked(image: Any, name: str) -> Raw:
-    """Check one frame and take its alpha apart."""
-    refuse_path(image, name, "read_image")
-    if getattr(image, "mode", None) not in OTHER_MODES:
-        image = as_array(image, name)
-    if getattr(image, "ndim", 0) != 3 or image.shape[2] not in (2, 4):
-        return Raw(check_photograph(image, name), None)
-    image, alpha = image[..., :-1], image[..., -1]
-    alpha = scaled(check_photograph(alpha, f"alpha of {name}"))
-    if alpha.min() >= OPAQUE:
-        return Raw(check_photograph(image, name), None)
-    if image.dtype.kind == "f":  # what is beneath transparent pixels may be anything
-        image = np.where(alpha[..., None] > 0, image, 0)
-    return Raw(check_photograph(image, name), alpha)
-
-
-def _filled(raw: Raw, least: float) -> AnyArray:
-    """Give a frame whose transparent pixels are those of the nearest others.
-
-    Parameters
-    ----------
-    least : float
-        Part of the largest alpha below which a pixel counts as transparent; 0 means alpha 0.
-    """
-    if raw.alpha is None or not raw.alpha.any():
-        return raw.pixels
-    empty = raw.alpha < max(least * float(raw.alpha.max()), 1e-6)
-    nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
-    return np.asarray(raw.pixels[tuple(nearest)])
 
 
 def within(score: Float32Array, where: BoolArray | None, outside: float = -np.inf) -> Float32Array:

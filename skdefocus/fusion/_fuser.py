@@ -79,8 +79,10 @@ class FocusFuser(ImageTransformer):
         What becomes of a frame that does not belong: one that is black, clipped to white, more
         than 3 times as bright or dark as the reference, or shows another scene, or the same
         elsewhere. "drop" leaves it out with a warning, "raise" raises ValueError, as "drop" does
-        if fewer than two frames are left; "keep" fuses it. Frames whose shorter side has less than
-        48 pixels are not judged by what they show.
+        if fewer than two frames are left; "keep" fuses it. Likewise for the part of a frame that
+        shows what most of the others do not, such as a hand, or a half that the flash did not
+        reach: among three frames or more, "drop" gives it no say there. Frames whose shorter side
+        has less than 48 pixels are not judged by what they show.
     n_jobs : int or None, default=None
         Stacks worked on at once, see :class:`joblib.Parallel`.
 
@@ -267,6 +269,8 @@ def _fuse(
         )
         for k, why in sorted(frames.left_out.items()):
             warnings.warn(f"{names[k]} is left out: {why}", stacklevel=4)
+        for k, where in sorted(frames.overruled.items()):
+            warnings.warn(f"{names[k]} is overruled: it {where}", stacklevel=4)
         return _result(frames, settings, mapper, retouched(frames, prefer, names))
 
 
@@ -286,5 +290,6 @@ def _result(
         frames.reached,
         frames.alpha,
         frames.left_out,
+        frames.overruled,
         frames.gains,
     )

@@ -32,6 +32,8 @@ class FusionResult:
         The largest alpha of the frames; 0 where no frame shows anything, and `image` is black.
     left_out : mapping of int to str
         Positions of the frames that do not belong to the stack, and why.
+    overruled : mapping of int to str
+        Positions of the frames that have no say in a part of them, and where that is.
     gains : mapping of int to tuple of float
         Factors by which the channels of frames were multiplied to match exposures, by position;
         1 for those that are not mentioned.
@@ -44,6 +46,7 @@ class FusionResult:
     reached: BoolArray
     alpha: Float32Array = field(default_factory=lambda: np.ones((1, 1), np.float32))
     left_out: Mapping[int, str] = field(default_factory=dict)
+    overruled: Mapping[int, str] = field(default_factory=dict)
     gains: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property

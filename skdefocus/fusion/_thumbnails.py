@@ -28,8 +28,10 @@ class Thumbnail:
         Means of the opaque pixels that are clipped neither to black nor to white.
     usable : ndarray of shape (h, w), float32 in [0, 1]
         Share of those pixels.
-    gray : ndarray of shape (h, w), float32
-        Mean gray value of all opaque pixels.
+    colors : ndarray of shape (h, w, C), float32
+        Means of all opaque pixels.
+    clipped, seen : ndarray of shape (h, w), float32 in [0, 1]
+        Shares of the pixels that are clipped to white, and of the opaque ones.
     white : float
         Share of the frame's pixels that are clipped to white.
     block : int
@@ -38,14 +40,21 @@ class Thumbnail:
 
     values: Float32Array
     usable: Float32Array
-    gray: Float32Array
+    colors: Float32Array
+    clipped: Float32Array
+    seen: Float32Array
     white: float
     block: int
 
     @property
+    def gray(self) -> Float32Array:
+        """Mean gray value of all opaque pixels, shape (h, w)."""
+        return np.asarray(self.colors.mean(axis=2))
+
+    @property
     def tells(self) -> bool:
         """True if the thumbnail is large enough to judge the frame by."""
-        return min(self.gray.shape) >= LEAST_SIDE
+        return min(self.seen.shape) >= LEAST_SIDE
 
     def aligned(self, matrix: Float64Array | None) -> Thumbnail:
         """Give it as seen in the reference's pixels, `matrix` being the frame's."""
@@ -55,15 +64,24 @@ class Thumbnail:
         scale = np.array([[step, 0, offset], [0, step, offset], [0, 0, 1.0]])
         small = np.linalg.inv(scale) @ matrix @ scale
 
-        def moved(plane: Float32Array, mode: str = "nearest") -> Float32Array:
+        def moved(planes: Float32Array, mode: str = "nearest") -> Float32Array:
+            if planes.ndim == 3:
+                return np.stack([moved(plane) for plane in np.moveaxis(planes, 2, 0)], axis=2)
             return np.asarray(
-                ndimage.affine_transform(plane, small[:2, :2], small[:2, 2], order=1, mode=mode),
+                ndimage.affine_transform(planes, small[:2, :2], small[:2, 2], order=1, mode=mode),
                 np.float32,
             )
 
-        values = np.stack([moved(plane) for plane in np.moveaxis(self.values, 2, 0)], axis=2)
-        usable = moved(self.usable, "constant")
-        return Thumbnail(values, usable, moved(self.gray), self.white, self.block)
+        usable, seen = (moved(plane, "constant") for plane in (self.usable, self.seen))
+        return Thumbnail(
+            moved(self.values),
+            usable,
+            moved(self.colors),
+            moved(self.clipped),
+            seen,
+            self.white,
+            self.block,
+        )
 
 
 def block_size(size: tuple[int, int]) -> int:
@@ -119,11 +137,19 @@ def thumbnail(image: AnyArray, opaque: BoolArray | None = None) -> Thumbnail:
         [full_block_sums(np.where(where, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)]
         for where in (usable, known)
     )
-    values = np.stack(sums, axis=2) * np.float32(unit) / np.maximum(count, 1)[..., None]
-    gray = np.asarray(np.mean(every, axis=0) * unit / np.maximum(seen, 1), np.float32)
+    values, colors = (
+        np.stack(total, axis=2) * np.float32(unit) / np.maximum(n, 1)[..., None]
+        for total, n in ((sums, count), (every, seen))
+    )
     if (seen == 0).any() and seen.any():
-        gray[seen == 0] = gray[seen > 0].mean()
-    white = float(bright[known].mean()) if known.any() else 0.0
+        colors[seen == 0] = colors[seen > 0].mean(axis=0)
+    area = np.float32(block**2)
     return Thumbnail(
-        np.asarray(values, np.float32), count / np.float32(block**2), gray, white, block
+        np.asarray(values, np.float32),
+        count / area,
+        np.asarray(colors, np.float32),
+        full_block_sums(bright & known, block) / area,
+        seen / area,
+        float(bright[known].mean()) if known.any() else 0.0,
+        block,
     )
