@@ -30,6 +30,9 @@ DETAIL_RADIUS, MISMATCH_RADIUS = 2, 1
 WIDE_RADIUS, WIDE_DETAIL = 9, 0.1
 #: Mean of the squared modified Laplacian of white noise of variance 1: 12 + 24 / π.
 LAPLACIAN_GAIN = 20.0
+#: Energy that is taken off a frame of more noise than others, in parts of what that is on average:
+#: next to that, the noise would often seem to be detail.
+CAUTION = 2.0
 #: Say of the energies of detail beside that of the mismatches.
 DETAIL_SHARE = 0.1
 #: Say of the plain difference from the composite, for where no blur explains the difference.
@@ -98,7 +101,7 @@ def detail(
     """
     floor = np.float32(LAPLACIAN_GAIN * noise**2)
     own = max(frame_noise or noise, noise)
-    more = np.float32((1 + wide * WIDE_DETAIL) * LAPLACIAN_GAIN * (own**2 - noise**2))
+    more = np.float32((1 + wide * WIDE_DETAIL) * CAUTION * LAPLACIAN_GAIN * (own**2 - noise**2))
     reach = WIDE_RADIUS if wide else DETAIL_RADIUS
 
     def of_area(area: Area) -> Float32Array:
@@ -258,10 +261,12 @@ class Mismatch:
     trials, seen : Trials
         Of the one image and of the other.
     noise : float
+    more : float
+        Variance that the other image's noise has more than that of others.
     """
 
-    def __init__(self, trials: Trials, seen: Trials, noise: float) -> None:
-        self._trials, self._seen, self._noise = trials, seen.gray, noise
+    def __init__(self, trials: Trials, seen: Trials, noise: float, more: float = 0.0) -> None:
+        self._trials, self._seen, self._noise, self._more = trials, seen.gray, noise, more
         # The least and the most that may be seen of the wide trials, and their light, in cells.
         self._wide = Wide(
             np.stack([t.values for t in trials.wide]),
@@ -290,6 +295,9 @@ class Mismatch:
             np.minimum(least, window_sums(away, MISMATCH_RADIUS), out=least)
         least *= np.float32(1 / (2 * MISMATCH_RADIUS + 1) ** 2)
         self._wide.refine(least, inner, area, where)
+        if self._more > 0:
+            least -= np.float32(self._more)
+            np.maximum(least, 0, out=least)
         least += np.float32(self._noise**2)
         return least
 
@@ -318,7 +326,8 @@ def score(
     """
     noise, size = view.noise, view.gray.shape
     own, other = Trials(view.gray, view.lit), trials
-    unlike, sharper = Mismatch(other, own, noise), Mismatch(own, other, noise)
+    unlike = Mismatch(other, own, noise, noise**2 - composite.noise**2)
+    sharper = Mismatch(own, other, noise)
     found = np.zeros((2, *size), np.float32)
     if where is None:
         where = np.ones(size, bool)

@@ -15,6 +15,7 @@ from skdefocus._images import scaled, to_gray
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
+from skdefocus.fusion._noise import noise_of
 from skdefocus.fusion._odd import Picture, odd_places, picture, told
 from skdefocus.fusion._raw import OPAQUE, Raw, checked, filled
 from skdefocus.fusion._settings import FuserSettings
@@ -59,10 +60,11 @@ class View(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """Reduced copies of a frame, by which it is judged and aligned."""
+    """Reduced copies of a frame, by which it is judged and aligned, and its noise."""
 
     small: Thumbnail
     pyramid: registration.Pyramid | None
+    noise: float
 
 
 @dataclass
@@ -76,6 +78,8 @@ class Survey:
         Of the frames that belong, see :func:`skdefocus.fusion._warping.warp`.
     gains : dict of int to Gain
         Of those of them for which it could be measured.
+    noise : dict of int to float
+        Standard deviations, at least, before exposures are matched.
     left_out : dict of int to str
         The other frames, and why.
     pictures : dict of int to Picture
@@ -85,6 +89,7 @@ class Survey:
     reference: int
     matrices: dict[int, Float64Array] = field(default_factory=dict)
     gains: dict[int, Gain] = field(default_factory=dict)
+    noise: dict[int, float] = field(default_factory=dict)
     left_out: dict[int, str] = field(default_factory=dict)
     pictures: dict[int, Picture] = field(default_factory=dict)
 
@@ -197,7 +202,9 @@ class Frames:
         gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
         bright = lit(pixels)
         seen = self._warped(bright.astype(np.float32), number, 1) > 0 if bright.any() else None
-        noise = self.noise * (1 if gain is None else max(1.0, float(gain.mean())))
+        noise = max(self.noise, self.survey.noise[number])
+        if gain is not None:
+            noise *= max(1.0, float(gain.mean()))
         brighter = gain is not None and bool(gain.min() < 1)
         return View(self._warped(gray, number), seen, self._valid(number, raw), noise, brighter)
 
@@ -314,6 +321,7 @@ class Frames:
         """Go from the reference to both ends, comparing each frame with the one before."""
         survey = Survey(reference, {reference: np.eye(3)})
         first = self._look(reference)
+        survey.noise[reference] = first.noise
         if first.small.tells:
             survey.pictures[reference] = picture(first.small, None)
         later, earlier = (
@@ -333,7 +341,7 @@ class Frames:
                 if why and self._settings.outliers != "keep":
                     survey.left_out[k] = why
                     continue
-                survey.matrices[k] = matrix
+                survey.matrices[k], survey.noise[k] = matrix, seen.noise
                 if gain is not None:
                     survey.gains[k] = gain
                 if moved.tells:
@@ -344,10 +352,10 @@ class Frames:
     def _look(self, number: int) -> _Look:
         raw = self.read(number)
         opaque = None if raw.alpha is None else raw.alpha >= OPAQUE * raw.alpha.max()
-        small = thumbnail(raw.pixels, opaque)
+        small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
         if self._settings.align == "none":
-            return _Look(small, None)
-        return _Look(small, registration.pyramid(to_gray(filled(raw, OPAQUE))))
+            return _Look(small, None, noise)
+        return _Look(small, registration.pyramid(to_gray(filled(raw, OPAQUE))), noise)
 
     def _step(self, before: _Look, after: _Look, guess: Float64Array | None) -> Float64Array:
         if before.pyramid is None or after.pyramid is None:

@@ -54,8 +54,10 @@ class FocusFuser(ImageTransformer):
     min_area : int, default=16
         Connected regions of fewer pixels, ≥ 0, are given to their surroundings.
     noise : float, default=5e-3
-        Standard deviation of the frames' noise, ≥ 1e-9, in units of full scale; differences below
-        it are not taken for detail. It is multiplied with a frame's gain.
+        Standard deviation of the frames' noise at least, ≥ 1e-9, in units of full scale;
+        differences below it are not taken for detail. A frame in which more is measured has that
+        much, so that a noisier frame does not win by its noise. It is multiplied with a frame's
+        gain.
     sigma_weight : float, default=0.05
         Weight of the defocus maps where detail decides nothing, ≥ 0, in nats per pixel of σ. 0
         computes none.
