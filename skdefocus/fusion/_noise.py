@@ -11,6 +11,8 @@ from skdefocus.fusion._thumbnails import BLACK, WHITE
 
 #: Side in pixels of the blocks in which noise is measured, and pixels of a frame that are used.
 BLOCK, USED = 32, 1_000_000
+#: Part of a block that may be clipped, as noise clips some pixels.
+CLIPPED = 0.05
 #: Part of the blocks that may have less noise.
 PART = 0.25
 
@@ -39,7 +41,7 @@ def noise_of(image: AnyArray, opaque: BoolArray | None = None) -> float:
     step = -(-height * width // USED)
     rows = (np.arange(0, height, BLOCK * step)[:, None] + np.arange(BLOCK)).ravel()
     gray = to_gray(image[rows, :width])
-    use = cell_means((gray <= BLACK) | (gray >= WHITE), BLOCK) == 0
+    use = cell_means((gray <= BLACK) | (gray >= WHITE), BLOCK) <= CLIPPED
     if opaque is not None:
         use &= cell_means(opaque[rows, :width], BLOCK) == 1
     if not use.any():
