@@ -97,7 +97,7 @@ def blended(
     if len(used) == 1 or settings.feather == 0:
         for k in used:
             weight = (index == k).astype(np.float32)
-            fused.add(frames.colors(k), within(weight, frames.valid(k), 0))
+            fused.add(frames.colors(k), within(weight, frames.shown(k), 0))
         return fused.image
     size = (frames.shape[0], frames.shape[1])
     seams, lit = Blend(size), np.zeros(size, bool)

@@ -229,8 +229,12 @@ class Frames:
     # --- where they reach ----------------------------------------------------------------------
 
     def valid(self, number: int) -> BoolArray | None:
-        """Find the pixels where no other frame is more opaque, which it may win; None means all."""
+        """Find the pixels that a frame may win; None means all."""
         return self._valid(number, self.read(number) if self._has_alpha else None)
+
+    def shown(self, number: int) -> BoolArray | None:
+        """Find the pixels where no other frame is more opaque; None means all."""
+        return self._shown(number, self.read(number) if self._has_alpha else None)
 
     def _odd_places(self) -> dict[int, BoolArray]:
         """Find the places where frames show what the others do not, in pixels of small pictures."""
@@ -242,7 +246,7 @@ class Frames:
 
     def _valid(self, number: int, raw: Raw | None) -> BoolArray | None:
         """Find where a frame may win, from what was read of it; None means everywhere."""
-        valid = self._opaque(number, raw)
+        valid = self._shown(number, raw)
         if (odd := self.odd.get(number)) is None:
             return valid
         height, width = self.shape[:2]
@@ -251,7 +255,7 @@ class Frames:
         fine = ~repeated(np.pad(odd, rest, mode="edge"), block, (height, width))
         return np.asarray(fine) if valid is None else fine & valid
 
-    def _opaque(self, number: int, raw: Raw | None) -> BoolArray | None:
+    def _shown(self, number: int, raw: Raw | None) -> BoolArray | None:
         if self._best_alpha is not None:
             alpha = self._coverage(number, raw)
             return (alpha > 0) & (alpha >= np.float32(OPAQUE) * self._best_alpha)

@@ -40,7 +40,7 @@ def retouched(
                 f"shape {area.shape}"
             )
         where = area > 0.5
-        if (valid := frames.valid(k)) is not None:
-            where = where & valid
+        if (shown := frames.shown(k)) is not None:
+            where = where & shown
         np.copyto(forced, k, where=where)
     return forced

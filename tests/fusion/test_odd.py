@@ -94,6 +94,15 @@ def test_it_can_be_kept_or_refused():
     PLAIN.set_params(outliers="drop")
 
 
+@pytest.mark.parametrize("feather", [0, 6])
+def test_a_mask_has_the_last_word(feather):
+    mask = HAND[..., 0] & (ROWS < 180)
+    fuser = sd.FocusFuser(sigma_weight=0, feather=feather)
+    with pytest.warns(UserWarning, match="overruled"):
+        result = fuser.fuse([ONE, FAULTS["a hand"], TWO], prefer={1: mask})
+    np.testing.assert_array_equal(result.image[mask], FAULTS["a hand"][mask].astype(np.float32))
+
+
 def test_transparent_parts_are_not_judged():
     opaque = np.broadcast_to(np.float32(1), (192, 288, 1))
     frames = [np.dstack([f, opaque]) for f in (ONE, FAULTS["a stripe"], TWO)]
