@@ -28,6 +28,8 @@ FINE, COARSE = 1, 5
 #: Difference of encoded values beyond what is seen within one pixel. Frames of real stacks differ
 #: by less than .01.
 TOLERANCE = 0.06
+#: Light of lamps, in times white.
+BEYOND_WHITE = 30.0
 #: Share of the neighbors that must differ.
 MOST = 2 / 3
 #: Share of a place of a small picture that must be opaque for it to be known.
@@ -41,14 +43,14 @@ class Picture(NamedTuple):
     ----------
     colors : ndarray of shape (h, w, C), float16 in [0, 1]
         Of the exposure of the others.
-    white : ndarray of shape (h, w), bool
-        Places with light that may be beyond white.
+    white : ndarray of shape (h, w, 1), float16 in [0, 1]
+        Share of pixels whose light may be beyond white.
     known : ndarray of shape (h, w), bool
         Places that the frame reaches, where it is opaque.
     """
 
     colors: AnyArray
-    white: BoolArray
+    white: AnyArray
     known: BoolArray
 
 
@@ -73,7 +75,11 @@ class _Ranges(NamedTuple):
 def picture(small: Thumbnail, gain: Gain | None) -> Picture:
     """Keep what is compared of a frame that coincides with the others."""
     colors = small.colors if gain is None else small.colors * gain.factor
-    return Picture(np.minimum(colors, 1).astype(np.float16), small.clipped > 0, small.seen >= KNOWN)
+    return Picture(
+        np.minimum(colors, 1).astype(np.float16),
+        small.clipped[..., None].astype(np.float16),
+        small.seen >= KNOWN,
+    )
 
 
 def odd_places(pictures: Mapping[int, Picture]) -> dict[int, BoolArray]:
@@ -142,16 +148,17 @@ def _outvoted(pictures: Sequence[Picture], smooth: int, radii: Sequence[int]) ->
 
 
 def _ranges(seen: Picture, smooth: int, radii: Sequence[int]) -> _Ranges:
-    """Blur a picture; next to what is white, anything brighter may be seen."""
-    colors = _averaged(seen.colors.astype(np.float32), smooth)
+    """Blur a picture, in which what is white may have any light up to `BEYOND_WHITE`."""
+    colors, white = (
+        _averaged(planes.astype(np.float32), smooth) for planes in (seen.colors, seen.white)
+    )
     low, high = [], []
     for radius in radii:
         blurred = _averaged(colors, radius)
         low.append(ndimage.minimum_filter(blurred, (3, 3, 1), mode="nearest"))
         most = ndimage.maximum_filter(blurred, (3, 3, 1), mode="nearest")
-        if seen.white.any():
-            near = ndimage.maximum_filter(seen.white, 2 * (2 * radius + 1) + 1)
-            most[near] = np.inf
+        if white.any():
+            most = np.sqrt(most * most + np.float32(BEYOND_WHITE) * _averaged(white, radius))
         high.append(most)
     # What is averaged with unknown places is unknown as well.
     known = ndimage.minimum_filter(seen.known, 4 * smooth + 1, mode="nearest")

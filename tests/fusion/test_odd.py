@@ -49,6 +49,14 @@ def test_a_faulty_part_has_no_say(fault, position):
     assert sd.metrics.psnr(result.image, CHINA) > 38  # at most 30 where it has a say
 
 
+def test_highlights_all_over_the_picture_hide_no_hand():
+    white = np.zeros((192, 288, 1), bool)
+    white[5::24, 5::24] = True
+    found = places([np.where(white, 1, f) for f in (ONE, FAULTS["a hand"], TWO)])
+    assert sorted(found) == [1]
+    assert found[1][60:90, 95:125].mean() > 0.9
+
+
 def test_other_parts_of_a_faulty_frame_are_used():
     frame = np.where(LOWER, np.float32(0.1), 1) * CHINA
     with pytest.warns(UserWarning, match="overruled"):
