@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skdefocus._grids import block_sums, cell_means, enlarged_in, strips
+from skdefocus._grids import STRIP, block_sums, cell_means, enlarged_in, strips
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
 from skdefocus.pipeline._records import LevelGrid, mean_level, moments, totals
@@ -21,7 +21,7 @@ RARE = 0.005
 SHRINK, NEAR = 4, 0.9
 
 #: Side in pixels of the cells on which the surroundings are averaged, because they are smooth.
-COARSE = 16
+COARSE = 32
 
 
 def mean_and_evidence(proba: Float32Array) -> tuple[Float32Array, Float32Array]:
@@ -60,14 +60,16 @@ def filled(
     -------
     ndarray of shape (rows, columns), float32
     """
-    times, n = max(1, COARSE // grid.step), len(grid.sigmas)
+    # No more than the rows of a strip, which are averaged by themselves.
+    times, n = min(max(1, COARSE // grid.step), STRIP), len(grid.sigmas)
     times = 1 << (times.bit_length() - 1)
     block = grid.step * times
     sums = block_sums(weights, times)
     weighted = (grid.rows(rows) * weights[rows][..., None] for rows in strips(len(weights)))
     coarse: Float32Array = np.concatenate([block_sums(part, times) for part in weighted])
     coarse /= sums[..., None]
-    guide = cell_means(grid.image, block)
+    # Color tells no more of what belongs together at this size, and takes longer.
+    guide = cell_means(grid.image, block, gray=True)
     common = _surroundings(coarse, sums, guide, eps, max(1, radius // block))
     common = np.power(common + np.float32(RARE / n), np.float32(context))
     level = np.empty(weights.shape, np.float32)

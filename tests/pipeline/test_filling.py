@@ -97,13 +97,13 @@ def test_by_hand_where_the_window_is_the_whole_image(shape, cut, context):
 
 
 def test_blocks_at_the_border_count_what_they_hold():
-    # 5 columns of cells make blocks of four and of one; only the last one counts for much.
-    proba = certain(np.tile([1, 1, 1, 1, 3], (4, 1)))
-    proba[0, 4] = 0.2
-    weights = np.tile([1e-4] * 4 + [1], (4, 1))
-    found = fill(proba, weights, step=4, radius=16)
-    assert found[0, 4] == pytest.approx(3, abs=0.1)
-    assert_allclose(found[:, :4], 1, atol=1e-3)
+    # 9 columns of cells make blocks of eight and of one; only the last one counts for much.
+    proba = certain(np.tile([1] * 8 + [3], (8, 1)))
+    proba[0, 8] = 0.2
+    weights = np.tile([1e-4] * 8 + [1], (8, 1))
+    found = fill(proba, weights, step=4, radius=32)
+    assert found[0, 8] == pytest.approx(3, abs=0.1)
+    assert_allclose(found[:, :8], 1, atol=1e-3)
 
 
 def test_surroundings_count_by_their_weights():
