@@ -25,8 +25,8 @@ ALL_RADII = (*NEAR_RADII, 4, 8, 16, 32)
 #: Radii of the boxes that pictures are averaged over first, as fine detail has any value: for what
 #: may be odd, and for what is.
 FINE, COARSE = 1, 5
-#: Difference of encoded values beyond what is seen within one pixel. Frames of real stacks differ
-#: by less than .01.
+#: Difference of encoded values beyond what is seen within one pixel. Two frames of real stacks
+#: differ by up to .08 in places, but no frame from most others by as much.
 TOLERANCE = 0.06
 #: Light of lamps, in times white.
 BEYOND_WHITE = 30.0
@@ -108,7 +108,8 @@ def odd_places(pictures: Mapping[int, Picture]) -> dict[int, BoolArray]:
             found[k] = ndimage.binary_dilation(places, np.ones((3, 3), bool))
     # Somebody must have a say.
     shown = np.any([pictures[k].known & ~found.get(k, False) for k in numbers], axis=0)
-    return {k: places & shown for k, places in found.items()}
+    found = {k: places & shown for k, places in found.items()}
+    return {k: places for k, places in found.items() if places.any()}
 
 
 def told(places: BoolArray) -> str:
