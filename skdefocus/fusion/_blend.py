@@ -111,7 +111,7 @@ def blended(
         seams.add(view.gray.__getitem__, within(weight, view.valid, 0))
         if view.lit is not None:
             lit |= view.lit & (weight > 0)
-    composite = View(seams.image, lit if lit.any() else None, None, settings.noise)
+    composite = View(seams.image, lit if lit.any() else None, None, frames.noise)
     trials = comparison.Trials(composite.gray, composite.lit).keep(several)
     for k in used:
         raw = frames.read(k)

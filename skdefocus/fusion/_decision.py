@@ -64,7 +64,7 @@ def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labe
     def judged(k: int, view: View) -> Float32Array:
         """Score a frame where it has rivals."""
         own, rivals = (repeated(c, CELL, view.gray.shape) for c in (near[k], near[k] & several))
-        score = comparison.detail(view.gray, settings.noise, view.noise, rivals, wide=False)
+        score = comparison.detail(view.gray, frames.noise, view.noise, rivals, wide=False)
         score *= np.float32(comparison.DETAIL_SHARE)
         if rivals.any():
             score += comparison.score(view, composite, trials, rivals)
@@ -96,7 +96,7 @@ def _composite(
 
     def detailed(k: int, view: View) -> Float32Array:
         """Score a frame by its detail, and find the cells where that stands out."""
-        found = _detail(view, settings)
+        found = comparison.detail(view.gray, frames.noise, view.noise)
         standing[k] = outstanding(found, CELL)
         return found
 
@@ -117,7 +117,7 @@ def _composite(
         np.copyto(gray, view.gray, where=chosen)
         if view.lit is not None:
             np.copyto(lit, view.lit, where=chosen)
-    return View(gray, lit if lit.any() else None, None, settings.noise), undecided, near
+    return View(gray, lit if lit.any() else None, None, frames.noise), undecided, near
 
 
 def _cells_near(
@@ -128,10 +128,6 @@ def _cells_near(
     cells = cell_means(where | won & (contest.evidence > CLEAR), CELL) > 0
     own = cell_means(contest.evidence * won, CELL) > enough
     return ndimage.binary_dilation(cells, SQUARE, NEAR) | ndimage.binary_dilation(own, SQUARE)
-
-
-def _detail(view: View, settings: FuserSettings) -> Float32Array:
-    return comparison.detail(view.gray, settings.noise, view.noise)
 
 
 def _contest(frames: Frames, score: Callable[[int, View], Float32Array]) -> labels.Choice:

@@ -116,6 +116,8 @@ class Frames:
     shape : tuple of int
         Of a frame.
     survey : Survey
+    noise : float
+        Standard deviation of the noise that every frame has.
     """
 
     def __init__(
@@ -128,11 +130,12 @@ class Frames:
         settings: FuserSettings,
     ) -> None:
         self._stack, self._names, self._settings = stack, names, settings
-        self.noise = settings.noise
         self._has_alpha = False
         self.shape: tuple[int, ...] = ()
         self.survey = self._surveyed(numbers, reference)
         self.numbers = sorted(self.survey.matrices)
+        # What all frames have is no more than the floor of detail.
+        self.noise = max(settings.noise, min(self.survey.noise[k] for k in self.numbers))
         self._gains = {
             k: gain.factor
             for k, gain in self.survey.gains.items()

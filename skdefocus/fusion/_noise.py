@@ -13,15 +13,16 @@ from skdefocus.fusion._thumbnails import BLACK, WHITE
 BLOCK, USED = 32, 1_000_000
 #: Part of a block that may be clipped, as noise clips some pixels.
 CLIPPED = 0.05
-#: Part of the blocks that may have less noise.
-PART = 0.25
+#: Part of the blocks that is used, those that show the least.
+SMOOTHEST = 0.25
 
 
 def noise_of(image: AnyArray, opaque: BoolArray | None = None) -> float:
-    """Measure the least standard deviation that the noise of gray values can have.
+    """Measure the standard deviation that the noise of gray values has at least.
 
     Halving a photograph leaves a quarter of the variance of white noise, but all of that of what is
-    shown, which has as much fine as coarse detail at most.
+    shown, which has as much fine as coarse detail at most. The difference is taken in the blocks
+    that show the least, by detail so coarse that hardly any noise is left in it.
 
     Parameters
     ----------
@@ -46,12 +47,13 @@ def noise_of(image: AnyArray, opaque: BoolArray | None = None) -> float:
         use &= cell_means(opaque[rows, :width], BLOCK) == 1
     if not use.any():
         return 0.0
-    halved = cell_means(gray, 2)
-    fine, coarse = (
-        cell_means(_diagonal(plane), BLOCK * len(plane) // (2 * len(gray)))[use]
-        for plane in (gray, halved)
-    )
-    return float(np.sqrt(max(np.quantile(fine - coarse, PART) / 3, 0)))
+    energies, plane = [], gray
+    for side in (BLOCK, BLOCK // 2, BLOCK // 4):
+        energies.append(cell_means(_diagonal(plane), side // 2)[use])
+        plane = cell_means(plane, 2)
+    fine, halved, coarse = energies
+    smoothest = coarse <= np.quantile(coarse, SMOOTHEST)
+    return float(np.sqrt(max(np.median((fine - halved)[smoothest]) / 3, 0)))
 
 
 def _diagonal(plane: Float32Array) -> Float32Array:
