@@ -10,7 +10,7 @@ import numpy as np
 from skdefocus._grids import Area, cell_means, grown, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
-from skdefocus.fusion._prominence import Prominence
+from skdefocus.fusion._prominence import ALONG_SEAMS, IN_CHOICE, Prominence
 from skdefocus.fusion._tiles import by_tiles, packed, tiled
 from skdefocus.fusion._wide import CELL, Wide, blocks, cells_of
 from skdefocus.fusion._windows import bounds, box, core, inner_box, mirrored, twice, window_sums
@@ -322,7 +322,8 @@ def score(
     where : ndarray of shape (H, W), bool, or None
         The pixels for which it is needed; elsewhere it may be anything.
     prominent : ndarray of shape (H, W), bool, or None
-        The pixels at which what stands out counts for more; None is all.
+        Along seams, the pixels at which what stands out counts for more; None is in the choice,
+        where it does everywhere.
     """
     noise, size = view.noise, view.gray.shape
     own, other = Trials(view.gray, view.lit), trials
@@ -335,8 +336,9 @@ def score(
     for area in areas:
         found[0][area], found[1][area] = (of(area, where[area]) for of in (unlike, sharper))
     # What stands out in either, unless lamps of the other explain it.
+    weighting = IN_CHOICE if prominent is None else ALONG_SEAMS
     sides = [
-        Prominence(image.gray, plane, where, blurred.wide[LAMPS].white, noise)
+        Prominence(image.gray, plane, where, blurred.wide[LAMPS].white, noise, weighting)
         for image, plane, blurred in zip((view, composite), found, (other, own), strict=True)
     ]
 

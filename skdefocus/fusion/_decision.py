@@ -14,7 +14,7 @@ from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
 from skdefocus.fusion._frames import Frames, View, within
-from skdefocus.fusion._prominence import outstanding
+from skdefocus.fusion._prominence import Outstanding, outstanding
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles, tiled
 from skdefocus.fusion._windows import guided
@@ -56,15 +56,19 @@ def decided(
 
 def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Choice:
     """Judge every frame against the composite of those with the most detail."""
-    composite, undecided, near = _composite(frames, settings)
-    several = np.sum(list(near.values()), axis=0) > 1
+    composite, undecided, least = _composite(frames, settings)
+    several = np.sum([cells < np.inf for cells in least.values()], axis=0) > 1
     contested = repeated(several, CELL, composite.gray.shape)
     trials = comparison.Trials(composite.gray, composite.lit).keep(contested)
+    claimed, alone = np.zeros(contested.shape, bool), np.ones(contested.shape, bool)
 
     def judged(k: int, view: View) -> Float32Array:
         """Score a frame where it has rivals."""
-        own, rivals = (repeated(c, CELL, view.gray.shape) for c in (near[k], near[k] & several))
+        rivals = repeated((least[k] < np.inf) & several, CELL, view.gray.shape)
         score = comparison.detail(view.gray, frames.noise, view.noise, rivals, wide=False)
+        own = score > repeated(least[k], CELL, view.gray.shape)
+        np.copyto(alone, False, where=own & claimed)
+        np.logical_or(claimed, own, out=claimed)
         score *= np.float32(comparison.DETAIL_SHARE)
         if rivals.any():
             score += comparison.score(view, composite, trials, rivals)
@@ -75,24 +79,23 @@ def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labe
 
     contest = _contest(frames, judged)
     # Where a frame had no rivals, it is as sure as its lead in detail.
-    alone = repeated(~several, CELL, contest.evidence.shape)
     np.copyto(contest.evidence, 1 - undecided, where=alone)
     return contest
 
 
 def _composite(
     frames: Frames, settings: FuserSettings
-) -> tuple[View, Float32Array, dict[int, BoolArray]]:
+) -> tuple[View, Float32Array, dict[int, Float32Array]]:
     """Gray picture of the frames with the most detail, how unsure it is, and the cells near them.
 
     Returns
     -------
     composite : View
     undecided : ndarray of shape (H, W), in [0, 1]
-    near : dict of int to ndarray of shape (rows, columns), bool
-        Cells where each frame may be the one.
+    least : dict of int to ndarray of shape (rows, columns)
+        Detail in log energies from which each frame may be the one, in cells.
     """
-    standing: dict[int, BoolArray] = {}
+    standing: dict[int, Outstanding] = {}
 
     def detailed(k: int, view: View) -> Float32Array:
         """Score a frame by its detail, and find the cells where that stands out."""
@@ -106,9 +109,12 @@ def _composite(
     enough = np.float32(SHARE) * cell_means(contest.evidence, CELL)
     near = {
         k: _cells_near(index == k, contest, k, enough)
-        | ndimage.binary_dilation(standing[k], SQUARE)
+        | ndimage.binary_dilation(standing[k].clearly, SQUARE)
         for k in frames.numbers
     }
+    # In long stacks all frames stand out faintly along outlines, and more rivals decide worse.
+    alone = np.sum(list(near.values()), axis=0) <= 1
+    least = {k: _least(near[k], alone, standing[k]) for k in frames.numbers}
     undecided = 1 - contest.evidence
     del contest
     gray, lit = np.zeros(index.shape, np.float32), np.zeros(index.shape, bool)
@@ -117,7 +123,15 @@ def _composite(
         np.copyto(gray, view.gray, where=chosen)
         if view.lit is not None:
             np.copyto(lit, view.lit, where=chosen)
-    return View(gray, lit if lit.any() else None, None, frames.noise), undecided, near
+    return View(gray, lit if lit.any() else None, None, frames.noise), undecided, least
+
+
+def _least(near: BoolArray, alone: BoolArray, standing: Outstanding) -> Float32Array:
+    """Give the detail from which a frame may be the one: any, some where one is alone, or none."""
+    faintly = alone & ndimage.binary_dilation(standing.faintly, SQUARE)
+    return np.where(
+        near, np.float32(-np.inf), np.where(faintly, standing.least, np.float32(np.inf))
+    )
 
 
 def _cells_near(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from skdefocus._grids import Area, cell_means, repeated
@@ -11,19 +14,51 @@ from skdefocus.fusion._windows import box, core, inner_box, mirrored
 
 #: Radius in cells of the boxes that are looked at around a pixel.
 AROUND = 20
-#: Lead over the mean around, in nats, that counts at most, and nats of a score for each of these.
-MOST, GAIN = 4.0, 1.5
+#: Means around are taken again of what exceeds them by no more than this factor: what stands out
+#: is no part of what it stands out from.
+TRIM = 3.0
+#: Radius in pixels of the boxes whose mean is compared with a pixel: next to a small thing, its
+#: blur in other frames is unexplained, too, but less so than the thing.
+NEXT = 3
 #: Share of lamps around, in windows of about 16 pixels, up to which they explain nothing.
 FEW_LAMPS = 0.01
-#: Lead of detail over what is around, in nats, from which a frame is judged there, and radius in
-#: the cells of that choice of the boxes that tell what is around.
-OUTSTANDING, WINDOW = 2.5, 3
+#: Leads of detail over what is around, in nats, from which a frame is judged there, and is judged
+#: there if one frame alone is; and radius in the cells of that choice of the boxes that tell what
+#: is around.
+CLEARLY, FAINTLY, WINDOW = 2.5, 1.5, 3
+#: Times that the means are taken again.
+AGAIN = 2
 #: Radius in pixels of the boxes that tell fine contrast, all contrast, and those both are averaged
 #: over.
 FINE, COARSE, MEAN = 1, 5, 2
 #: Shares of fine contrast of what is not crisp and of what is; a step blurred by σ of
 #: .5 px has .17, of 1 px .04.
 BLURRED, CRISP = 0.05, 0.15
+
+
+class Weighting(NamedTuple):
+    """Rules for what stands out, and its weight.
+
+    Attributes
+    ----------
+    again : int
+        Times that the means around are taken again.
+    least, most : float
+        Lead over the mean around, in nats, from which it counts, and nats that count at most.
+    gain : float
+        Nats of a score for each of these.
+    """
+
+    again: int
+    least: float
+    most: float
+    gain: float
+
+
+#: In the choice. Noise varies by less than the least lead, also where little is around.
+IN_CHOICE = Weighting(AGAIN, 0.5, 6.0, 2.5)
+#: In the mean along seams, where what is next to a small thing would suffer from more.
+ALONG_SEAMS = Weighting(0, 0.0, 4.0, 1.5)
 
 
 def crispness(gray: Float32Array, area: Area, noise: float) -> Float32Array:
@@ -53,6 +88,7 @@ class Prominence:
     lamps : ndarray of shape (rows, columns), or None
         Share of lamps around, in cells; the rims of their discs are crisp, too.
     noise : float
+    weighting : Weighting
     """
 
     def __init__(
@@ -62,37 +98,87 @@ class Prominence:
         where: BoolArray | None,
         lamps: Float32Array | None,
         noise: float,
+        weighting: Weighting,
     ) -> None:
-        self._gray, self._lamps, self._noise = gray, lamps, noise
-        self._around = np.log(_mean_around(unexplained, where))
+        self._gray, self._lamps, self._noise, self._say = gray, lamps, noise, weighting
+        self._unexplained = unexplained
+        self._around = np.log(_mean_around(unexplained, where, weighting.again))
 
-    def __call__(self, area: Area, unexplained: Float32Array) -> Float32Array:
+    def __call__(self, area: Area, logs: Float32Array) -> Float32Array:
         """Compute it in an area, of the logarithm of what is unexplained there."""
         cells = cells_of(area)
         # The means are over so many cells that there is no need to interpolate between them.
-        lead = unexplained - repeated(self._around[cells], CELL, unexplained.shape)
-        np.clip(lead, 0, np.float32(MOST), out=lead)
+        lead = logs - repeated(self._around[cells], CELL, logs.shape)
+        lead -= np.float32(self._say.least)
+        np.clip(lead, 0, np.float32(self._say.most), out=lead)
         if self._lamps is not None:
             few = self._lamps[cells] <= np.float32(FEW_LAMPS)
             lead *= repeated(few, CELL, lead.shape)
         if lead.any():
-            lead *= np.float32(GAIN) * crispness(self._gray, area, self._noise)
+            lead *= np.float32(self._say.gain) * crispness(self._gray, area, self._noise)
+            near = inner_box(mirrored(self._unexplained, area, NEXT), NEXT)
+            lead *= np.minimum(self._unexplained[area] / near, 1)
         return np.asarray(lead)
 
 
-def _mean_around(plane: Float32Array, where: BoolArray | None) -> Float32Array:
+def _mean_around(plane: Float32Array, where: BoolArray | None, again: int) -> Float32Array:
     """Average a plane (H, W) over wide windows of the pixels that count, in cells."""
     if where is None:
-        return _wide(cell_means(plane, CELL))
-    total = np.maximum(_wide(cell_means(where, CELL)), np.float32(1e-6))
-    return np.maximum(_wide(cell_means(plane * where, CELL)) / total, np.float32(1e-12))
+        where = np.ones(plane.shape, bool)
+    share = cell_means(where, CELL)
+    return _trimmed(cell_means(plane * where, CELL), share, _wide, TRIM, again)
+
+
+def _trimmed(
+    cells: Float32Array,
+    share: Float32Array,
+    mean: Callable[[Float32Array], Float32Array],
+    factor: float,
+    again: int,
+) -> Float32Array:
+    """Average cells, then again without what exceeds that average by more than a factor.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (rows, columns)
+        Means of values above 0 that are 0 where they do not count.
+    share : ndarray of shape (rows, columns)
+        Share that counts.
+    mean : callable
+        Averages a plane over windows.
+    factor : float
+    again : int
+        Number of times.
+    """
+    total = np.maximum(mean(share), np.float32(1e-6))
+    around = np.maximum(mean(cells) / total, np.float32(1e-12))
+    for _ in range(again):
+        most = around * share
+        most *= np.float32(factor)
+        around = np.maximum(mean(np.minimum(cells, most)) / total, np.float32(1e-12))
+    return around
 
 
 def _wide(cells: Float32Array) -> Float32Array:
     return box(box(cells, AROUND), AROUND)
 
 
-def outstanding(detail: Float32Array, step: int) -> BoolArray:
+class Outstanding(NamedTuple):
+    """Cells in which detail stands out from what is around.
+
+    Attributes
+    ----------
+    clearly, faintly : ndarray of shape (rows, columns), bool
+    least : ndarray of shape (rows, columns), float32
+        Log energy from which detail stands out faintly.
+    """
+
+    clearly: BoolArray
+    faintly: BoolArray
+    least: Float32Array
+
+
+def outstanding(detail: Float32Array, step: int) -> Outstanding:
     """Find the cells in which detail stands out from what is around.
 
     Parameters
@@ -105,4 +191,12 @@ def outstanding(detail: Float32Array, step: int) -> BoolArray:
     tops = [np.arange(0, n, step) for n in detail.shape]
     most = np.maximum.reduceat(np.maximum.reduceat(detail, tops[0], axis=0), tops[1], axis=1)
     mean = cell_means(np.exp(detail), step)
-    return most - np.log(box(box(mean, WINDOW), WINDOW)) > OUTSTANDING
+    plain, trimmed = (
+        np.log(_trimmed(mean, np.ones_like(mean), _around, 1, times)) for times in (0, AGAIN)
+    )
+    least = np.asarray(trimmed + np.float32(FAINTLY))
+    return Outstanding(most - plain > CLEARLY, most > least, least)
+
+
+def _around(cells: Float32Array) -> Float32Array:
+    return box(box(cells, WINDOW), WINDOW)

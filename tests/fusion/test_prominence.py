@@ -33,8 +33,27 @@ def bristles():
     return mask
 
 
-@pytest.mark.parametrize("things", [discs, bristles])
-@pytest.mark.parametrize(("level", "contrast"), [(0.7, 0.1), (0.1, 0.1), (0.6, 0.15)])
+def dots():
+    mask = np.zeros(SIZE, bool)
+    for dy, dx in np.ndindex(4, 4):
+        mask[60 + dy :: 120, 60 + dx :: 120] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("things", "level", "contrast"),
+    [
+        (discs, 0.7, 0.1),
+        (discs, 0.1, 0.1),
+        (discs, 0.6, 0.15),
+        (bristles, 0.7, 0.1),
+        (bristles, 0.1, 0.1),
+        (bristles, 0.6, 0.15),
+        # Their contrast is that of the texture, so that their frame has less detail there.
+        (bristles, 0.5, 0.1),
+        (dots, 0.5, 0.1),
+    ],
+)
 def test_small_things_in_front_of_a_texture_are_kept(things, level, contrast):
     rng = np.random.default_rng(1)
     mask, ground = things(), texture(rng, contrast)
@@ -81,10 +100,11 @@ def test_what_is_common_does_not_stand_out(seed, scale, part):
     where = rng.random(image.shape) < 0.5 if part else None
     unexplained = np.full(image.shape, scale, np.float32)
     unexplained[20, 20] *= 1000
-    common = prominence.Prominence(image, unexplained, where, None, 0.01)
+    weighting = prominence.ALONG_SEAMS
+    common = prominence.Prominence(image, unexplained, where, None, 0.01, weighting)
     found = common(full_area(image.shape), np.log(unexplained))
     assert found.min() >= 0
-    assert found.max() <= prominence.GAIN * prominence.MOST
+    assert found.max() <= weighting.gain * weighting.most
     assert_allclose(found[np.indices(image.shape).max(axis=0) > 21], 0, atol=1e-5)
 
 
@@ -92,15 +112,49 @@ def test_lamps_near_by_explain_what_stands_out():
     image = noise_and_a_step(0)
     unexplained = np.ones(image.shape, np.float32)
     unexplained[20, 20] = 1000
-    cells = np.zeros((12, 15), np.float32)
+    cells, weighting = np.zeros((12, 15), np.float32), prominence.IN_CHOICE
     for share, stands_out in ((0, True), (0.5, False)):
         cells[:] = share
-        found = prominence.Prominence(image, unexplained, None, cells, 0.01)
+        found = prominence.Prominence(image, unexplained, None, cells, 0.01, weighting)
         assert (found(full_area(image.shape), np.log(unexplained))[20, 20] > 0) == stands_out
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_a_strong_thing_does_not_hide_a_faint_one(part):
+    image = noise_and_a_step(0)
+    where = np.ones(image.shape, bool) if part else None
+    unexplained = np.full(image.shape, 1e-4, np.float32)
+    unexplained[10:14, 28:32], unexplained[36:38, 29:31] = 1, 1e-3
+    strong, faint = (12, 30), (37, 30)
+    for weighting, kept in ((prominence.ALONG_SEAMS, False), (prominence.IN_CHOICE, True)):
+        stands = prominence.Prominence(image, unexplained, where, None, 0.01, weighting)
+        found = stands(full_area(image.shape), np.log(unexplained))
+        assert found[strong] > 0
+        assert (found[faint] > 0) == kept
+
+
+def test_what_is_next_to_a_thing_counts_less_than_the_thing():
+    image = noise_and_a_step(0)
+    unexplained = np.full(image.shape, 1e-6, np.float32)
+    unexplained[18:26, 25:35], unexplained[21:23] = 1e-3, 1e-1
+    stands = prominence.Prominence(image, unexplained, None, None, 0.01, prominence.ALONG_SEAMS)
+    # Both exceed what is around by more than what counts at most.
+    found = stands(full_area(image.shape), np.log(unexplained))[:, 30]
+    assert found[21] > 4
+    assert found[24] < 1
 
 
 def test_cells_with_detail_of_their_own_are_found():
     detail = np.full((128, 160), -8, np.float32)
     detail[40, 100] = 0
-    cells = prominence.outstanding(detail, 32)
-    assert_array_equal(np.argwhere(cells), [[1, 3]])
+    found = prominence.outstanding(detail, 32)
+    assert_array_equal(np.argwhere(found.clearly), [[1, 3]])
+    assert_array_equal(np.argwhere(found.faintly), [[1, 3]])
+
+
+def test_cells_with_faint_detail_of_their_own_are_found():
+    detail = np.full((320, 320), -8, np.float32)
+    detail[40:60, 100:120], detail[200, 200] = 0, -6
+    found = prominence.outstanding(detail, 32)
+    assert_array_equal(np.argwhere(found.clearly), [[1, 3]])
+    assert_array_equal(np.argwhere(found.faintly), [[1, 3], [6, 6]])
