@@ -17,6 +17,7 @@ from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
 from skdefocus.fusion._noise import noise_of
 from skdefocus.fusion._odd import Picture, odd_places, picture, told
+from skdefocus.fusion._palette import Palette
 from skdefocus.fusion._raw import OPAQUE, Raw, checked, filled
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._thumbnails import Thumbnail, block_size, lit, thumbnail
@@ -143,6 +144,7 @@ class Frames:
             or (settings.match_exposure == "auto" and gain.needed)
         }
         self.odd = {} if settings.outliers == "keep" else self._odd_places()
+        self._palette = Palette(self.survey.pictures.values())
         self._kept: dict[int, View] = {}
         self._best_alpha: Float32Array | None = None
         if self._has_alpha:
@@ -202,7 +204,9 @@ class Frames:
     def _prepared(self, number: int, raw: Raw) -> View:
         """Match and align what was read of a frame."""
         pixels, gain = filled(raw, OPAQUE), self._gains.get(number)
-        gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
+        gray = self._palette.gray(
+            pixels if gain is None else matched(scaled(pixels), gain), self._aligned(number)
+        )
         bright = lit(pixels)
         seen = self._warped(bright.astype(np.float32), number, 1) > 0 if bright.any() else None
         noise = max(self.noise, self.survey.noise[number])
