@@ -6,6 +6,7 @@ nor writes color of 16 bits.
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
@@ -14,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from skdefocus._typing import UInt8Array
+from skdefocus._typing import AnyArray, UInt8Array
 from skdefocus.io._exif import PREFIX
 from skdefocus.io._metadata import (
     PER_METER,
@@ -41,6 +42,8 @@ XMP_KEY = b"XML:com.adobe.xmp"
 PROFILE_KEY = b"Raw profile type "
 #: Largest size in bytes of one text or profile, unpacked.
 MAX_UNPACKED = 2**26
+#: Bytes of all texts and the profile, unpacked, that Pillow gets; it refuses a file with more.
+PILLOWS = 2**20
 #: Level of zlib's compression.
 LEVEL = 6
 #: Number of rows that are filtered and packed at once.
@@ -115,23 +118,67 @@ def _raw_size(head: bytes) -> int:
     return total
 
 
+def without_long_texts(file: IO[bytes]) -> IO[bytes]:
+    """Return a PNG without the texts and the profile that make Pillow refuse it; `file` if none."""
+    kept, start, room = list[bytes](), 0, PILLOWS
+    for kind, content, part in _small_chunks(file):
+        if kind != b"iCCP" and kind not in TEXT_CHUNKS:
+            continue
+        text = _unpacked_profile(content) if kind == b"iCCP" else _read_text(kind, content).text
+        size = len(text) if content else part.stop - part.start
+        if size <= room:
+            room -= size
+            continue
+        file.seek(start)
+        kept.append(file.read(part.start - start))
+        start = part.stop
+    file.seek(start)
+    return io.BytesIO(b"".join([*kept, file.read()])) if start else file
+
+
+def clear_color(file: IO[bytes]) -> tuple[int, ...] | None:
+    """Return the gray value or color that is transparent, as values of 8 or 16 bits.
+
+    None if a PNG has none, or has a palette, whose colors have an alpha each.
+    """
+    found = {kind: content for kind, content, _ in reversed(_small_chunks(file))}
+    head, values = found.get(b"IHDR", b""), found.get(b"tRNS", b"")
+    if len(head) != 13 or head[9] not in (0, 2) or len(values) < 2 * SAMPLES[head[9]]:
+        return None
+    most = 2 ** head[8] - 1
+    numbers = struct.unpack_from(f">{SAMPLES[head[9]]}H", values)
+    return tuple((number & most) * max(255 // most, 1) for number in numbers)
+
+
+def with_alpha(pixels: AnyArray, clear: tuple[int, ...]) -> AnyArray:
+    """Append an alpha that is 0 where pixels have a color, and 1 elsewhere."""
+    planes = pixels if pixels.ndim == 3 else pixels[..., None]
+    alpha = np.where((planes == clear).all(axis=2), 0, np.iinfo(planes.dtype).max)
+    return np.concatenate([planes, alpha[..., None].astype(planes.dtype)], axis=2)
+
+
 def read_png(file: IO[bytes]) -> Metadata:
     """Read the metadata of a PNG that Pillow has opened."""
     found = dict[bytes, bytes]()
     texts = list[Text]()
     hidden = dict[bytes, bytes]()
-    head = b""
-    for kind, content in _small_chunks(file):
-        if kind == b"IHDR":
-            head = content
-        elif kind in TEXT_CHUNKS:
+    problems = list[str]()
+    for kind, content, part in _small_chunks(file):
+        if kind in TEXT_CHUNKS:
             text = _read_text(kind, content)
-            if text.key.startswith(PROFILE_KEY):
+            if part.stop - part.start > MAX_UNPACKED or len(text.text) == MAX_UNPACKED:
+                problems.append(f"a text of {MAX_UNPACKED} bytes or more")
+            elif text.key.startswith(PROFILE_KEY):
                 hidden[text.key[len(PROFILE_KEY) :].lower()] = _hidden(text.text)
             elif text.key:
                 texts.append(text)
         else:
             found.setdefault(kind, content)
+    head = found.get(b"IHDR", b"")
+    profile = _unpacked_profile(found.get(b"iCCP", b""))
+    if b"iCCP" in found and not 0 < len(profile) < MAX_UNPACKED:
+        problems.append(f"its profile, which is damaged or of {MAX_UNPACKED} bytes or more")
+        profile = b""
     xmp = next((t.text for t in texts if t.key == XMP_KEY), b"") or hidden.get(b"xmp")
     exif = found.get(b"eXIf") or hidden.get(b"exif") or hidden.get(b"app1") or b""
     shop = hidden.get(b"8bim") or hidden.get(b"iptc") or b""
@@ -141,35 +188,38 @@ def read_png(file: IO[bytes]) -> Metadata:
         xmp=xmp or None,
         iptc=iptc or (shop if shop.startswith(b"\x1c") else None),
         resources=resources,
-        profile=_read_profile(found.get(b"iCCP", b"")),
+        profile=profile or None,
         resolution=_read_resolution(found.get(b"pHYs", b"")),
         color=tuple((kind, found[kind]) for kind in COLOR_CHUNKS if kind in found),
         texts=tuple(text for text in texts if text.key != XMP_KEY),
         bits=head[8] if len(head) == 13 and head[8] > 8 else 8,
         alpha=b"tRNS" in found or (len(head) == 13 and head[9] in (4, 6)),
         gray=len(head) == 13 and head[9] in (0, 4),
+        problems=tuple(problems),
     )
 
 
-def _small_chunks(file: IO[bytes]) -> list[Chunk]:
-    """Read all complete chunks except those of the picture itself."""
+def _small_chunks(file: IO[bytes]) -> list[tuple[bytes, bytes, slice]]:
+    """Read all complete chunks except those of the picture itself, and where they are.
+
+    Those of more than `MAX_UNPACKED` bytes are empty.
+    """
     end = file.seek(0, os.SEEK_END)
-    file.seek(8)
-    found: list[Chunk] = []
+    at = file.seek(8)
+    found = []
     while len(start := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", start)
-        if size + 4 > end - file.tell() or kind == b"IEND":
+        part = slice(at, at + size + 12)
+        if part.stop > end or kind == b"IEND":
             break
-        if kind in (b"IDAT", b"fdAT") or size > MAX_UNPACKED:
-            file.seek(size + 4, os.SEEK_CUR)
-        else:
-            found.append((kind, file.read(size)))
-            file.seek(4, os.SEEK_CUR)
+        if kind not in (b"IDAT", b"fdAT"):
+            found.append((kind, file.read(size) if size <= MAX_UNPACKED else b"", part))
+        at = file.seek(part.stop)
     return found
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Unpack bytes; return none if they are damaged."""
+    """Unpack bytes, `MAX_UNPACKED` of them at most; return none if they are damaged."""
     try:
         return zlib.decompressobj().decompress(data, MAX_UNPACKED)
     except zlib.error:
@@ -199,10 +249,10 @@ def _hidden(text: bytes) -> bytes:
         return b""
 
 
-def _read_profile(content: bytes) -> bytes | None:
+def _unpacked_profile(content: bytes) -> bytes:
     """Unpack an ICC profile."""
     _, _, rest = content.partition(b"\0")
-    return _unpacked(rest[1:]) or None
+    return _unpacked(rest[1:])
 
 
 def _read_resolution(content: bytes) -> tuple[float, float, str] | None:

@@ -17,10 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from skdefocus._typing import AnyArray, StrPath
 from skdefocus._validation import check_int
+from skdefocus.io import _png
 from skdefocus.io._errors import MAX_PIXELS, ReadError, check_size
 from skdefocus.io._exif import ORIENTATION
 from skdefocus.io._heif import heif_pixels, is_heif, is_video, open_heif
-from skdefocus.io._png import check_png
 from skdefocus.io._raw import SUFFIXES, develop, open_raw
 from skdefocus.io._tiff import TIFF_MAGIC, tiff_pixels
 
@@ -221,6 +221,9 @@ def formats() -> list[str]:
 def open_with_pillow(file: IO[bytes], max_pixels: int) -> Image.Image:
     """Open a picture without decoding it, and check its size."""
     file.seek(0)
+    if file.read(len(_png.SIGNATURE)) == _png.SIGNATURE:
+        file = _png.without_long_texts(file)
+    file.seek(0)
     with _pillow_limit(max_pixels):
         try:
             image = Image.open(file, formats=formats())
@@ -237,6 +240,9 @@ def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[AnyArray, int]:
     """Read the pixels, turned upright, and the orientation before."""
     image = open_with_pillow(file, max_pixels)
     orientation = _orientation(image) if image.format == "TIFF" else 1
+    clear = _png.clear_color(file) if image.format == "PNG" else None
+    if clear is not None:  # Pillow does not scale it, and does not know it for 16 bits
+        image.info.pop("transparency", None)
     if (white := deep_range(image)) is not None:
         return _deep_pixmap(image, file, white), 1
     pixels = _deep_color(image, file, max_pixels)
@@ -245,7 +251,9 @@ def _read_with_pillow(file: IO[bytes], max_pixels: int) -> tuple[AnyArray, int]:
     # After loading, because Pillow turns TIFF itself and then reports it as upright.
     image.load()
     if image.format == "PNG":
-        check_png(file)
+        _png.check_png(file)
+    if clear is not None:
+        pixels = _png.with_alpha(pixels, clear)
     if image.format == "TIFF":
         return upright(pixels, _orientation(image)), orientation
     orientation = _orientation(image)  # in a PNG it may follow the pixels
