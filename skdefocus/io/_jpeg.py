@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from skdefocus._typing import UInt8Array
-from skdefocus.io import _xmp
+from skdefocus.io import _xmp_extended
 from skdefocus.io._exif import PREFIX
 from skdefocus.io._metadata import (
     PHOTOSHOP_HEAD,
+    SEGMENT,
     Metadata,
     photoshop,
     read_photoshop,
@@ -38,7 +39,6 @@ def read_jpeg(image: Any) -> Metadata:
     exif = b"".join(
         data[len(PREFIX) :] for name, data in segments if name == "APP1" and data[:6] == PREFIX
     )
-    xmp = [data for name, data in segments if name == "APP1" and data[4:].startswith(_xmp.HEAD[4:])]
     shop = [data for name, data in segments if name == "APP13" and data.startswith(PHOTOSHOP_HEAD)]
     # Large resources continue in the next segment.
     iptc, resources = read_photoshop(b"".join(part[len(PHOTOSHOP_HEAD) :] for part in shop))
@@ -47,7 +47,7 @@ def read_jpeg(image: Any) -> Metadata:
     unit = UNITS.get(image.info.get("jfif_unit", 0), "")
     return Metadata(
         exif=exif or None,
-        xmp=xmp[0][len(_xmp.HEAD) :] if xmp else None,
+        xmp=_xmp_extended.joined([data for name, data in segments if name == "APP1"]),
         iptc=iptc,
         resources=resources,
         profile=image.info.get("icc_profile"),
@@ -112,7 +112,7 @@ def _segments(metadata: Metadata) -> list[bytes]:
     if metadata.exif:
         found.append((APP1, PREFIX + metadata.exif))
     if metadata.xmp:
-        found.append((APP1, _xmp.HEAD + metadata.xmp))
+        found += [(APP1, part) for part in _xmp_extended.segments(metadata.xmp, SEGMENT)]
     if shop := photoshop(metadata):
         found.append((APP13, shop))
     if profile := metadata.profile:

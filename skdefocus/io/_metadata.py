@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from skdefocus.io import _exif, _ifd, _xmp
+from skdefocus.io import _exif, _ifd, _xmp, _xmp_extended
 from skdefocus.io._ifd import Value
 
 Chunk = tuple[bytes, bytes]
@@ -145,7 +145,7 @@ def _within_segments(metadata: Metadata) -> tuple[Metadata, list[str]]:
         rest, values = _exif.within(metadata.exif, EXIF_ROOM)
         lost.append(f"{', '.join(values)} in EXIF of {len(metadata.exif)} bytes")
         metadata = replace(metadata, exif=rest or None)
-    if metadata.xmp and len(metadata.xmp) > SEGMENT - len(_xmp.HEAD):
+    if metadata.xmp and not _xmp_extended.segments(metadata.xmp, SEGMENT):
         lost.append(f"XMP of {len(metadata.xmp)} bytes")
         metadata = replace(metadata, xmp=None)
     if len(photoshop(metadata) or b"") > SEGMENT:
