@@ -25,6 +25,9 @@ BOTH = 1.9
 #: Share of a frame that may be white in the reference alone, and gain, from which the light of that
 #: is taken for what makes the frame look brighter. Exposures hardly drift by as much.
 FEW_LAMPS, LAMPLIGHT = 1e-3, 0.9
+#: Gain below which a frame must also have the larger differences of light that it would make:
+#: lamps, whose discs may be white as well, add light everywhere alike.
+DOUBTFUL = 0.5
 #: Relative contrast below which blocks count as uniform.
 UNIFORM_CONTRAST = 0.01
 #: Share of usable blocks that gains need.
@@ -65,17 +68,27 @@ def relative_gain(reference: Thumbnail, frame: Thumbnail) -> Gain | None:
     use = count > 0.5 * block**2
     if np.count_nonzero(use) < max(1, LEAST_SHARE * use.size):
         return None
-    factors, needed = [], False
+    factors, needed, slopes = [], False, []
     for c in range(reference.values.shape[2]):
         one, other = (_means(weight * t.values[..., c], block, count) for t in (reference, frame))
         shares = np.minimum(one, other) / (_contrast(one) + _contrast(other) + UNIFORM_CONTRAST**2)
         found, spread, error = _median_ratio(one[use], other[use], shares[use])
         factors.append(np.exp(found))
+        slopes.append(_slope(one[use], other[use]))
         needed |= abs(found) > max(LEAST_GAIN, SURE * error, SPREAD * spread)
+    least = min(factors)
     # Lamps out of focus brighten what is around them, as an exposure does; but no longer exposure
     # makes less of a frame white.
-    lamps = reference.white - frame.white > FEW_LAMPS and min(factors) < LAMPLIGHT
-    return Gain(np.array(factors, np.float32), bool(needed) and frame.tells and not lamps)
+    lamps = reference.white - frame.white > FEW_LAMPS and least < LAMPLIGHT
+    if lamps or (least < DOUBTFUL and np.median(slopes) < 1 / least):
+        return Gain(np.ones(len(factors), np.float32), False)
+    return Gain(np.array(factors, np.float32), bool(needed) and frame.tells)
+
+
+def _slope(one: Float32Array, other: Float32Array) -> float:
+    """Fit how much more light (the square of values) another frame has per light of the first."""
+    light, seen = one**2 - np.mean(one**2), other**2
+    return float(np.sum(light * seen) / max(float(np.sum(light**2)), 1e-12))
 
 
 def _means(plane: Float32Array, block: int, count: Float32Array) -> Float32Array:

@@ -19,6 +19,8 @@ SEEN, CELLS = SIDE + 2, SIDE // CELL + 2
 MOST = 128
 #: Squared value below which what is not of lamps is all of it.
 DARK = 1e-6
+#: Power of the part of light that is within white: what is beyond, no exposure does.
+EXPOSURE = np.float32(1.2)
 #: Light above that of the blur, from which lamps count.
 LAMP = np.float32(1e-4)
 
@@ -157,11 +159,12 @@ def _sums_of_squares(values: Float32Array, out: Float32Array) -> Float32Array:
 
 
 def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
-    """Part of what is explained that is not beyond white; what is, no exposure does."""
+    """How much of what is explained an exposure may do: a power of the part within white."""
     total = explained * explained
     total += np.float32(DARK)
     np.divide(light, total, out=total)
-    return np.minimum(total, 1, out=total)
+    np.minimum(total, 1, out=total)
+    return np.asarray(np.power(total, EXPOSURE, out=total))
 
 
 @cache

@@ -135,6 +135,29 @@ def test_the_light_of_defocused_lamps_is_no_exposure():
     assert sd.metrics.psnr(result.image, stack[0]) > 30
 
 
+def test_a_frame_full_of_discs_is_no_brighter_exposure():
+    """Where discs overlap, they brighten nearly all of a frame by the same factor."""
+    rng = np.random.default_rng(0)
+    ground = blur(rng.random((192, 192)), 12.0)
+    ground = 0.02 + 0.03 * (ground - ground.min()) / np.ptp(ground)
+    lamps = np.zeros((192, 192))
+    for y, x in np.ndindex(7, 7):
+        lamps[24 * y + 20 : 24 * y + 23, 24 * x + 20 : 24 * x + 23] = 60
+    light = [ground + (blur(lamps, s, shape="disc") if s else lamps) for s in (0, 4.0, 8.0, 12.0)]
+    stack = [np.clip(x, 0, 1) ** (1 / 2.2) for x in light]
+    result = quiet(PLAIN, stack)
+    assert (result.left_out, result.gains) == ({}, {})
+
+
+@pytest.mark.parametrize("factor", [0.4, 2.0, 2.5])
+def test_an_exposure_of_some_stops_is_still_one(factor):
+    """A frame that is darker or brighter by much, and defocused, is matched."""
+    one = 0.35 * CHINA
+    stack = [one, np.clip(factor * blur(one, 3.0), 0, 1)]
+    result = quiet(PLAIN, stack)
+    np.testing.assert_allclose(result.gains[1], 1 / factor, rtol=0.05)
+
+
 @pytest.mark.parametrize("gain", [(1.35, 1.2, 1.05), (1.1, 1.3, 1.3), (1.3, 1.3, 1.3)])
 def test_white_stays_white(gain):
     """A lamp with dark bars, sharp in the frame that is brighter and tinted."""
