@@ -159,7 +159,7 @@ def _sums_of_squares(values: Float32Array, out: Float32Array) -> Float32Array:
 
 
 def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
-    """How much of what is explained an exposure may do: a power of the part within white."""
+    """Share of what is explained that an exposure may do: a power of the part within white."""
     total = explained * explained
     total += np.float32(DARK)
     np.divide(light, total, out=total)

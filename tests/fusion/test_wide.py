@@ -29,7 +29,8 @@ def plainly(low, high, light, seen, least):
         away = np.clip(seen, enlarge(low[k], wide.CELL, area), enlarge(high[k], wide.CELL, area))
         unsure = TOLERANCE * seen**2
         if light is not None:
-            unsure *= np.minimum(enlarge(light[k], wide.CELL, area) / (away**2 + 1e-6), 1)
+            share = enlarge(light[k], wide.CELL, area) / (away**2 + 1e-6)
+            unsure *= np.minimum(share, 1) ** wide.EXPOSURE
         least = np.minimum(least, filters.box_mean((away - seen) ** 2, 1) + unsure)
     return least
 
