@@ -150,6 +150,12 @@ def repeated(cells: AnyArray, step: int, shape: tuple[int, ...]) -> AnyArray:
     return cells.repeat(step, 0).repeat(step, 1)[: shape[0], : shape[1]]
 
 
+def all_cells(cells: AnyArray, step: int, shape: tuple[int, ...]) -> AnyArray:
+    """Repeat the last cells where (H, W) ends with cells that are cut off and have no value."""
+    rest = [(0, -(-n // step) - m) for n, m in zip(shape[:2], cells.shape, strict=True)]
+    return np.pad(cells, rest, mode="edge")
+
+
 def strips(rows: int) -> Iterator[slice]:
     """Cut rows into strips of `STRIP` rows; the last one may have fewer."""
     for start in range(0, rows, STRIP):

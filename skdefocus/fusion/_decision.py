@@ -9,7 +9,7 @@ from scipy import ndimage
 from sklearn.pipeline import Pipeline
 
 from skdefocus import _registration as registration
-from skdefocus._grids import Area, cell_means, repeated
+from skdefocus._grids import Area, all_cells, cell_means, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
@@ -171,5 +171,4 @@ def _sigma(gray: Float32Array, mapper: Pipeline) -> Float32Array:
     while step < 2**HALVINGS and min(small.shape) >= 2 * SMALL:
         small, step = registration.half(small), 2 * step
     sigma = np.float32(step) * mapper.transform([small])[0]
-    rest = [(0, -(-n // step) - m) for n, m in zip(gray.shape, sigma.shape, strict=True)]
-    return repeated(np.pad(sigma, rest, mode="edge"), step, gray.shape)
+    return repeated(all_cells(sigma, step, gray.shape), step, gray.shape)

@@ -1,39 +1,32 @@
-"""The frames of a stack, prepared one at a time: read, checked, aligned, matched, or left out."""
+"""The frames of a stack, prepared one at a time: read, checked, aligned and matched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdefocus import _registration as registration
-from skdefocus._grids import Area, repeated
-from skdefocus._images import scaled, to_gray
+from skdefocus._grids import Area, all_cells, repeated
+from skdefocus._images import scaled
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
-from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
-from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, matched, relative_gain
-from skdefocus.fusion._noise import noise_of
-from skdefocus.fusion._odd import Picture, odd_places, picture, told
+from skdefocus.fusion._exposure import matched
+from skdefocus.fusion._odd import odd_places, told
 from skdefocus.fusion._palette import Palette
 from skdefocus.fusion._raw import OPAQUE, Raw, checked, filled
 from skdefocus.fusion._settings import FuserSettings
-from skdefocus.fusion._thumbnails import Thumbnail, block_size, lit, thumbnail
+from skdefocus.fusion._survey import surveyed
+from skdefocus.fusion._thumbnails import block_size, lit
 from skdefocus.fusion._warping import LOBES, Warped, inside, warp
 
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
 
-#: References that are tried at most before frames are given up.
-TRIES = 3
 #: Stacks of up to so many pixels have their views kept; frames of larger ones are prepared anew.
 KEPT_PIXELS = 24_000_000
 #: Number of times that a frame is read at most.
 READS = 6
-#: Share of a frame that may be clipped to white beyond the reference's share.
-MOST_WHITE = 0.5
 
 
 class View(NamedTuple):
@@ -58,41 +51,6 @@ class View(NamedTuple):
     valid: BoolArray | None
     noise: float
     brighter: bool = False
-
-
-class _Look(NamedTuple):
-    """Reduced copies of a frame, by which it is judged and aligned, and its noise."""
-
-    small: Thumbnail
-    pyramid: registration.Pyramid | None
-    noise: float
-
-
-@dataclass
-class Survey:
-    """Measurements of the frames against one of them.
-
-    Attributes
-    ----------
-    reference : int
-    matrices : dict of int to ndarray of shape (3, 3)
-        Of the frames that belong, see :func:`skdefocus.fusion._warping.warp`.
-    gains : dict of int to Gain
-        Of those of them for which it could be measured.
-    noise : dict of int to float
-        Standard deviations, at least, before exposures are matched.
-    left_out : dict of int to str
-        The other frames, and why.
-    pictures : dict of int to Picture
-        Of the frames that belong, as far as they are large enough to be judged.
-    """
-
-    reference: int
-    matrices: dict[int, Float64Array] = field(default_factory=dict)
-    gains: dict[int, Gain] = field(default_factory=dict)
-    noise: dict[int, float] = field(default_factory=dict)
-    left_out: dict[int, str] = field(default_factory=dict)
-    pictures: dict[int, Picture] = field(default_factory=dict)
 
 
 class Frames:
@@ -133,7 +91,7 @@ class Frames:
         self._stack, self._names, self._settings = stack, names, settings
         self._has_alpha = False
         self.shape: tuple[int, ...] = ()
-        self.survey = self._surveyed(numbers, reference)
+        self.survey = surveyed(self.read, names, numbers, reference, settings)
         self.numbers = sorted(self.survey.matrices)
         # What all frames have is no more than the floor of detail.
         self.noise = max(settings.noise, min(self.survey.noise[k] for k in self.numbers))
@@ -256,10 +214,8 @@ class Frames:
         valid = self._shown(number, raw)
         if (odd := self.odd.get(number)) is None:
             return valid
-        height, width = self.shape[:2]
-        block = block_size((height, width))
-        rest = [(0, -(-n // block) - m) for n, m in zip(self.shape, odd.shape, strict=False)]
-        fine = ~repeated(np.pad(odd, rest, mode="edge"), block, (height, width))
+        block = block_size((self.shape[0], self.shape[1]))
+        fine = ~repeated(all_cells(odd, block, self.shape), block, self.shape)
         return np.asarray(fine) if valid is None else fine & valid
 
     def _shown(self, number: int, raw: Raw | None) -> BoolArray | None:
@@ -307,101 +263,6 @@ class Frames:
             elif (where := self._reach(k)) is not None:
                 reached &= where
         return reached
-
-    # --- which of them belong ------------------------------------------------------------------
-
-    def _surveyed(self, numbers: range, reference: int) -> Survey:
-        """Find a reference that half of the frames agree with, if there is one."""
-        best: Survey | None = None
-        for _ in range(TRIES):
-            found = self._measured(numbers, reference)
-            if best is None or len(found.matrices) > len(best.matrices):
-                best = found
-            if len(best.matrices) >= max(2, len(numbers) / 2) or len(numbers) == 2:
-                break
-            reference = min(found.left_out)
-        assert best is not None
-        if best.left_out and (self._settings.outliers == "raise" or len(best.matrices) < 2):
-            number, why = min(best.left_out.items())
-            raise ValueError(
-                f"{self._names[number]} does not belong to the stack: {why}; leave it out"
-            )
-        return best
-
-    def _measured(self, numbers: range, reference: int) -> Survey:
-        """Go from the reference to both ends, comparing each frame with the one before."""
-        survey = Survey(reference, {reference: np.eye(3)})
-        first = self._look(reference)
-        survey.noise[reference] = first.noise
-        if first.small.tells:
-            survey.pictures[reference] = picture(first.small, None)
-        later, earlier = (
-            range(reference + 1, numbers.stop),
-            range(reference - 1, numbers.start - 1, -1),
-        )
-        for order in (later, earlier):
-            before, look = reference, first
-            small, motion = first.small, None
-            for k in order:
-                seen = self._look(k)
-                step = self._step(look, seen, motion)
-                matrix = step @ survey.matrices[before]
-                moved = seen.small.aligned(matrix)
-                gain = relative_gain(first.small, moved)
-                why = self._fault(first.small, small, moved, gain, (reference, before))
-                if why and self._settings.outliers != "keep":
-                    survey.left_out[k] = why
-                    continue
-                survey.matrices[k], survey.noise[k] = matrix, seen.noise
-                if gain is not None:
-                    survey.gains[k] = gain
-                if moved.tells:
-                    survey.pictures[k] = picture(moved, gain)
-                before, look, small, motion = k, seen, moved, step
-        return survey
-
-    def _look(self, number: int) -> _Look:
-        raw = self.read(number)
-        opaque = None if raw.alpha is None else raw.alpha >= OPAQUE * raw.alpha.max()
-        small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
-        if self._settings.align == "none":
-            return _Look(small, None, noise)
-        return _Look(small, registration.pyramid(to_gray(filled(raw, OPAQUE))), noise)
-
-    def _step(self, before: _Look, after: _Look, guess: Float64Array | None) -> Float64Array:
-        if before.pyramid is None or after.pyramid is None:
-            return np.eye(3)
-        moving = after.pyramid._replace(guess=guess)
-        return registration.register(before.pyramid, moving, self._settings.align)
-
-    def _fault(
-        self,
-        first: Thumbnail,
-        before: Thumbnail,
-        seen: Thumbnail,
-        gain: Gain | None,
-        numbers: tuple[int, int],
-    ) -> str:
-        """Say why a frame does not belong; nothing if it does."""
-        if not seen.tells:
-            return ""
-        reference, neighbor = (self._names[k] for k in numbers)
-        light = float(seen.gray.mean() / max(float(first.gray.mean()), 1e-6))
-        if gain is not None:
-            light = float(1 / gain.factor.mean())
-        if seen.usable.mean() < LEAST_SHARE < first.usable.mean() and light < 1:
-            return f"it is black, compared with {reference}"
-        if seen.white > first.white + MOST_WHITE:
-            return f"{seen.white:.0%} of it are clipped to white"
-        if not 1 / MOST_GAIN <= light <= MOST_GAIN and first.gray.any():
-            return f"it is {light:.3g} times as bright as {reference}"
-        found = agreement(before.gray, seen.gray)
-        if found is not None and found < LEAST_AGREEMENT:
-            return (
-                f"it does not show what {neighbor} shows (correlation {found:.2f}, at least "
-                f"{LEAST_AGREEMENT} is expected)"
-            )
-        return ""
 
 
 def within(score: Float32Array, where: BoolArray | None, outside: float = -np.inf) -> Float32Array:

@@ -7,11 +7,11 @@ from collections.abc import Collection
 import numpy as np
 from scipy import ndimage
 
-from skdefocus._grids import Area, enlarge
+from skdefocus._grids import Area, all_cells, enlarge
 from skdefocus._images import LUMA, scaled, to_gray
 from skdefocus._typing import AnyArray, Float32Array, Float64Array
 from skdefocus.fusion._odd import Picture
-from skdefocus.fusion._thumbnails import block_size
+from skdefocus.fusion._thumbnails import block_size, moved
 from skdefocus.fusion._tiles import by_tiles, tiled
 from skdefocus.fusion._windows import twice
 
@@ -55,11 +55,11 @@ class Palette:
             return to_gray(image)
         height, width = image.shape[:2]
         block = block_size((height, width))
-        planes = [_in_frame(plane, matrix, block) for plane in self._more]
-        rest = [
-            (0, -(-n // block) - m) for n, m in zip((height, width), planes[0].shape, strict=True)
-        ]
-        planes = [np.pad(plane, rest, mode="edge") for plane in planes]
+        planes = list(self._more)
+        if matrix is not None:
+            back = np.asarray(np.linalg.inv(matrix), np.float64)
+            planes = [moved(plane, back, block) for plane in planes]
+        planes = [all_cells(plane, block, (height, width)) for plane in planes]
 
         def of_area(area: Area) -> Float32Array:
             """Convert a tile."""
@@ -95,16 +95,3 @@ def _contrasts(picture: Picture) -> Float32Array:
     colors = picture.colors.astype(np.float32)
     planes = [to_gray(colors), *np.moveaxis(colors, 2, 0)]
     return np.stack([twice((p - twice(p, AROUND)) ** 2, AROUND) for p in planes])
-
-
-def _in_frame(plane: Float32Array, matrix: Float64Array | None, block: int) -> Float32Array:
-    """Give a small plane as a frame sees it that does not coincide with the others."""
-    if matrix is None:
-        return plane
-    offset = (block - 1) / 2
-    scale = np.array([[block, 0, offset], [0, block, offset], [0, 0, 1.0]])
-    small = np.linalg.inv(matrix @ scale) @ scale
-    return np.asarray(
-        ndimage.affine_transform(plane, small[:2, :2], small[:2, 2], order=1, mode="nearest"),
-        np.float32,
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from skdefocus._grids import Area, cell_means, repeated
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._wide import CELL, cells_of
-from skdefocus.fusion._windows import box, core, inner_box, mirrored
+from skdefocus.fusion._windows import core, inner_box, mirrored, twice
 
 #: Radius in cells of the boxes that are looked at around a pixel.
 AROUND = 20
@@ -126,13 +125,13 @@ def _mean_around(plane: Float32Array, where: BoolArray | None, again: int) -> Fl
     if where is None:
         where = np.ones(plane.shape, bool)
     share = cell_means(where, CELL)
-    return _trimmed(cell_means(plane * where, CELL), share, _wide, TRIM, again)
+    return _trimmed(cell_means(plane * where, CELL), share, AROUND, TRIM, again)
 
 
 def _trimmed(
     cells: Float32Array,
     share: Float32Array,
-    mean: Callable[[Float32Array], Float32Array],
+    radius: int,
     factor: float,
     again: int,
 ) -> Float32Array:
@@ -144,23 +143,19 @@ def _trimmed(
         Means of values above 0 that are 0 where they do not count.
     share : ndarray of shape (rows, columns)
         Share that counts.
-    mean : callable
-        Averages a plane over windows.
+    radius : int
+        Of the boxes to average over, twice.
     factor : float
     again : int
         Number of times.
     """
-    total = np.maximum(mean(share), np.float32(1e-6))
-    around = np.maximum(mean(cells) / total, np.float32(1e-12))
+    total = np.maximum(twice(share, radius), np.float32(1e-6))
+    around = np.maximum(twice(cells, radius) / total, np.float32(1e-12))
     for _ in range(again):
         most = around * share
         most *= np.float32(factor)
-        around = np.maximum(mean(np.minimum(cells, most)) / total, np.float32(1e-12))
+        around = np.maximum(twice(np.minimum(cells, most), radius) / total, np.float32(1e-12))
     return around
-
-
-def _wide(cells: Float32Array) -> Float32Array:
-    return box(box(cells, AROUND), AROUND)
 
 
 class Outstanding(NamedTuple):
@@ -192,11 +187,7 @@ def outstanding(detail: Float32Array, step: int) -> Outstanding:
     most = np.maximum.reduceat(np.maximum.reduceat(detail, tops[0], axis=0), tops[1], axis=1)
     mean = cell_means(np.exp(detail), step)
     plain, trimmed = (
-        np.log(_trimmed(mean, np.ones_like(mean), _around, 1, times)) for times in (0, AGAIN)
+        np.log(_trimmed(mean, np.ones_like(mean), WINDOW, 1, times)) for times in (0, AGAIN)
     )
     least = np.asarray(trimmed + np.float32(FAINTLY))
     return Outstanding(most - plain > CLEARLY, most > least, least)
-
-
-def _around(cells: Float32Array) -> Float32Array:
-    return box(box(cells, WINDOW), WINDOW)

@@ -60,28 +60,42 @@ class Thumbnail:
         """Give it as seen in the reference's pixels, `matrix` being the frame's."""
         if matrix is None or np.array_equal(matrix, np.eye(3)):
             return self
-        step, offset = self.block, (self.block - 1) / 2
-        scale = np.array([[step, 0, offset], [0, step, offset], [0, 0, 1.0]])
-        small = np.linalg.inv(scale) @ matrix @ scale
-
-        def moved(planes: Float32Array, mode: str = "nearest") -> Float32Array:
-            if planes.ndim == 3:
-                return np.stack([moved(plane) for plane in np.moveaxis(planes, 2, 0)], axis=2)
-            return np.asarray(
-                ndimage.affine_transform(planes, small[:2, :2], small[:2, 2], order=1, mode=mode),
-                np.float32,
+        usable, clipped, seen = (
+            moved(plane, matrix, self.block, mode)
+            for plane, mode in (
+                (self.usable, "constant"),
+                (self.clipped, "nearest"),
+                (self.seen, "constant"),
             )
-
-        usable, seen = (moved(plane, "constant") for plane in (self.usable, self.seen))
-        return Thumbnail(
-            moved(self.values),
-            usable,
-            moved(self.colors),
-            moved(self.clipped),
-            seen,
-            self.white,
-            self.block,
         )
+        values, colors = (
+            np.stack([moved(p, matrix, self.block) for p in np.moveaxis(planes, 2, 0)], axis=2)
+            for planes in (self.values, self.colors)
+        )
+        return Thumbnail(values, usable, colors, clipped, seen, self.white, self.block)
+
+
+def moved(
+    plane: Float32Array, matrix: Float64Array, block: int, mode: str = "nearest"
+) -> Float32Array:
+    """Resample a plane of a small picture, whose blocks are of `block` pixels.
+
+    Parameters
+    ----------
+    plane : ndarray of shape (h, w)
+    matrix : ndarray of shape (3, 3)
+        From pixels of the result to those of the plane, both at full size.
+    block : int
+    mode : str
+        See :func:`scipy.ndimage.affine_transform`.
+    """
+    offset = (block - 1) / 2
+    scale = np.array([[block, 0, offset], [0, block, offset], [0, 0, 1.0]])
+    small = np.linalg.inv(scale) @ matrix @ scale
+    return np.asarray(
+        ndimage.affine_transform(plane, small[:2, :2], small[:2, 2], order=1, mode=mode),
+        np.float32,
+    )
 
 
 def block_size(size: tuple[int, int]) -> int:

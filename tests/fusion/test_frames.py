@@ -136,7 +136,7 @@ def test_the_light_of_defocused_lamps_is_no_exposure():
 
 
 def test_a_frame_full_of_discs_is_no_brighter_exposure():
-    """Where discs overlap, they brighten nearly all of a frame by the same factor."""
+    """Overlapping discs brighten nearly all of a frame by the same factor."""
     rng = np.random.default_rng(0)
     ground = blur(rng.random((192, 192)), 12.0)
     ground = 0.02 + 0.03 * (ground - ground.min()) / np.ptp(ground)

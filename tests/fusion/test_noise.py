@@ -2,20 +2,16 @@
 
 import numpy as np
 import pytest
+from helpers.stack_cases import CHINA, PLAIN, halves
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
 from skdefocus.fusion._noise import noise_of
 from skdefocus.synthesis import blur
 
-CHINA = load_sample_image("china.jpg")[:384, :576] / 255
-CHINA = CHINA.reshape(192, 2, 288, 2, 3).mean(axis=(1, 3)).astype(np.float32)
 GRAY = (CHINA @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.float32)
-SOFT = blur(CHINA, 3.0)
-LEFT = (np.arange(288) < 144)[None, :, None]
-ONE, TWO = np.where(LEFT, CHINA, SOFT), np.where(LEFT, SOFT, CHINA)
+ONE, TWO = halves(CHINA, 3.0)
 
 
 def noisy(image, sigma, seed=0):
@@ -67,14 +63,14 @@ def test_some_rows_of_a_large_frame_are_used():
 def test_noise_is_no_detail(sigma, position):
     frames = [ONE, TWO]
     frames.insert(position, noisy(blur(CHINA, 2.0), sigma))
-    result = sd.FocusFuser(sigma_weight=0).fuse(frames)
+    result = PLAIN.fuse(frames)
     assert (result.index == position).mean() < 0.02
     assert sd.metrics.psnr(result.image, CHINA) > 38
 
 
 def test_a_noisy_frame_still_wins_by_its_detail():
     frames = [ONE, noisy(TWO, 0.02)]
-    result = sd.FocusFuser(sigma_weight=0).fuse(frames)
+    result = PLAIN.fuse(frames)
     detailed = np.zeros((192, 288), bool)
     detailed[80:170, 150:220] = True
     assert (result.index[detailed] == 1).mean() > 0.6

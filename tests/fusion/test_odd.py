@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.stack_cases import CHINA, PLAIN, halves
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
 from skdefocus.fusion import _odd
@@ -14,14 +14,9 @@ from skdefocus.fusion._odd import odd_places, picture, told
 from skdefocus.fusion._thumbnails import thumbnail
 from skdefocus.synthesis import blur, from_linear, to_linear
 
-CHINA = load_sample_image("china.jpg")[:384, :576] / 255
-CHINA = CHINA.reshape(192, 2, 288, 2, 3).mean(axis=(1, 3)).astype(np.float32)
-SOFT = blur(CHINA, 3.0)
-LEFT = (np.arange(288) < 144)[None, :, None]
-ONE, TWO = np.where(LEFT, CHINA, SOFT), np.where(LEFT, SOFT, CHINA)
-MIDDLE = blur(CHINA, 2.0)
+ONE, TWO = halves(CHINA, 3.0)
+SOFT, MIDDLE = blur(CHINA, 3.0), blur(CHINA, 2.0)
 ROWS, COLUMNS = np.mgrid[:192, :288]
-PLAIN = sd.FocusFuser(sigma_weight=0)
 
 LOWER = (ROWS > 96)[..., None]
 HAND = (np.hypot(ROWS - 150, COLUMNS - 220) < 50)[..., None]
@@ -93,11 +88,10 @@ def test_it_can_be_kept_or_refused():
     frames = [ONE, FAULTS["a stripe"], TWO]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kept = PLAIN.set_params(outliers="keep").fuse(frames)
+        kept = sd.FocusFuser(sigma_weight=0, outliers="keep").fuse(frames)
     assert (kept.index[122:133] == 1).mean() > 0.3
     with pytest.raises(ValueError, match=r"frames\[1\] shows in .* leave it out"):
-        PLAIN.set_params(outliers="raise").fuse(frames)
-    PLAIN.set_params(outliers="drop")
+        sd.FocusFuser(sigma_weight=0, outliers="raise").fuse(frames)
 
 
 @pytest.mark.parametrize("feather", [0, 6])
