@@ -24,8 +24,10 @@ LEAST = 3
 STILL = 0.98
 #: Share of the points that a motion is judged by. Beside the others is what only one frame shows.
 LIKE = 0.9
+#: Differences that have half of the weight, in standard deviations.
+OUTLIER = 1.5
 #: Points that are compared at most, the one of the strongest gradient in each cell of a grid.
-POINTS = 60_000
+POINTS = 30_000
 #: σ in pixels of the blur that goes before gradients: much of what defocus differs by is gone then.
 SMOOTH = 3.0
 
@@ -33,12 +35,19 @@ SMOOTH = 3.0
 UP = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
 
 
+class Level(NamedTuple):
+    """A level of a pyramid: its picture, and where that shows the frame; None is everywhere."""
+
+    image: Float32Array
+    reach: BoolArray | None
+
+
 class Pyramid(NamedTuple):
     """A gray frame, smoothed, and reduced by 2 again and again.
 
     Attributes
     ----------
-    levels : list of ndarray of shape (h, w)
+    levels : list of Level
         Finest first.
     skipped : int
         Levels of the frame that are finer still.
@@ -46,39 +55,54 @@ class Pyramid(NamedTuple):
         A map to this frame's pixels that may be near, such as that of the frames before.
     """
 
-    levels: list[Float32Array]
+    levels: list[Level]
     skipped: int
     guess: Float64Array | None = None
 
 
 class Points(NamedTuple):
-    """Points of the reference at one level of the pyramid, with values and gradients."""
+    """Points of the reference at one level of the pyramid, with values and derivatives."""
 
     rows: Float64Array
     columns: Float64Array
     values: Float64Array
     slopes: Float64Array
+    curvature: Float64Array
 
 
-def pyramid(gray: Float32Array) -> Pyramid:
-    """Make what `register` compares, finest first."""
+def pyramid(gray: Float32Array, opaque: BoolArray | None = None) -> Pyramid:
+    """Make what `register` compares, finest first; what is not `opaque` is not compared."""
+    levels, skipped = _halved(gray)
+    reach: list[BoolArray] | list[None] = [None] * len(levels)
+    if opaque is not None:
+        beyond, size = _halved((~opaque).astype(np.float32))[0], 2 * math.ceil(SMOOTH) + 1
+        reach = [ndimage.maximum_filter(plane, size) == 0 for plane in beyond]
+    smooth = (ndimage.gaussian_filter(level, SMOOTH) for level in levels)
+    return Pyramid([Level(*level) for level in zip(smooth, reach, strict=True)], skipped)
+
+
+def _halved(plane: Float32Array) -> tuple[list[Float32Array], int]:
+    """Halve a plane again and again; give what is compared, and how often it was halved before."""
     skipped = 0
-    while min(gray.shape) > FINEST:
-        gray, skipped = half(gray), skipped + 1
-    levels = [gray]
+    while min(plane.shape) > FINEST:
+        plane, skipped = half(plane), skipped + 1
+    levels = [plane]
     while min(levels[-1].shape) >= 2 * COARSEST:
         levels.append(half(levels[-1]))
-    return Pyramid([ndimage.gaussian_filter(level, SMOOTH) for level in levels], skipped)
+    return levels, skipped
 
 
 def register(reference: Pyramid, moving: Pyramid, kind: str) -> Float64Array:
     """Find the map from the reference's pixels to those of another frame.
 
     At the coarsest level it begins with the best of no motion, a shift by phase correlation and the
-    guess. Gauss-Newton steps on squared differences follow from level to level, with the frame's
-    gain and offset as further unknowns, at points of strong gradients of the reference (inverse
-    compositional: Baker and Matthews, IJCV 2004). Large differences, which are defocus rather than
-    motion, count less. A level that does not bring the frames closer leaves things as they are.
+    guess. Gauss-Newton steps on squared differences follow from level to level, at points of strong
+    gradients of the reference (inverse compositional: Baker and Matthews, IJCV 2004). The frame's
+    gain and offset are further unknowns, and so is how much more it is blurred, as a quadratic
+    function of the position: to the first order, blur adds a multiple of the Laplacian. What still
+    differs much counts less. A level that does not bring the frames closer leaves things as they
+    are. What comes of it is averaged with the inverse of the map that steps from the other frame
+    lead to, as defocus misleads both in opposite directions.
 
     Parameters
     ----------
@@ -92,20 +116,20 @@ def register(reference: Pyramid, moving: Pyramid, kind: str) -> Float64Array:
         See :func:`skdefocus.fusion._warping.warp`; the identity where nothing is found to go by.
     """
     fixed, other = reference.levels, moving.levels
-    if min(fixed[0].shape) < LEAST:
+    if min(fixed[0].image.shape) < LEAST:
         return np.eye(3)
     points = _points(fixed[-1])
-    starts = [np.eye(3), _shift(fixed[-1], other[-1])]
+    starts = [np.eye(3), _shift(fixed[-1].image, other[-1].image)]
     if moving.guess is not None:
         starts.append(_at_level(moving.guess, -(len(fixed) - 1 + reference.skipped)))
     matrix = max(starts, key=lambda m: _likeness(points, other[-1], m))
     for level in reversed(range(len(fixed))):
         points = _points(fixed[level])
-        found = _refined(points, other[level], matrix, kind)
-        if _likeness(points, other[level], found) > _likeness(points, other[level], matrix):
-            matrix = found
+        matrix = _closer(points, other[level], matrix, kind)
         if level:
             matrix = _at_level(matrix, 1)
+    back = _closer(_points(other[0]), fixed[0], np.linalg.inv(matrix), kind, 1 / STILL)
+    matrix = (matrix + np.linalg.inv(back)) / 2
     # What is hardly better than no motion is the defocus.
     moved, still = (1 - _likeness(points, other[0], m) for m in (matrix, np.eye(3)))
     return _at_level(matrix, reference.skipped) if moved < STILL * still else np.eye(3)
@@ -128,8 +152,9 @@ def _shift(one: Float32Array, other: Float32Array) -> Float64Array:
     return matrix
 
 
-def _points(image: Float32Array) -> Points:
+def _points(level: Level) -> Points:
     """Choose the strongest gradient of every cell."""
+    image = level.image
     gy, gx = (np.asarray(np.gradient(image, axis=axis), np.float32) for axis in (0, 1))
     cell = max(1, math.ceil(math.sqrt(image.size / POINTS)))
     h, w = image.shape[0] // cell, image.shape[1] // cell
@@ -137,24 +162,28 @@ def _points(image: Float32Array) -> Points:
     inner = strength.reshape(h, cell, w, cell).swapaxes(1, 2).reshape(h, w, -1).argmax(axis=2)
     rows = (np.arange(h)[:, None] * cell + inner // cell).ravel()
     columns = (np.arange(w) * cell + inner % cell).ravel()
+    if level.reach is not None:
+        reached = level.reach[rows, columns]
+        rows, columns = rows[reached], columns[reached]
     slopes = np.stack([gy[rows, columns], gx[rows, columns]], axis=1).astype(float)
     values = image[rows, columns].astype(float)
-    return Points(rows.astype(float), columns.astype(float), values, slopes)
+    curvature = ndimage.laplace(image)[rows, columns].astype(float)
+    return Points(rows.astype(float), columns.astype(float), values, slopes, curvature)
 
 
-def _seen(
-    points: Points, moving: Float32Array, matrix: Float64Array
-) -> tuple[Float64Array, BoolArray]:
+def _seen(points: Points, moving: Level, matrix: Float64Array) -> tuple[Float64Array, BoolArray]:
     """Values of the frame at the points, and which of them it reaches."""
     at = [m[0] * points.rows + m[1] * points.columns + m[2] for m in matrix[:2]]
     use = np.ones(len(points.rows), bool)
-    for positions, size in zip(at, moving.shape, strict=True):
+    for positions, size in zip(at, moving.image.shape, strict=True):
         use &= (positions >= 0) & (positions <= size - 1)
-    seen = ndimage.map_coordinates(moving, at, order=1, mode="nearest", output=np.float64)
+    if moving.reach is not None:
+        use &= ndimage.map_coordinates(moving.reach, at, order=0, mode="nearest")
+    seen = ndimage.map_coordinates(moving.image, at, order=1, mode="nearest", output=np.float64)
     return seen, use
 
 
-def _likeness(points: Points, moving: Float32Array, matrix: Float64Array) -> float:
+def _likeness(points: Points, moving: Level, matrix: Float64Array) -> float:
     """Correlation of the frames at all but the most unlike points; -1 without overlap."""
     seen, use = _seen(points, moving, matrix)
     if np.count_nonzero(use) < max(1, len(use) // 16):
@@ -170,24 +199,39 @@ def _centered(values: Float64Array) -> Float64Array:
     return values - values.mean()
 
 
-def _refined(points: Points, moving: Float32Array, matrix: Float64Array, kind: str) -> Float64Array:
+def _closer(
+    points: Points, moving: Level, matrix: Float64Array, kind: str, most: float = 1.0
+) -> Float64Array:
+    """Refine a motion at a level, if that leaves `most` of the frames' unlikeness or less."""
+    found = _refined(points, moving, matrix, kind)
+    after, before = (1 - _likeness(points, moving, m) for m in (found, matrix))
+    return found if after <= most * before else matrix
+
+
+def _refined(points: Points, moving: Level, matrix: Float64Array, kind: str) -> Float64Array:
     """Gauss-Newton steps at one level of the pyramid."""
-    middle = np.array(moving.shape) / 2
+    middle = np.array(moving.image.shape) / 2
     y, x = (points.rows - middle[0]) / middle[0], (points.columns - middle[1]) / middle[1]
     gy, gx = points.slopes.T
     columns = [gy, gx] if kind == "translation" else [gy, gx, gy * y, gy * x, gx * y, gx * x]
-    design = np.stack([*columns, points.values, np.ones(len(y))], axis=1)
+    # Frames that are blurred differently differ by what is near a multiple of the curvature.
+    blurs = [points.curvature * factor for factor in (1, y, x, y * y, y * x, x * x)]
+    design = np.stack([*columns, *blurs, points.values, np.ones(len(y))], axis=1)
     motions = len(columns)
+    others = np.zeros(design.shape[1] - motions)
     for _ in range(STEPS):
         seen, use = _seen(points, moving, matrix)
-        if np.count_nonzero(use) <= motions:
+        if np.count_nonzero(use) <= design.shape[1]:
             return matrix
         difference = (seen - points.values)[use]
-        scale = 1.4826 * np.median(np.abs(difference)) + 1e-6
+        rows = design[use]
+        left = difference - rows[:, motions:] @ others
+        scale = 1.4826 * np.median(np.abs(left)) + 1e-6
         # The root of the weights, that both sides of the normal equations have.
-        root = 1 / np.sqrt(1 + (difference / (3 * scale)) ** 2)
-        rows = design[use] * root[:, None]
+        root = 1 / np.sqrt(1 + (left / (OUTLIER * scale)) ** 2)
+        rows *= root[:, None]
         p = np.linalg.lstsq(rows.T @ rows, rows.T @ (root * difference), rcond=1e-9)[0]
+        others = p[motions:]
         # d holds the reference's motion in pixels as a function of (row, column, 1).
         d = np.zeros((3, 3))
         d[:2, 2] = p[:2]
@@ -195,7 +239,7 @@ def _refined(points: Points, moving: Float32Array, matrix: Float64Array, kind: s
             slopes = np.array(p[2:6]).reshape(2, 2) / middle
             d[:2, :2], d[:2, 2] = slopes, p[:2] - slopes @ middle
         largest = np.abs(p[:motions]).max()
-        if not np.isfinite(d).all() or largest > moving.shape[0] / 4:
+        if not np.isfinite(d).all() or largest > moving.image.shape[0] / 4:
             return matrix
         moved = matrix @ np.linalg.inv(np.eye(3) + d)
         if not _seen(points, moving, moved)[1].any():

@@ -146,7 +146,7 @@ def _look(raw: Raw, align: str) -> _Look:
     small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
     if align == "none":
         return _Look(small, None, noise)
-    return _Look(small, registration.pyramid(to_gray(filled(raw, OPAQUE))), noise)
+    return _Look(small, registration.pyramid(to_gray(filled(raw, OPAQUE)), opaque), noise)
 
 
 def _step(before: _Look, after: _Look, guess: Float64Array | None, align: str) -> Float64Array:

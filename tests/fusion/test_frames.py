@@ -90,6 +90,16 @@ def test_the_most_opaque_frame_has_the_say():
     assert np.all(result.alpha == 1)
 
 
+def test_transparent_borders_do_not_move_a_frame():
+    one, two = (np.dstack([f, np.ones((192, 288), np.float32)]) for f in stripes(2))
+    two[:, -18:] = two[-12:] = 0
+    still, aligned = (
+        quiet(sd.FocusFuser(sigma_weight=0, align=align), [one, two])
+        for align in ("none", "affine")
+    )
+    assert np.array_equal(still.image, aligned.image)
+
+
 # --- exposure ----------------------------------------------------------------------------------
 
 
