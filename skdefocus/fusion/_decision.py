@@ -32,8 +32,9 @@ SQUARE = np.ones((3, 3), bool)
 CLEAR, SHARE = 0.3, 0.1
 #: Score of frames where they are not judged: far below all others.
 FAR = -1e3
-#: Nats against a frame where it is clipped to white and others may show more.
-LOST = 4.0
+#: Nats against a frame where it is clipped to white and others may show more, and how much more
+#: they show for all of these, in parts of white.
+LOST, MUCH = 4.0, 0.1
 
 
 def decided(
@@ -151,8 +152,8 @@ def _contest(frames: Frames, score: Callable[[int, View], Float32Array]) -> labe
         found = score(k, view)
         # The likelihood of what is noisier is spread wider.
         found -= np.float32(np.log(view.noise / frames.noise))
-        if view.brighter and view.lit is not None:
-            found -= np.float32(LOST) * view.lit
+        if view.lost > 0 and view.lit is not None:
+            found -= np.float32(LOST * min(view.lost / MUCH, 1)) * view.lit
         contest.offer(k, within(found, view.valid), view.gray)
     return contest.choice()
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 from skdefocus._typing import Float32Array
 from skdefocus.fusion._thumbnails import WHITE, Thumbnail, full_block_sums
 
-#: Encoded value from which matched values are carried over to white, smoothly.
+#: Encoded value from which values are carried over, smoothly, to those that are clipped.
 KNEE = 0.96
 #: Pixels of a thumbnail along the sides of the blocks whose ratios are taken: defocus spreads
 #: light, but hardly beyond.
@@ -125,7 +125,7 @@ def matched(image: Float32Array, gain: Float32Array) -> Float32Array:
     """Scale a frame; white stays white.
 
     A channel that is clipped was at least as bright as it is, so that it becomes as bright as the
-    brightest channel; where all are clipped, white is what they become.
+    brightest channel; where all are clipped, they stay as they are.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def matched(image: Float32Array, gain: Float32Array) -> Float32Array:
     out = planes * gain
     if gain.min() < 1:
         clipped = np.clip((planes - KNEE) * np.float32(1 / (WHITE - KNEE)), 0, 1)
-        most = out.max(axis=2, keepdims=True)
-        out += clipped * (most - out)
-        out += clipped.min(axis=2, keepdims=True) * (1 - out)
+        most = np.minimum(out.max(axis=2, keepdims=True), planes)
+        out += clipped * np.maximum(most - out, 0)
+        out += clipped.min(axis=2, keepdims=True) * np.maximum(planes - out, 0)
     return np.asarray(np.clip(out, 0, 1, out=out).reshape(image.shape))

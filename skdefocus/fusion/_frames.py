@@ -41,16 +41,15 @@ class View(NamedTuple):
         Where the frame has a say; None is everywhere.
     noise : float
         Standard deviation of its noise.
-    brighter : bool
-        Whether the frame was exposed longer than the reference, so that where it is clipped to
-        white the reference may show more.
+    lost : float
+        Range below white that only the reference shows, as this frame was exposed longer.
     """
 
     gray: Float32Array
     lit: BoolArray | None
     valid: BoolArray | None
     noise: float
-    brighter: bool = False
+    lost: float = 0.0
 
 
 class Frames:
@@ -170,8 +169,8 @@ class Frames:
         noise = max(self.noise, self.survey.noise[number])
         if gain is not None:
             noise *= max(1.0, float(gain.mean()))
-        brighter = gain is not None and bool(gain.min() < 1)
-        return View(self._warped(gray, number), seen, self._valid(number, raw), noise, brighter)
+        lost = 0.0 if gain is None else max(0.0, 1 - float(gain.min()))
+        return View(self._warped(gray, number), seen, self._valid(number, raw), noise, lost)
 
     def colors(self, number: int, raw: Raw | None = None) -> Callable[[Area], Float32Array]:
         """Give what reads a frame's values in an area, (h, w[, 3]), from what was read of it."""

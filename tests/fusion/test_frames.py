@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_sample_image
 
 import skdefocus as sd
+from skdefocus.fusion._exposure import matched
 from skdefocus.synthesis import blur
+from tests.helpers import stack_cases
 
 CHINA = load_sample_image("china.jpg")[:192, :288] / 255
 FLOWER = load_sample_image("flower.jpg")[:192, :288] / 255
@@ -183,6 +186,33 @@ def test_white_stays_white(gain):
     lamp = np.median(image[white], axis=0)
     assert lamp.min() > 0.95
     assert np.ptp(lamp) < 0.03
+
+
+@given(
+    arrays(np.float32, (3, 4, 3), elements=st.floats(0.875, 1, width=32)),
+    st.lists(st.floats(0.4, 1.5), min_size=3, max_size=3),
+)
+def test_matched_values_are_between_their_own_and_those_of_the_gain(image, gain):
+    """So that a gain of hardly less than 1 hardly changes anything, and white is white."""
+    gain = np.float32(gain)
+    found, scaled = matched(image, gain), np.clip(image * gain, 0, 1)
+    assert np.all(found >= scaled)
+    assert np.all(found <= np.maximum(image, scaled) + 1e-6)
+    assert np.all(matched(np.ones_like(image), gain) >= 1 - 1e-6)
+    below = (image < 0.96).all(axis=2)
+    assert np.array_equal(found[below], scaled[below])
+
+
+def test_exposures_that_hardly_differ_are_matched_without_loss():
+    """Neither where frames are clipped to white nor next to that."""
+    bright = stack_cases.CHINA
+    stack = stack_cases.halves(bright)
+    plain, same = (
+        sd.metrics.psnr(sd.FocusFuser(sigma_weight=0, match_exposure=m).fuse(stack).image, bright)
+        for m in (False, True)
+    )
+    assert (bright > 0.97).mean() > 0.05
+    assert same > plain - 0.1
 
 
 def test_noise_grows_with_the_gain():
