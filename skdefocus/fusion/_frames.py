@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from skdefocus._grids import Area, all_cells, repeated
 from skdefocus._images import scaled
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
+from skdefocus.fusion._borders import black_along, of_their_own
 from skdefocus.fusion._exposure import matched
 from skdefocus.fusion._odd import odd_places, told
 from skdefocus.fusion._palette import Palette
@@ -76,6 +77,10 @@ class Frames:
     survey : Survey
     noise : float
         Standard deviation of the noise that every frame has.
+    odd : dict of int to ndarray of shape (h, w), bool
+        Pixels of small pictures where frames have no say.
+    overruled : dict of int to str
+        Numbers of these frames, and where that is.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class Frames:
             if settings.match_exposure is True
             or (settings.match_exposure == "auto" and gain.needed)
         }
+        self.overruled: dict[int, str] = {}
         self.odd = {} if settings.outliers == "keep" else self._odd_places()
         self._palette = Palette(self.survey.pictures.values())
         self._kept: dict[int, View] = {}
@@ -113,11 +119,6 @@ class Frames:
     def left_out(self) -> dict[int, str]:
         """Numbers of the frames that do not belong, and why."""
         return self.survey.left_out
-
-    @property
-    def overruled(self) -> dict[int, str]:
-        """Numbers of the frames that have no say in a part of them, and where that is."""
-        return {k: told(where) for k, where in self.odd.items()}
 
     @property
     def gains(self) -> dict[int, tuple[float, ...]]:
@@ -201,11 +202,18 @@ class Frames:
         return self._shown(number, self.read(number) if self._has_alpha else None)
 
     def _odd_places(self) -> dict[int, BoolArray]:
-        """Find the places where frames show what the others do not, in pixels of small pictures."""
-        odd = odd_places(self.survey.pictures)
+        """Find the places where frames show what the others do not, or nothing."""
+        seen = self.survey.pictures
+        odd = odd_places(seen)
         if odd and self._settings.outliers == "raise":
             k, where = min(odd.items())
             raise ValueError(f"{self._names[k]} {told(where)}; leave it out")
+        self.overruled = {k: told(where) for k, where in odd.items()}
+        for k, sides in of_their_own(self.survey.borders).items():
+            shown = np.any([seen[j].known & ~odd.get(j, False) for j in seen if j != k], axis=0)
+            odd[k] = odd.get(k, False) | (shown & ~seen[k].known)
+            why = [self.overruled[k]] if k in self.overruled else []
+            self.overruled[k] = " and ".join([*why, black_along(sides)])
         return odd
 
     def _valid(self, number: int, raw: Raw | None) -> BoolArray | None:

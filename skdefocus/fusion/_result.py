@@ -33,7 +33,8 @@ class FusionResult:
     left_out : mapping of int to str
         Positions of the frames that do not belong to the stack, and why.
     overruled : mapping of int to str
-        Positions of the frames that have no say in a part of them, and where that is.
+        Positions of the frames that have no say in a part of them, which is faulty or a black
+        border, and where that is.
     gains : mapping of int to tuple of float
         Factors by which the channels of frames were multiplied to match exposures, by position;
         1 for those that are not mentioned.

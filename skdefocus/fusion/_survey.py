@@ -12,6 +12,7 @@ from skdefocus import _registration as registration
 from skdefocus._images import to_gray
 from skdefocus._typing import Float64Array
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
+from skdefocus.fusion._borders import NO_BORDERS, Borders, black_borders
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, relative_gain
 from skdefocus.fusion._noise import noise_of
 from skdefocus.fusion._odd import Picture, picture
@@ -41,6 +42,8 @@ class Survey:
         The other frames, and why.
     pictures : dict of int to Picture
         Of the frames that belong, as far as they are large enough to be judged.
+    borders : dict of int to Borders
+        Of these.
     """
 
     matrices: dict[int, Float64Array] = field(default_factory=dict)
@@ -48,24 +51,26 @@ class Survey:
     noise: dict[int, float] = field(default_factory=dict)
     left_out: dict[int, str] = field(default_factory=dict)
     pictures: dict[int, Picture] = field(default_factory=dict)
+    borders: dict[int, Borders] = field(default_factory=dict)
 
     def add(
-        self, number: int, matrix: Float64Array, noise: float, seen: Thumbnail, gain: Gain | None
+        self, number: int, matrix: Float64Array, look: _Look, seen: Thumbnail, gain: Gain | None
     ) -> None:
         """Keep the measurements of a frame that belongs; `seen` coincides with the others."""
-        self.matrices[number], self.noise[number] = matrix, noise
+        self.matrices[number], self.noise[number] = matrix, look.noise
         if gain is not None:
             self.gains[number] = gain
         if seen.tells:
-            self.pictures[number] = picture(seen, gain)
+            self.pictures[number], self.borders[number] = picture(seen, gain), look.borders
 
 
 class _Look(NamedTuple):
-    """Reduced copies of a frame, by which it is judged and aligned, and its noise."""
+    """Reduced copies of a frame, by which it is judged and aligned, its noise and borders."""
 
     small: Thumbnail
     pyramid: registration.Pyramid | None
     noise: float
+    borders: Borders
 
 
 def surveyed(
@@ -118,7 +123,7 @@ def _measured(
 ) -> Survey:
     """Go from the reference to both ends, comparing each frame with the one before."""
     survey, first = Survey(), _look(read(reference), settings.align)
-    survey.add(reference, np.eye(3), first.noise, first.small, None)
+    survey.add(reference, np.eye(3), first, first.small, None)
     later, earlier = (
         range(reference + 1, numbers.stop),
         range(reference - 1, numbers.start - 1, -1),
@@ -136,17 +141,23 @@ def _measured(
             if why and settings.outliers != "keep":
                 survey.left_out[k] = why
                 continue
-            survey.add(k, matrix, seen.noise, moved, gain)
+            survey.add(k, matrix, seen, moved, gain)
             before, look, small, motion = k, seen, moved, step
     return survey
 
 
 def _look(raw: Raw, align: str) -> _Look:
-    opaque = None if raw.alpha is None else raw.alpha >= OPAQUE * raw.alpha.max()
+    """Reduce a frame, without what is transparent in it or a border."""
+    opaque, borders = None, black_borders(raw.pixels)
+    if raw.alpha is not None:
+        opaque, borders = raw.alpha >= OPAQUE * raw.alpha.max(), NO_BORDERS
+    elif borders.where is not None:
+        opaque = ~borders.where
     small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
     if align == "none":
-        return _Look(small, None, noise)
-    return _Look(small, registration.pyramid(to_gray(filled(raw, OPAQUE)), opaque), noise)
+        return _Look(small, None, noise, borders)
+    pyramid = registration.pyramid(to_gray(filled(raw, OPAQUE)), opaque)
+    return _Look(small, pyramid, noise, borders)
 
 
 def _step(before: _Look, after: _Look, guess: Float64Array | None, align: str) -> Float64Array:

@@ -114,10 +114,10 @@ def full_block_sums(plane: AnyArray, block: int) -> Float32Array:
 
 def lit(image: AnyArray) -> BoolArray:
     """Find the pixels (H, W) where a photograph's light may be beyond white in some channel."""
-    return _any_above(image[..., None] if image.ndim == 2 else image, _limit(image, WHITE))
+    return any_above(image[..., None] if image.ndim == 2 else image, limit(image, WHITE))
 
 
-def _any_above(planes: AnyArray, limit: float) -> BoolArray:
+def any_above(planes: AnyArray, limit: float) -> BoolArray:
     """Find the pixels (H, W) of which some channel reaches a limit."""
     found = planes[..., 0] >= limit
     for c in range(1, planes.shape[2]):  # along so short an axis, `any` takes ten times as long
@@ -125,7 +125,7 @@ def _any_above(planes: AnyArray, limit: float) -> BoolArray:
     return np.asarray(found)
 
 
-def _limit(image: AnyArray, value: float) -> float:
+def limit(image: AnyArray, value: float) -> float:
     """Express a value in [0, 1] in the units of a checked photograph."""
     return value * float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else value
 
@@ -142,11 +142,11 @@ def thumbnail(image: AnyArray, opaque: BoolArray | None = None) -> Thumbnail:
     block = block_size((image.shape[0], image.shape[1]))
     planes = image[..., None] if image.ndim == 2 else image
     bright = lit(image)
-    usable = ~bright & _any_above(planes, _limit(image, BLACK))
+    usable = ~bright & any_above(planes, limit(image, BLACK))
     known = np.ones(bright.shape, bool) if opaque is None else opaque
     usable &= known
     count, seen = full_block_sums(usable, block), full_block_sums(known, block)
-    unit = 1 / _limit(image, 1)
+    unit = 1 / limit(image, 1)
     sums, every = (
         [full_block_sums(np.where(where, plane, 0), block) for plane in np.moveaxis(planes, 2, 0)]
         for where in (usable, known)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import stack_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -12,7 +13,6 @@ from sklearn.datasets import load_sample_image
 import skdefocus as sd
 from skdefocus.fusion._exposure import matched
 from skdefocus.synthesis import blur
-from tests.helpers import stack_cases
 
 CHINA = load_sample_image("china.jpg")[:192, :288] / 255
 FLOWER = load_sample_image("flower.jpg")[:192, :288] / 255
