@@ -1,18 +1,27 @@
-"""The fused picture: chosen pixels, and near seams a weighted mean of the likely ones."""
+"""The fused picture: chosen pixels, and near seams a weighted mean of the likely ones.
+
+There, fine detail is averaged apart, where the frame that shows more of it counts for more: next to
+a thing in front, one frame shows the background blurred, and the other one all its detail, but
+through a veil.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+from scipy import ndimage
 
-from skdefocus._grids import Area
+from skdefocus._grids import Area, grown, repeated, seen_from
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
 from skdefocus.fusion._labels import Index
+from skdefocus.fusion._prominence import FEW_LAMPS
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles, tiled
+from skdefocus.fusion._wide import CELL
 from skdefocus.fusion._windows import inner_box, mirrored
 
 #: σ in pixels of the seams of the composite that frames near seams are compared with.
@@ -21,6 +30,16 @@ WIDE_SEAM = 3.0
 SOLID = 0.9
 #: Largest score, so that weights do not overflow.
 MOST = 40.0
+#: Radius in pixels of the boxes, one after the other, whose mean is without fine detail, and pixels
+#: around an area that it depends on.
+FINE, HALO = 1, 2
+#: Power of its energy by which fine detail counts, and what is added to that energy first, in
+#: variances of the noise.
+POWER, UNSURE = 3, 16.0
+#: The latter at least, so that weights do not overflow.
+LEAST_ENERGY = 1e-6
+#: A pixel and the eight next to it.
+SQUARE = np.ones((3, 3), bool)
 #: Side in pixels of the tiles in which a frame is added where it has weight.
 SIDE = 128
 
@@ -74,12 +93,39 @@ class Blend:
         np.maximum(image, low, out=image)
         np.minimum(image, high, out=mean)
 
+    def part(self, area: Area) -> Float32Array:
+        """Give the mean in an area, (h, w[, C]); 0 where nothing was added."""
+        part = self._mean[..., area[0], area[1]]
+        return part if part.ndim == 2 else np.moveaxis(part, 0, 2)
+
     @property
     def image(self) -> Float32Array:
-        """The mean; 0 where nothing was added."""
-        if len(self._shape) == 2:
-            return self._mean
-        return np.ascontiguousarray(np.moveaxis(self._mean, 0, 2))
+        """A copy of the mean."""
+        return np.array(self.part((slice(None), slice(None))), order="C")
+
+    @property
+    def added(self) -> BoolArray:
+        """Pixels (H, W) at which something was added."""
+        return self._weights > 0
+
+
+def _smooth(
+    of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, ...]
+) -> Float32Array:
+    """Take the fine detail off the values (h, w[, C]) of an area of a frame."""
+    inside = grown(area, HALO, size)
+    values = of_area(inside)
+    planes = np.moveaxis(values if values.ndim == 3 else values[..., None], 2, 0)
+    wide = mirrored(planes, seen_from(inside, area), HALO)
+    smooth = [inner_box(inner_box(plane, FINE), FINE) for plane in wide]
+    return smooth[0] if values.ndim == 2 else np.stack(smooth, axis=2)
+
+
+def _fine(
+    of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, ...]
+) -> Float32Array:
+    """Give the fine detail (h, w[, C]) of an area of a frame."""
+    return of_area(area) - _smooth(of_area, area, size)
 
 
 def blended(
@@ -89,8 +135,9 @@ def blended(
 
     Where two frames meet, the choice is off by some pixels often, and no frame shows the truth.
     The mean of them, weighted by how likely each is the one, errs least. The frames are compared
-    with a composite whose seams are wide, so that it leans to neither side. Pixels that `forced`
-    gives to a frame, by a number of at least 0, are of that frame alone.
+    with a composite whose seams are wide, so that it leans to neither side. Fine detail counts by
+    its energy as well. Pixels that `forced` gives to a frame, by a number of at least 0, are of
+    that frame alone.
     """
     used = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     fused = Blend(frames.shape)
@@ -99,20 +146,10 @@ def blended(
             weight = (index == k).astype(np.float32)
             fused.add(frames.colors(k), within(weight, frames.shown(k), 0))
         return fused.image
-    size = (frames.shape[0], frames.shape[1])
-    seams, lit = Blend(size), np.zeros(size, bool)
-    reached, several = np.zeros(size, bool), np.zeros(size, bool)
-    for k in used:
-        view = frames.view(k)
-        near = spread(index == k, settings.feather) > 0
-        several |= near & reached
-        reached |= near
-        weight = spread(index == k, WIDE_SEAM)
-        seams.add(view.gray.__getitem__, within(weight, view.valid, 0))
-        if view.lit is not None:
-            lit |= view.lit & (weight > 0)
-    composite = View(seams.image, lit if lit.any() else None, None, frames.noise)
+    composite, several = _along_seams(frames, index, used, settings.feather)
     trials = comparison.Trials(composite.gray, composite.lit).keep(several)
+    fine, exchanged = Blend(frames.shape), _exchanged(several, trials, forced)
+    unsure = np.float32(max(UNSURE * frames.noise**2, LEAST_ENERGY))
     for k in used:
         raw = frames.read(k)
         view, weight = frames.view(k, raw), spread(index == k, settings.feather)
@@ -124,5 +161,53 @@ def blended(
         weight = within(weight, view.valid, 0)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
-        fused.add(frames.colors(k, raw), weight)
-    return fused.image
+        colors = frames.colors(k, raw)
+        fused.add(colors, weight)
+        # Where a frame has no say, nothing of it is mixed with what is next to that.
+        if view.valid is not None:
+            exchanged &= ndimage.binary_erosion(view.valid, SQUARE, HALO, border_value=1)
+        weight *= exchanged
+        for area in tiled(index.shape, weight > 0, SIDE):
+            energy = _fine(view.gray.__getitem__, area, index.shape) ** 2
+            weight[area] *= (1 + energy / unsure) ** POWER
+        fine.add(partial(_fine, colors, size=index.shape), weight)
+    return _with_fine(fused, fine, exchanged)
+
+
+def _along_seams(
+    frames: Frames, index: Index, used: list[int], feather: float
+) -> tuple[View, BoolArray]:
+    """Give the composite, whose seams are wide, and the pixels near which it has several frames."""
+    size = (frames.shape[0], frames.shape[1])
+    seams, lit = Blend(size), np.zeros(size, bool)
+    reached, several = np.zeros(size, bool), np.zeros(size, bool)
+    for k in used:
+        view = frames.view(k)
+        near = spread(index == k, feather) > 0
+        several |= near & reached
+        reached |= near
+        weight = spread(index == k, WIDE_SEAM)
+        seams.add(view.gray.__getitem__, within(weight, view.valid, 0))
+        if view.lit is not None:
+            lit |= view.lit & (weight > 0)
+    return View(seams.image, lit if lit.any() else None, None, frames.noise), several
+
+
+def _exchanged(several: BoolArray, trials: comparison.Trials, forced: Index | None) -> BoolArray:
+    """Find the pixels whose fine detail may be of other frames than the rest of them."""
+    where = several if forced is None else several & (forced < 0)
+    white = trials.wide[comparison.LAMPS].white
+    if white is None:
+        return where
+    # The rims of the discs of lamps are crisp, too.
+    return np.asarray(where & ~repeated(white > FEW_LAMPS, CELL, where.shape))
+
+
+def _with_fine(fused: Blend, fine: Blend, where: BoolArray) -> Float32Array:
+    """Exchange the fine detail of a fused picture where it is known better."""
+    image = fused.image
+    for area in tiled(where.shape, where, SIDE):
+        found = _smooth(fused.part, area, where.shape) + fine.part(area)
+        inner = where[area] if image.ndim == 2 else where[area][..., None]
+        np.copyto(image[area], np.clip(found, 0, 1), where=inner)
+    return image
