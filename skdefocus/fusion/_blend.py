@@ -8,7 +8,7 @@ through a veil.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -72,9 +72,9 @@ class Blend:
         `of_area` gives its values in an area.
         """
         for area in tiled(weights.shape, weights > 0, SIDE):
-            self._add(of_area(area), weights[area], area)
+            self.put(of_area(area), weights[area], area)
 
-    def _add(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
+    def put(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
         """Add a part of a frame."""
         mean, total = self._mean[..., area[0], area[1]], self._weights[area]
         image = image if image.ndim == 2 else np.ascontiguousarray(np.moveaxis(image, 2, 0))
@@ -103,29 +103,70 @@ class Blend:
         """A copy of the mean."""
         return np.array(self.part((slice(None), slice(None))), order="C")
 
+
+class Parts(NamedTuple):
+    """Values (h, w[, C]) of an area of a frame, and their means over small windows."""
+
+    values: Float32Array
+    smooth: Float32Array
+
     @property
-    def added(self) -> BoolArray:
-        """Pixels (H, W) at which something was added."""
-        return self._weights > 0
+    def fine(self) -> Float32Array:
+        """The rest of them: fine detail."""
+        return self.values - self.smooth
 
 
-def _smooth(
-    of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, ...]
-) -> Float32Array:
-    """Take the fine detail off the values (h, w[, C]) of an area of a frame."""
+def parts(of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, ...]) -> Parts:
+    """Take the fine detail of an area apart; `of_area` gives the values of a frame (H, W[, C])."""
     inside = grown(area, HALO, size)
     values = of_area(inside)
     planes = np.moveaxis(values if values.ndim == 3 else values[..., None], 2, 0)
     wide = mirrored(planes, seen_from(inside, area), HALO)
-    smooth = [inner_box(inner_box(plane, FINE), FINE) for plane in wide]
-    return smooth[0] if values.ndim == 2 else np.stack(smooth, axis=2)
+    smooth = np.stack([inner_box(inner_box(plane, FINE), FINE) for plane in wide], axis=2)
+    smooth = smooth if values.ndim == 3 else smooth[..., 0]
+    return Parts(values[seen_from(inside, area)], smooth)
 
 
-def _fine(
-    of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, ...]
-) -> Float32Array:
-    """Give the fine detail (h, w[, C]) of an area of a frame."""
-    return of_area(area) - _smooth(of_area, area, size)
+class Mixture:
+    """Weighted mean of the frames, and one of their fine detail, which counts by its energy, too.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of a frame.
+    noise : float
+    """
+
+    def __init__(self, shape: tuple[int, ...], noise: float) -> None:
+        self._mean, self._fine = Blend(shape), Blend(shape)
+        self._unsure = np.float32(max(UNSURE * noise**2, LEAST_ENERGY))
+
+    def add(
+        self,
+        of_area: Callable[[Area], Float32Array],
+        gray: Float32Array,
+        weights: Float32Array,
+        where: BoolArray,
+    ) -> None:
+        """Add a frame, whose fine detail is needed at some pixels."""
+        for area in tiled(gray.shape, weights > 0, SIDE):
+            if not where[area].any():
+                self._mean.put(of_area(area), weights[area], area)
+                continue
+            found = parts(of_area, area, gray.shape)
+            self._mean.put(found.values, weights[area], area)
+            energy = parts(gray.__getitem__, area, gray.shape).fine ** 2
+            fine = where[area] * weights[area] * (1 + energy / self._unsure) ** POWER
+            self._fine.put(found.fine, fine, area)
+
+    def image(self, where: BoolArray) -> Float32Array:
+        """Give the mean, with the mean of the fine detail at some pixels."""
+        image = self._mean.image
+        for area in tiled(where.shape, where, SIDE):
+            found = parts(self._mean.part, area, where.shape).smooth + self._fine.part(area)
+            inner = where[area] if image.ndim == 2 else where[area][..., None]
+            np.copyto(image[area], np.clip(found, 0, 1), where=inner)
+        return image
 
 
 def blended(
@@ -140,16 +181,15 @@ def blended(
     that frame alone.
     """
     used = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
-    fused = Blend(frames.shape)
     if len(used) == 1 or settings.feather == 0:
+        fused = Blend(frames.shape)
         for k in used:
             weight = (index == k).astype(np.float32)
             fused.add(frames.colors(k), within(weight, frames.shown(k), 0))
         return fused.image
     composite, several = _along_seams(frames, index, used, settings.feather)
     trials = comparison.Trials(composite.gray, composite.lit).keep(several)
-    fine, exchanged = Blend(frames.shape), _exchanged(several, trials, forced)
-    unsure = np.float32(max(UNSURE * frames.noise**2, LEAST_ENERGY))
+    mixture, exchanged = Mixture(frames.shape, frames.noise), _exchanged(several, trials, forced)
     for k in used:
         raw = frames.read(k)
         view, weight = frames.view(k, raw), spread(index == k, settings.feather)
@@ -161,17 +201,11 @@ def blended(
         weight = within(weight, view.valid, 0)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
-        colors = frames.colors(k, raw)
-        fused.add(colors, weight)
         # Where a frame has no say, nothing of it is mixed with what is next to that.
         if view.valid is not None:
             exchanged &= ndimage.binary_erosion(view.valid, SQUARE, HALO, border_value=1)
-        weight *= exchanged
-        for area in tiled(index.shape, weight > 0, SIDE):
-            energy = _fine(view.gray.__getitem__, area, index.shape) ** 2
-            weight[area] *= (1 + energy / unsure) ** POWER
-        fine.add(partial(_fine, colors, size=index.shape), weight)
-    return _with_fine(fused, fine, exchanged)
+        mixture.add(frames.colors(k, raw), view.gray, weight, exchanged)
+    return mixture.image(exchanged)
 
 
 def _along_seams(
@@ -201,13 +235,3 @@ def _exchanged(several: BoolArray, trials: comparison.Trials, forced: Index | No
         return where
     # The rims of the discs of lamps are crisp, too.
     return np.asarray(where & ~repeated(white > FEW_LAMPS, CELL, where.shape))
-
-
-def _with_fine(fused: Blend, fine: Blend, where: BoolArray) -> Float32Array:
-    """Exchange the fine detail of a fused picture where it is known better."""
-    image = fused.image
-    for area in tiled(where.shape, where, SIDE):
-        found = _smooth(fused.part, area, where.shape) + fine.part(area)
-        inner = where[area] if image.ndim == 2 else where[area][..., None]
-        np.copyto(image[area], np.clip(found, 0, 1), where=inner)
-    return image
