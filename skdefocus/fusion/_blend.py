@@ -170,7 +170,11 @@ class Mixture:
 
 
 def blended(
-    frames: Frames, index: Index, settings: FuserSettings, forced: Index | None = None
+    frames: Frames,
+    index: Index,
+    brightest: Float32Array,
+    settings: FuserSettings,
+    forced: Index | None = None,
 ) -> Float32Array:
     """Take the chosen pixels, and near seams the mean of what may be the nearest to the truth.
 
@@ -178,7 +182,7 @@ def blended(
     The mean of them, weighted by how likely each is the one, errs least. The frames are compared
     with a composite whose seams are wide, so that it leans to neither side. Fine detail counts by
     its energy as well. Pixels that `forced` gives to a frame, by a number of at least 0, are of
-    that frame alone.
+    that frame alone. `brightest` is the most light that any frame has around, in cells.
     """
     used = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     if len(used) == 1 or settings.feather == 0:
@@ -188,7 +192,7 @@ def blended(
             fused.add(frames.colors(k), within(weight, frames.shown(k), 0))
         return fused.image
     composite, several = _along_seams(frames, index, used, settings.feather)
-    trials = comparison.Trials(composite.gray, composite.lit).keep(several)
+    trials = comparison.Trials(composite, brightest).keep(several)
     mixture, exchanged = Mixture(frames.shape, frames.noise), _exchanged(several, trials, forced)
     for k in used:
         raw = frames.read(k)
@@ -223,15 +227,15 @@ def _along_seams(
         weight = spread(index == k, WIDE_SEAM)
         seams.add(view.gray.__getitem__, within(weight, view.valid, 0))
         if view.lit is not None:
-            lit |= view.lit & (weight > 0)
+            np.copyto(lit, view.lit, where=index == k)
     return View(seams.image, lit if lit.any() else None, None, frames.noise), several
 
 
 def _exchanged(several: BoolArray, trials: comparison.Trials, forced: Index | None) -> BoolArray:
     """Find the pixels whose fine detail may be of other frames than the rest of them."""
     where = several if forced is None else several & (forced < 0)
-    white = trials.wide[comparison.LAMPS].white
-    if white is None:
+    lamps = trials.wide[comparison.LAMPS].lamps
+    if lamps is None:
         return where
     # The rims of the discs of lamps are crisp, too.
-    return np.asarray(where & ~repeated(white > FEW_LAMPS, CELL, where.shape))
+    return np.asarray(where & ~repeated(lamps > FEW_LAMPS, CELL, where.shape))

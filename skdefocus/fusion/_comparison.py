@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdefocus._grids import Area, cell_means, grown, repeated
+from skdefocus._grids import Area, cell_means, grown
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion._frames import View
+from skdefocus.fusion._lamps import beyond_white, lamps_in, light_of
 from skdefocus.fusion._prominence import ALONG_SEAMS, IN_CHOICE, Prominence
 from skdefocus.fusion._tiles import by_tiles, packed, tiled
 from skdefocus.fusion._wide import CELL, Wide, blocks, cells_of
-from skdefocus.fusion._windows import bounds, box, core, inner_box, mirrored, twice, window_sums
+from skdefocus.fusion._windows import core, inner_box, mirrored, twice, window_sums
 
 #: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
 #: becomes another; σ of 0.8, 1.2, 1.8 and 3.7 pixels in total.
@@ -37,18 +38,11 @@ CAUTION = 2.0
 DETAIL_SHARE = 0.1
 #: Say of the plain difference from the composite, for where no blur explains the difference.
 NEAR_SHARE = 0.05
-#: Light of the brightest lamps, in times white.
-BEYOND_WHITE = 100.0
-#: Light beyond white that does not make a lamp yet, in times white.
-HARDLY = 0.5
-#: The aperture's image is brighter than the boxes' of cells in places, by this factor at most.
-PEAK = 5.0
-#: Pixels around a pixel that its score depends on, but for the wider trials and for the windows in
-#: which the light of lamps is fitted.
+#: An aperture's image of a lamp is brighter than the boxes' in places, by this factor at most: at
+#: the rims of discs, and as there are few widths of boxes.
+PEAK = 5.5
+#: Pixels around a pixel that its score depends on, but for the wider trials.
 HALO = sum(TRIALS) + MISMATCH_RADIUS
-#: Pixels around an area that are needed where the light of lamps is fitted: those that the fits
-#: depend on, even in number as they are thinned.
-LAMP_HALO = 2 * TRIALS[-1] + MISMATCH_RADIUS + 1
 #: The wide trial that tells how near lamps are.
 LAMPS = 1
 #: Pixels of the areas that scores are computed in.
@@ -62,20 +56,27 @@ class Trial(NamedTuple):
 
     Attributes
     ----------
-    radius : int
-        Of the last boxes that were used.
     values : ndarray of shape (H, W), float32
         The encoded values, blurred.
     root : ndarray of shape (H, W), float32
         Square root of the light, blurred.
-    white : ndarray of shape (H, W), float32, or None
-        What of that light is of places that are clipped to white, so that it may be more.
+    lamps : ndarray of shape (H, W), float32, or None
+        The light beyond white of lamps, blurred.
     """
 
-    radius: int
     values: Float32Array
     root: Float32Array
-    white: Float32Array | None
+    lamps: Float32Array | None
+
+    @property
+    def most(self) -> Float32Array:
+        """The most that may be seen of the image."""
+        if self.lamps is None:
+            return self.root
+        light = self.root * self.root
+        light += np.float32(PEAK) * self.lamps
+        np.minimum(light, 1, out=light)
+        return np.asarray(np.sqrt(light, out=light))
 
 
 def detail(
@@ -139,111 +140,82 @@ class Trials:
 
     Parameters
     ----------
-    gray : ndarray of shape (H, W)
-    lit : ndarray of shape (H, W), bool, or None
-        Where light may be beyond white.
+    view : View
+    brightest : ndarray of shape (rows, columns)
+        The most light that any frame has around, in cells.
 
     Attributes
     ----------
     wide : list of Trial
         The wider ones, of cells.
-    light : ndarray of shape (rows, columns)
-        Light of the image, in cells.
     blocks : ndarray of shape (H, W, h, w)
         See :func:`skdefocus.fusion._wide.blocks`.
     """
 
-    def __init__(self, gray: Float32Array, lit: BoolArray | None = None) -> None:
-        self.gray, self.lit = gray, lit
-        values, light = cell_means(gray, CELL), cell_means(gray * gray, CELL)
-        self.light, self.blocks = light, blocks(gray)
-        white = None if lit is None else cell_means(lit, CELL)
+    def __init__(self, view: View, brightest: Float32Array) -> None:
+        self.gray, self.brightest = view.gray, brightest
+        self.blocks = blocks(view.gray)
+        values, light = cell_means(view.gray, CELL), light_of(view.gray)
+        self._lit, self._beyond = view.lit, light
+        self._lamps: Float32Array | None = None
+        if view.lit is not None:
+            lit = cell_means(view.lit, CELL)
+            self._beyond = beyond_white(light, lit, brightest)
+            self._lamps = self._beyond * lit if self._beyond.any() else None
         self.wide = [
             Trial(
-                r,
                 twice(values, r),
                 np.sqrt(twice(light, r)),
-                None if white is None else twice(white, r),
+                None if self._lamps is None else twice(self._lamps, r),
             )
             for r in WIDE_TRIALS
         ]
-        self._white: Float32Array | None = white
         self._kept: Float32Array | None = None
 
     def keep(self, where: BoolArray) -> Trials:
         """Compute the trials of some pixels once for repeated use, unless they are large."""
         if self.gray.size > LARGEST_KEPT:
             return self
-        count = 2 if self.lit is None else 3
+        count = 2 if self._lamps is None else 3
         kept = np.zeros((len(TRIALS), count, *self.gray.shape), np.float32)
 
         for area in packed(where, MOST):
             # With the pixels around whose differences those of the area are averaged with.
-            wide = grown(area, LAMP_HALO, self.gray.shape)
+            wide = grown(area, MISMATCH_RADIUS, self.gray.shape)
             for planes, trial in zip(kept, self.narrow(wide, 0), strict=True):
-                for plane, found in zip(planes, trial[1:], strict=False):
+                for plane, found in zip(planes, trial, strict=False):
                     if found is not None:
                         plane[wide] = found
         self._kept = kept
         return self
 
     def near(self, area: Area) -> bool:
-        """Tell if there is light beyond white in an area or as near as it counts."""
-        if self._white is None:
+        """Tell if there are lamps in an area or as near as they count."""
+        if self._lamps is None:
             return False
-        return bool(self._white[grown(cells_of(area), -(-HALO // CELL), self._white.shape)].any())
+        return bool(self._lamps[grown(cells_of(area), -(-HALO // CELL), self._lamps.shape)].any())
 
     def narrow(self, area: Area, halo: int) -> Iterator[Trial]:
         """Yield the other trials of an area and of `halo` pixels around, the least blurred first.
 
         Beyond the image's border it is mirrored, which is the same as mirroring its trials.
         """
-        lit = self.lit if self.near(area) else None
+        lamps = self.near(area)
         if self._kept is not None:
-            kept = self._kept if lit is not None else self._kept[:, :2]
-            for radius, (values, root, *more) in zip(
-                TRIALS, mirrored(kept, area, halo), strict=True
-            ):
-                yield Trial(radius, values, root, more[0] if more else None)
+            kept = self._kept if lamps else self._kept[:, :2]
+            for values, root, *more in mirrored(kept, area, halo):
+                yield Trial(values, root, more[0] if more else None)
             return
         rest = sum(TRIALS)
         values = mirrored(self.gray, area, halo + rest)
         # Light adds where it is blurred, not its encoded values, whose square it is near enough.
         planes = [values, values * values]
-        if lit is not None:
-            planes.append(mirrored(lit, area, halo + rest).astype(np.float32))
+        if lamps and self._lit is not None:
+            planes.append(lamps_in(self._lit, self._beyond, area, halo + rest))
         for radius in TRIALS:
             planes, rest = [inner_box(plane, radius) for plane in planes], rest - radius
             values, light, *more = (core(plane, rest) for plane in planes)
-            yield Trial(radius, values, np.sqrt(light), more[0] if more else None)
-
-
-def _brightest(trial: Trial, light: Float32Array) -> Float32Array:
-    """The most that may be seen of an image whose clipped places have the light that fits best.
-
-    That light is found by least squares around every pixel of what is seen, whose light is given,
-    and is white at least.
-    """
-    step = max(1, trial.radius // 2)
-    reach = max(1, 2 * trial.radius // step)
-    # There are few lamps: what is far from them does not change.
-    area = None if trial.white is None else bounds(trial.white > 0, 2 * reach * step)
-    if area is None or trial.white is None:
-        return trial.root
-    seen = trial.root.copy()
-    of_area, white = trial.root[area] ** 2, trial.white[area]
-    thin = (slice(None, None, step),) * 2
-    part = white[thin]
-    excess = (light[area][thin] - of_area[thin]) * part
-    more = box(excess, reach) / (box(part * part, reach) + np.float32(1e-9))
-    more -= np.float32(HARDLY)
-    np.clip(more, 0, BEYOND_WHITE - 1, out=more)
-    more = repeated(more, step, white.shape)
-    more *= white
-    more *= np.float32(PEAK)
-    more += of_area
-    seen[area] = np.sqrt(np.clip(more, 0, 1, out=more))
-    return seen
+            yield Trial(values, np.sqrt(light), more[0] if more else None)
 
 
 def difference(one: Float32Array, other: Float32Array) -> Float32Array:
@@ -270,26 +242,21 @@ class Mismatch:
         # The least and the most that may be seen of the wide trials, and their light, in cells.
         self._wide = Wide(
             np.stack([t.values for t in trials.wide]),
-            np.stack([_brightest(t, seen.light) for t in trials.wide]),
-            None if trials.lit is None else np.stack([t.root**2 for t in trials.wide]),
+            np.stack([t.most for t in trials.wide]),
+            None if trials.wide[0].lamps is None else np.stack([t.root**2 for t in trials.wide]),
             seen.blocks,
             TOLERANCE**2,
         )
 
     def __call__(self, area: Area, where: BoolArray | None = None) -> Float32Array:
         """Compute it in an area, plus the noise; see :func:`score`."""
-        lamps = self._trials.near(area)
-        halo = LAMP_HALO if lamps else MISMATCH_RADIUS
-        wide = mirrored(self._seen, area, halo)
-        light = wide * wide if lamps else wide
-        cut = halo - MISMATCH_RADIUS
-        seen = core(wide, cut)
+        seen = mirrored(self._seen, area, MISMATCH_RADIUS)
         inner = core(seen, MISMATCH_RADIUS)
         least = np.full(inner.shape, np.inf, np.float32)
         # Between the blur of the encoded values, as programs make it, and that of light.
-        for trial in self._trials.narrow(area, halo):
-            away = np.maximum(seen, core(trial.values, cut))
-            np.minimum(away, core(_brightest(trial, light), cut), out=away)
+        for trial in self._trials.narrow(area, MISMATCH_RADIUS):
+            away = np.maximum(seen, trial.values)
+            np.minimum(away, trial.most, out=away)
             away -= seen
             away *= away
             np.minimum(least, window_sums(away, MISMATCH_RADIUS), out=least)
@@ -326,7 +293,7 @@ def score(
         where it does everywhere.
     """
     noise, size = view.noise, view.gray.shape
-    own, other = Trials(view.gray, view.lit), trials
+    own, other = Trials(view, trials.brightest), trials
     unlike = Mismatch(other, own, noise, noise**2 - composite.noise**2)
     sharper = Mismatch(own, other, noise)
     found = np.zeros((2, *size), np.float32)
@@ -338,7 +305,7 @@ def score(
     # What stands out in either, unless lamps of the other explain it.
     weighting = IN_CHOICE if prominent is None else ALONG_SEAMS
     sides = [
-        Prominence(image.gray, plane, where, blurred.wide[LAMPS].white, noise, weighting)
+        Prominence(image.gray, plane, where, blurred.wide[LAMPS].lamps, noise, weighting)
         for image, plane, blurred in zip((view, composite), found, (other, own), strict=True)
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
@@ -14,6 +15,7 @@ from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion import _labels as labels
 from skdefocus.fusion._frames import Frames, View, within
+from skdefocus.fusion._lamps import around, light_of
 from skdefocus.fusion._prominence import Outstanding, outstanding
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles, tiled
@@ -37,11 +39,30 @@ FAR = -1e3
 LOST, MUCH = 4.0, 0.1
 
 
-def decided(
-    frames: Frames, settings: FuserSettings, mapper: Pipeline
-) -> tuple[labels.Index, Float32Array, Float32Array]:
-    """Frame of every pixel, how sure that is, and the order in depth."""
-    contest = _compared(frames, settings, mapper)
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """The choice for every pixel.
+
+    Attributes
+    ----------
+    index : ndarray of shape (H, W)
+        Numbers of the frames.
+    confidence, depth : ndarray of shape (H, W), float32
+        How sure that is, and the order in depth.
+    brightest : ndarray of shape (rows, columns)
+        The most light that any frame has around, in cells; see
+        :func:`skdefocus.fusion._lamps.around`.
+    """
+
+    index: labels.Index
+    confidence: Float32Array
+    depth: Float32Array
+    brightest: Float32Array
+
+
+def decided(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> Decision:
+    """Choose a frame for every pixel."""
+    contest, brightest = _compared(frames, settings, mapper)
     index = _consistent(frames, contest, contest.evidence, settings)
     confidence = np.where(index == contest.index, contest.evidence, np.float32(0))
     radius = max(settings.radius, 1) * 4
@@ -52,15 +73,20 @@ def decided(
 
     depth = by_tiles(smoothed, index.shape, tiled(index.shape))
     depth = np.clip(depth, np.float32(index.min()), np.float32(index.max()))
-    return index, confidence, depth
+    return Decision(index, confidence, depth, brightest)
 
 
-def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labels.Choice:
-    """Judge every frame against the composite of those with the most detail."""
-    composite, undecided, least = _composite(frames, settings)
+def _compared(
+    frames: Frames, settings: FuserSettings, mapper: Pipeline
+) -> tuple[labels.Choice, Float32Array]:
+    """Judge every frame against the composite of those with the most detail.
+
+    Also give the most light that any frame has around.
+    """
+    composite, undecided, least, brightest = _composite(frames, settings)
     several = np.sum([cells < np.inf for cells in least.values()], axis=0) > 1
     contested = repeated(several, CELL, composite.gray.shape)
-    trials = comparison.Trials(composite.gray, composite.lit).keep(contested)
+    trials = comparison.Trials(composite, brightest).keep(contested)
     claimed, alone = np.zeros(contested.shape, bool), np.ones(contested.shape, bool)
 
     def judged(k: int, view: View) -> Float32Array:
@@ -81,12 +107,12 @@ def _compared(frames: Frames, settings: FuserSettings, mapper: Pipeline) -> labe
     contest = _contest(frames, judged)
     # Where a frame had no rivals, it is as sure as its lead in detail.
     np.copyto(contest.evidence, 1 - undecided, where=alone)
-    return contest
+    return contest, brightest
 
 
 def _composite(
     frames: Frames, settings: FuserSettings
-) -> tuple[View, Float32Array, dict[int, Float32Array]]:
+) -> tuple[View, Float32Array, dict[int, Float32Array], Float32Array]:
     """Gray picture of the frames with the most detail, how unsure it is, and the cells near them.
 
     Returns
@@ -95,13 +121,18 @@ def _composite(
     undecided : ndarray of shape (H, W), in [0, 1]
     least : dict of int to ndarray of shape (rows, columns)
         Detail in log energies from which each frame may be the one, in cells.
+    brightest : ndarray of shape (rows, columns)
+        The most light that any frame has around, in cells.
     """
     standing: dict[int, Outstanding] = {}
+    brightest: list[Float32Array] = []
 
     def detailed(k: int, view: View) -> Float32Array:
         """Score a frame by its detail, and find the cells where that stands out."""
         found = comparison.detail(view.gray, frames.noise, view.noise)
         standing[k] = outstanding(found, CELL)
+        light = around(light_of(view.gray))
+        brightest[:] = [np.maximum(light, most) for most in brightest] or [light]
         return found
 
     contest = _contest(frames, detailed)
@@ -124,7 +155,8 @@ def _composite(
         np.copyto(gray, view.gray, where=chosen)
         if view.lit is not None:
             np.copyto(lit, view.lit, where=chosen)
-    return View(gray, lit if lit.any() else None, None, frames.noise), undecided, least
+    composite = View(gray, lit if lit.any() else None, None, frames.noise)
+    return composite, undecided, least, brightest[0]
 
 
 def _least(near: BoolArray, alone: BoolArray, standing: Outstanding) -> Float32Array:

@@ -280,15 +280,16 @@ def _result(
     frames: Frames, settings: FuserSettings, mapper: Pipeline, forced: Index | None
 ) -> FusionResult:
     """Decide and blend; `forced` gives the numbers of preferred frames, -1 elsewhere."""
-    index, confidence, depth = decided(frames, settings, mapper)
+    decision = decided(frames, settings, mapper)
+    index, confidence = decision.index, decision.confidence
     if forced is not None:
         np.copyto(index, forced, where=forced >= 0)
         np.copyto(confidence, np.float32(1), where=forced >= 0)
     return FusionResult(
-        blended(frames, index, settings, forced),
+        blended(frames, index, decision.brightest, settings, forced),
         index.astype(np.intp),
         confidence,
-        depth,
+        decision.depth,
         frames.reached,
         frames.alpha,
         frames.left_out,

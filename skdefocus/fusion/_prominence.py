@@ -19,7 +19,8 @@ TRIM = 3.0
 #: Radius in pixels of the boxes whose mean is compared with a pixel: next to a small thing, its
 #: blur in other frames is unexplained, too, but less so than the thing.
 NEXT = 3
-#: Share of lamps around, in windows of about 16 pixels, up to which they explain nothing.
+#: Light beyond white of lamps in windows of about 16 pixels, on the mean, up to which they explain
+#: nothing.
 FEW_LAMPS = 0.01
 #: Leads of detail over what is around, in nats, from which a frame is judged there, and is judged
 #: there if one frame alone is; and radius in the cells of that choice of the boxes that tell what
@@ -85,7 +86,7 @@ class Prominence:
     where : ndarray of shape (H, W), bool, or None
         The pixels for which it is known.
     lamps : ndarray of shape (rows, columns), or None
-        Share of lamps around, in cells; the rims of their discs are crisp, too.
+        Light beyond white of lamps around, in cells; the rims of their discs are crisp, too.
     noise : float
     weighting : Weighting
     """

@@ -19,8 +19,6 @@ SEEN, CELLS = SIDE + 2, SIDE // CELL + 2
 MOST = 128
 #: Squared value below which what is not of lamps is all of it.
 DARK = 1e-6
-#: Power of the part of light that is within white: what is beyond, no exposure does.
-EXPOSURE = np.float32(1.2)
 #: Light above that of the blur, from which lamps count.
 LAMP = np.float32(1e-4)
 
@@ -159,12 +157,13 @@ def _sums_of_squares(values: Float32Array, out: Float32Array) -> Float32Array:
 
 
 def _not_of_lamps(explained: Float32Array, light: Float32Array) -> Float32Array:
-    """Share of what is explained that an exposure may do: a power of the part within white."""
+    """Squared part of what is explained that is within white: what is beyond, no exposure does."""
     total = explained * explained
     total += np.float32(DARK)
     np.divide(light, total, out=total)
     np.minimum(total, 1, out=total)
-    return np.asarray(np.power(total, EXPOSURE, out=total))
+    total *= total
+    return total
 
 
 @cache

@@ -9,13 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from skdefocus._grids import Area, full_area, grown, mirrored_positions
-from skdefocus._typing import AnyArray, BoolArray, Float32Array
+from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.filters import box_mean
 
 #: Planes of more values do not stay in the cache; `box_mean` works on them strip by strip.
 MOST_VALUES = 200_000
-#: Largest step that planes are thinned by.
-THIN = 4
 
 
 def box(plane: Float32Array, radius: int) -> Float32Array:
@@ -60,16 +58,6 @@ def mirrored(planes: AnyArray, area: Area, halo: int) -> AnyArray:
             index = mirrored_positions(part.start, part.stop, length)
             planes = planes.take(index - near.start, axis)
     return planes
-
-
-def bounds(where: BoolArray, halo: int) -> Area | None:
-    """Find the area of all that is True, and up to `halo` pixels around; None if nothing is."""
-    rows, columns = (np.flatnonzero(where.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return None
-    # From multiples of what it may be thinned by.
-    area = [slice(int(x[0]) // THIN * THIN, int(x[-1]) + 1) for x in (rows, columns)]
-    return grown((area[0], area[1]), -(-halo // THIN) * THIN, where.shape)
 
 
 def _sums(values: Float32Array, length: int, step: int) -> Float32Array:

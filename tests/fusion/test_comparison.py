@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.stack_cases import CHINA
 from scipy import ndimage
 
 import skdefocus as sd
@@ -16,18 +17,21 @@ def encoded(light):
     )
 
 
-def lamps(radiance, side, sigmas, shape="disc", color=(1,)):
-    """Frames of lamps in front of what is sharp in no frame, and where no lamp is."""
+def lamps(radiance, side, sigmas, color=(1,), level=(0.02, 0.05)):
+    """Frames of lamps in front of what is sharp in no frame, and where no lamp is.
+
+    The light of that is between those of `level`.
+    """
     rng = np.random.default_rng(0)
     ground = ndimage.gaussian_filter(rng.random((SIZE, SIZE)), 12)
-    ground = 0.02 + 0.03 * (ground - ground.min()) / np.ptp(ground)
+    ground = np.interp(ground, (ground.min(), ground.max()), level)
     spots = np.zeros((SIZE, SIZE))
     for y in range(40, SIZE - 20, 60):
         for x in range(40, SIZE - 20, 60):
             spots[y : y + side, x : x + side] = radiance
     frames = []
     for sigma in sigmas:
-        light = blur(spots, sigma, shape=shape) if sigma else spots
+        light = blur(spots, sigma, shape="disc") if sigma else spots
         planes = [encoded(np.clip(ground + c * light, 0, 1)) for c in color]
         frame = np.stack(planes, axis=2)[..., 0] if len(color) == 1 else np.stack(planes, axis=2)
         frames.append(np.clip(frame + rng.normal(0, 0.003, frame.shape), 0, 1).astype(np.float32))
@@ -56,8 +60,35 @@ def test_discs_of_lamps_do_not_come_in(radiance, side, sigmas):
     assert np.mean(np.abs(image - sharp)[away] > 0.1) < 0.02
 
 
-@pytest.mark.parametrize("color", [(1, 0.6, 0.2), (0.3, 0.4, 1)])
-def test_discs_of_colored_lamps(color):
-    frames, away = lamps(15, 3, (0, 3.0, 6.0), color=color)
+@pytest.mark.parametrize(
+    ("radiance", "color"),
+    [
+        (15, (1, 0.6, 0.2)),
+        (15, (0.3, 0.4, 1)),
+        (60, (1, 0.05, 0.05)),
+        (60, (0.1, 0.2, 1)),
+        (60, (0.1, 1, 0.2)),
+    ],
+)
+def test_discs_of_colored_lamps(radiance, color):
+    frames, away = lamps(radiance, 3, (0, 2.0, 4.0, 6.0), color=color)
     image = sd.FocusFuser(sigma_weight=0).fuse(frames).image
     assert np.mean(np.abs(image - frames[0]).max(axis=2)[away] > 0.1) < 0.02
+
+
+@pytest.mark.parametrize("radiance", [4, 15, 60])
+@pytest.mark.parametrize("level", [(0.2, 0.4), (0.5, 0.7)])
+def test_discs_in_front_of_brighter_grounds(radiance, level):
+    frames, away = lamps(radiance, 3, (0, 2.0, 4.0, 6.0), level=level)
+    image = sd.FocusFuser(sigma_weight=0).fuse(frames).image
+    assert np.mean(np.abs(image - frames[0])[away] > 0.1) < 0.02
+
+
+@pytest.mark.parametrize("sharp_first", [True, False])
+def test_a_white_sky_is_no_lamp(sharp_first):
+    """What is clipped there explains nothing, so that the rest is as good as without a sky."""
+    soft = blur(CHINA, 3.0)
+    where = (np.arange(CHINA.shape[1]) < 160)[:, None] == sharp_first
+    stack = [np.where(where, CHINA, soft), np.where(where, soft, CHINA)]
+    error = sd.FocusFuser(sigma_weight=0).transform([stack])[0] - CHINA
+    assert np.sqrt(np.mean(error**2)) < 0.003

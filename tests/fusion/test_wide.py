@@ -30,7 +30,7 @@ def plainly(low, high, light, seen, least):
         unsure = TOLERANCE * seen**2
         if light is not None:
             share = enlarge(light[k], wide.CELL, area) / (away**2 + 1e-6)
-            unsure *= np.minimum(share, 1) ** wide.EXPOSURE
+            unsure *= np.minimum(share, 1) ** 2
         least = np.minimum(least, filters.box_mean((away - seen) ** 2, 1) + unsure)
     return least
 

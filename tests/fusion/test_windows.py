@@ -37,11 +37,3 @@ def test_windows_within_mirrored_areas_are_boxes(size, radius, seed):
     area = slice(size[0] // 3, size[0]), slice(0, -(-size[1] // 2))
     found = windows.inner_box(windows.mirrored(plane, area, radius), radius)
     assert_allclose(found, filters.box_mean(plane, radius)[area], atol=2e-6)
-
-
-def test_bounds_begin_where_thinned_planes_have_a_pixel():
-    where = np.zeros((40, 60), bool)
-    assert windows.bounds(where, 3) is None
-    where[18, 33] = where[21, 35] = True
-    rows, columns = windows.bounds(where, 3)
-    assert (rows, columns) == (slice(12, 26), slice(28, 40))
