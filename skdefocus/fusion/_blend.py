@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from skdefocus._grids import Area, grown, repeated, seen_from
 from skdefocus._typing import BoolArray, Float32Array
@@ -35,11 +34,9 @@ MOST = 40.0
 FINE, HALO = 1, 2
 #: Power of its energy by which fine detail counts, and what is added to that energy first, in
 #: variances of the noise.
-POWER, UNSURE = 3, 16.0
+POWER, UNSURE = 1.5, 8.0
 #: The latter at least, so that weights do not overflow.
 LEAST_ENERGY = 1e-6
-#: A pixel and the eight next to it.
-SQUARE = np.ones((3, 3), bool)
 #: Side in pixels of the tiles in which a frame is added where it has weight.
 SIDE = 128
 
@@ -128,17 +125,19 @@ def parts(of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, 
 
 
 class Mixture:
-    """Weighted mean of the frames, and one of their fine detail, which counts by its energy, too.
+    """Weighted mean of the frames; at some pixels, fine detail counts by its energy as well.
 
     Parameters
     ----------
     shape : tuple of int
         Of a frame.
+    where : ndarray of shape (H, W), bool
+        Those pixels.
     noise : float
     """
 
-    def __init__(self, shape: tuple[int, ...], noise: float) -> None:
-        self._mean, self._fine = Blend(shape), Blend(shape)
+    def __init__(self, shape: tuple[int, ...], where: BoolArray, noise: float) -> None:
+        self._mean, self._fine, self._where = Blend(shape), Blend(shape), where
         self._unsure = np.float32(max(UNSURE * noise**2, LEAST_ENERGY))
 
     def add(
@@ -146,26 +145,27 @@ class Mixture:
         of_area: Callable[[Area], Float32Array],
         gray: Float32Array,
         weights: Float32Array,
-        where: BoolArray,
     ) -> None:
-        """Add a frame, whose fine detail is needed at some pixels."""
+        """Add a frame; `of_area` gives its values in an area."""
         for area in tiled(gray.shape, weights > 0, SIDE):
-            if not where[area].any():
+            if not self._where[area].any():
                 self._mean.put(of_area(area), weights[area], area)
                 continue
-            found = parts(of_area, area, gray.shape)
-            self._mean.put(found.values, weights[area], area)
+            found, inner = parts(of_area, area, gray.shape), self._where[area]
+            planes = inner if found.values.ndim == 2 else inner[..., None]
+            self._mean.put(np.where(planes, found.smooth, found.values), weights[area], area)
             energy = parts(gray.__getitem__, area, gray.shape).fine ** 2
-            fine = where[area] * weights[area] * (1 + energy / self._unsure) ** POWER
+            fine = inner * weights[area] * (1 + energy / self._unsure) ** POWER
             self._fine.put(found.fine, fine, area)
 
-    def image(self, where: BoolArray) -> Float32Array:
-        """Give the mean, with the mean of the fine detail at some pixels."""
+    @property
+    def image(self) -> Float32Array:
+        """The mean; 0 where nothing was added."""
         image = self._mean.image
-        for area in tiled(where.shape, where, SIDE):
-            found = parts(self._mean.part, area, where.shape).smooth + self._fine.part(area)
-            inner = where[area] if image.ndim == 2 else where[area][..., None]
-            np.copyto(image[area], np.clip(found, 0, 1), where=inner)
+        for area in tiled(self._where.shape, self._where, SIDE):
+            part = image[area]
+            part += self._fine.part(area)
+            np.clip(part, 0, 1, out=part)
         return image
 
 
@@ -193,7 +193,7 @@ def blended(
         return fused.image
     composite, several = _along_seams(frames, index, used, settings.feather)
     trials = comparison.Trials(composite, brightest).keep(several)
-    mixture, exchanged = Mixture(frames.shape, frames.noise), _exchanged(several, trials, forced)
+    mixture = Mixture(frames.shape, _exchanged(several, trials, forced), frames.noise)
     for k in used:
         raw = frames.read(k)
         view, weight = frames.view(k, raw), spread(index == k, settings.feather)
@@ -205,11 +205,8 @@ def blended(
         weight = within(weight, view.valid, 0)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
-        # Where a frame has no say, nothing of it is mixed with what is next to that.
-        if view.valid is not None:
-            exchanged &= ndimage.binary_erosion(view.valid, SQUARE, HALO, border_value=1)
-        mixture.add(frames.colors(k, raw), view.gray, weight, exchanged)
-    return mixture.image(exchanged)
+        mixture.add(frames.colors(k, raw), view.gray, weight)
+    return mixture.image
 
 
 def _along_seams(
