@@ -133,20 +133,19 @@ class Mixture:
         Of a frame.
     where : ndarray of shape (H, W), bool
         Those pixels.
-    noise : float
     """
 
-    def __init__(self, shape: tuple[int, ...], where: BoolArray, noise: float) -> None:
+    def __init__(self, shape: tuple[int, ...], where: BoolArray) -> None:
         self._mean, self._fine, self._where = Blend(shape), Blend(shape), where
-        self._unsure = np.float32(max(UNSURE * noise**2, LEAST_ENERGY))
 
     def add(
         self,
         of_area: Callable[[Area], Float32Array],
-        gray: Float32Array,
+        view: View,
         weights: Float32Array,
     ) -> None:
         """Add a frame; `of_area` gives its values in an area."""
+        gray, unsure = view.gray, np.float32(max(UNSURE * view.noise**2, LEAST_ENERGY))
         for area in tiled(gray.shape, weights > 0, SIDE):
             if not self._where[area].any():
                 self._mean.put(of_area(area), weights[area], area)
@@ -155,7 +154,7 @@ class Mixture:
             planes = inner if found.values.ndim == 2 else inner[..., None]
             self._mean.put(np.where(planes, found.smooth, found.values), weights[area], area)
             energy = parts(gray.__getitem__, area, gray.shape).fine ** 2
-            fine = inner * weights[area] * (1 + energy / self._unsure) ** POWER
+            fine = inner * weights[area] * (1 + energy / unsure) ** POWER
             self._fine.put(found.fine, fine, area)
 
     @property
@@ -193,7 +192,7 @@ def blended(
         return fused.image
     composite, several = _along_seams(frames, index, used, settings.feather)
     trials = comparison.Trials(composite, brightest).keep(several)
-    mixture = Mixture(frames.shape, _exchanged(several, trials, forced), frames.noise)
+    mixture = Mixture(frames.shape, _exchanged(several, trials, forced))
     for k in used:
         raw = frames.read(k)
         view, weight = frames.view(k, raw), spread(index == k, settings.feather)
@@ -205,7 +204,7 @@ def blended(
         weight = within(weight, view.valid, 0)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
-        mixture.add(frames.colors(k, raw), view.gray, weight)
+        mixture.add(frames.colors(k, raw), view, weight)
     return mixture.image
 
 

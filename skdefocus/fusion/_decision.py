@@ -131,7 +131,8 @@ def _composite(
         """Score a frame by its detail, and find the cells where that stands out."""
         found = comparison.detail(view.gray, frames.noise, view.noise)
         standing[k] = outstanding(found, CELL)
-        light = around(light_of(view.gray))
+        # Where a frame has no say, its light tells nothing either.
+        light = around(light_of(within(view.gray, view.valid, 0)))
         brightest[:] = [np.maximum(light, most) for most in brightest] or [light]
         return found
 
