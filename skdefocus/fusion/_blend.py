@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skdefocus._grids import Area, grown, repeated, seen_from
+from skdefocus._images import to_gray
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
 from skdefocus.fusion._frames import Frames, View, within
@@ -107,11 +108,6 @@ class Parts(NamedTuple):
     values: Float32Array
     smooth: Float32Array
 
-    @property
-    def fine(self) -> Float32Array:
-        """The rest of them: fine detail."""
-        return self.values - self.smooth
-
 
 def parts(of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, ...]) -> Parts:
     """Take the fine detail of an area apart; `of_area` gives the values of a frame (H, W[, C])."""
@@ -119,8 +115,9 @@ def parts(of_area: Callable[[Area], Float32Array], area: Area, size: tuple[int, 
     values = of_area(inside)
     planes = np.moveaxis(values if values.ndim == 3 else values[..., None], 2, 0)
     wide = mirrored(planes, seen_from(inside, area), HALO)
-    smooth = np.stack([inner_box(inner_box(plane, FINE), FINE) for plane in wide], axis=2)
-    smooth = smooth if values.ndim == 3 else smooth[..., 0]
+    smooth = np.stack([inner_box(inner_box(plane, FINE), FINE) for plane in wide])
+    # Channel by channel in memory, as they are worked on.
+    smooth = np.moveaxis(smooth, 0, 2) if values.ndim == 3 else smooth[0]
     return Parts(values[seen_from(inside, area)], smooth)
 
 
@@ -141,21 +138,22 @@ class Mixture:
     def add(
         self,
         of_area: Callable[[Area], Float32Array],
-        view: View,
         weights: Float32Array,
+        noise: float,
     ) -> None:
         """Add a frame; `of_area` gives its values in an area."""
-        gray, unsure = view.gray, np.float32(max(UNSURE * view.noise**2, LEAST_ENERGY))
-        for area in tiled(gray.shape, weights > 0, SIDE):
-            if not self._where[area].any():
+        unsure = np.float32(max(UNSURE * noise**2, LEAST_ENERGY))
+        for area in tiled(weights.shape, weights > 0, SIDE):
+            inner = self._where[area]
+            if not inner.any():
                 self._mean.put(of_area(area), weights[area], area)
                 continue
-            found, inner = parts(of_area, area, gray.shape), self._where[area]
-            planes = inner if found.values.ndim == 2 else inner[..., None]
-            self._mean.put(np.where(planes, found.smooth, found.values), weights[area], area)
-            energy = parts(gray.__getitem__, area, gray.shape).fine ** 2
-            fine = inner * weights[area] * (1 + energy / unsure) ** POWER
-            self._fine.put(found.fine, fine, area)
+            values, smooth = parts(of_area, area, weights.shape)
+            fine = values - smooth
+            energy = to_gray(fine) ** 2
+            self._fine.put(fine, inner * weights[area] * (1 + energy / unsure) ** POWER, area)
+            np.copyto(smooth, values, where=~(inner if fine.ndim == 2 else inner[..., None]))
+            self._mean.put(smooth, weights[area], area)
 
     @property
     def image(self) -> Float32Array:
@@ -204,7 +202,7 @@ def blended(
         weight = within(weight, view.valid, 0)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
-        mixture.add(frames.colors(k, raw), view, weight)
+        mixture.add(frames.colors(k, raw), weight, view.noise)
     return mixture.image
 
 
