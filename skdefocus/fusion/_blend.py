@@ -38,6 +38,8 @@ FINE, HALO = 1, 2
 POWER, UNSURE = 1.5, 8.0
 #: The latter at least, so that weights do not overflow.
 LEAST_ENERGY = 1e-6
+#: The area of all pixels.
+ALL: Area = slice(None), slice(None)
 #: Side in pixels of the tiles in which a frame is added where it has weight.
 SIDE = 128
 
@@ -72,7 +74,7 @@ class Blend:
         for area in tiled(weights.shape, weights > 0, SIDE):
             self.put(of_area(area), weights[area], area)
 
-    def put(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
+    def put(self, image: Float32Array, weights: Float32Array, area: Area = ALL) -> None:
         """Add a part of a frame."""
         mean, total = self._mean[..., area[0], area[1]], self._weights[area]
         image = image if image.ndim == 2 else np.ascontiguousarray(np.moveaxis(image, 2, 0))
@@ -99,7 +101,7 @@ class Blend:
     @property
     def image(self) -> Float32Array:
         """A copy of the mean."""
-        return np.array(self.part((slice(None), slice(None))), order="C")
+        return np.array(self.part(ALL), order="C")
 
 
 class Parts(NamedTuple):
@@ -133,7 +135,9 @@ class Mixture:
     """
 
     def __init__(self, shape: tuple[int, ...], where: BoolArray) -> None:
-        self._mean, self._fine, self._where = Blend(shape), Blend(shape), where
+        self._mean, self._where = Blend(shape), where
+        # Of those tiles alone in which it is needed, by their first pixels.
+        self._fine: dict[tuple[int, int], Blend] = {}
 
     def add(
         self,
@@ -151,7 +155,8 @@ class Mixture:
             values, smooth = parts(of_area, area, weights.shape)
             fine = values - smooth
             energy = to_gray(fine) ** 2
-            self._fine.put(fine, inner * weights[area] * (1 + energy / unsure) ** POWER, area)
+            tile = self._fine.setdefault((area[0].start, area[1].start), Blend(fine.shape))
+            tile.put(fine, inner * weights[area] * (1 + energy / unsure) ** POWER)
             np.copyto(smooth, values, where=~(inner if fine.ndim == 2 else inner[..., None]))
             self._mean.put(smooth, weights[area], area)
 
@@ -160,9 +165,10 @@ class Mixture:
         """The mean; 0 where nothing was added."""
         image = self._mean.image
         for area in tiled(self._where.shape, self._where, SIDE):
-            part = image[area]
-            part += self._fine.part(area)
-            np.clip(part, 0, 1, out=part)
+            if (tile := self._fine.get((area[0].start, area[1].start))) is not None:
+                part = image[area]
+                part += tile.part(ALL)
+                np.clip(part, 0, 1, out=part)
         return image
 
 
