@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -35,11 +37,24 @@ SMOOTH = 3.0
 UP = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
 
 
-class Level(NamedTuple):
-    """A level of a pyramid: its picture, and where that shows the frame; None is everywhere."""
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A level of a pyramid.
+
+    Attributes
+    ----------
+    image : ndarray of shape (h, w)
+    reach : ndarray of shape (h, w), bool, or None
+        Where that shows the frame; None is everywhere.
+    """
 
     image: Float32Array
     reach: BoolArray | None
+
+    @cached_property
+    def points(self) -> Points:
+        """Points to compare other frames at: the strongest gradient of every cell."""
+        return _points(self)
 
 
 class Pyramid(NamedTuple):
@@ -118,20 +133,18 @@ def register(reference: Pyramid, moving: Pyramid, kind: str) -> Float64Array:
     fixed, other = reference.levels, moving.levels
     if min(fixed[0].image.shape) < LEAST:
         return np.eye(3)
-    points = _points(fixed[-1])
     starts = [np.eye(3), _shift(fixed[-1].image, other[-1].image)]
     if moving.guess is not None:
         starts.append(_at_level(moving.guess, -(len(fixed) - 1 + reference.skipped)))
-    matrix = max(starts, key=lambda m: _likeness(points, other[-1], m))
+    matrix = max(starts, key=lambda m: _likeness(fixed[-1].points, other[-1], m))
     for level in reversed(range(len(fixed))):
-        points = _points(fixed[level])
-        matrix = _closer(points, other[level], matrix, kind)
+        matrix = _closer(fixed[level].points, other[level], matrix, kind)
         if level:
             matrix = _at_level(matrix, 1)
-    back = _closer(_points(other[0]), fixed[0], np.linalg.inv(matrix), kind, 1 / STILL)
+    back = _closer(other[0].points, fixed[0], np.linalg.inv(matrix), kind, 1 / STILL)
     matrix = (matrix + np.linalg.inv(back)) / 2
     # What is hardly better than no motion is the defocus.
-    moved, still = (1 - _likeness(points, other[0], m) for m in (matrix, np.eye(3)))
+    moved, still = (1 - _likeness(fixed[0].points, other[0], m) for m in (matrix, np.eye(3)))
     return _at_level(matrix, reference.skipped) if moved < STILL * still else np.eye(3)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skdefocus._grids import Area, grown, repeated, seen_from
+from skdefocus._grids import Area, full_area, grown, repeated, seen_from
 from skdefocus._images import to_gray
 from skdefocus._typing import BoolArray, Float32Array
 from skdefocus.fusion import _comparison as comparison
@@ -38,8 +38,6 @@ FINE, HALO = 1, 2
 POWER, UNSURE = 1.5, 8.0
 #: The latter at least, so that weights do not overflow.
 LEAST_ENERGY = 1e-6
-#: The area of all pixels.
-ALL: Area = slice(None), slice(None)
 #: Side in pixels of the tiles in which a frame is added where it has weight.
 SIDE = 128
 
@@ -74,7 +72,7 @@ class Blend:
         for area in tiled(weights.shape, weights > 0, SIDE):
             self.put(of_area(area), weights[area], area)
 
-    def put(self, image: Float32Array, weights: Float32Array, area: Area = ALL) -> None:
+    def put(self, image: Float32Array, weights: Float32Array, area: Area) -> None:
         """Add a part of a frame."""
         mean, total = self._mean[..., area[0], area[1]], self._weights[area]
         image = image if image.ndim == 2 else np.ascontiguousarray(np.moveaxis(image, 2, 0))
@@ -93,15 +91,11 @@ class Blend:
         np.maximum(image, low, out=image)
         np.minimum(image, high, out=mean)
 
-    def part(self, area: Area) -> Float32Array:
-        """Give the mean in an area, (h, w[, C]); 0 where nothing was added."""
-        part = self._mean[..., area[0], area[1]]
-        return part if part.ndim == 2 else np.moveaxis(part, 0, 2)
-
     @property
     def image(self) -> Float32Array:
-        """A copy of the mean."""
-        return np.array(self.part(ALL), order="C")
+        """A copy of the mean (H, W[, C]); 0 where nothing was added."""
+        mean = self._mean if self._mean.ndim == 2 else np.moveaxis(self._mean, 0, 2)
+        return np.array(mean, order="C")
 
 
 class Parts(NamedTuple):
@@ -155,8 +149,11 @@ class Mixture:
             values, smooth = parts(of_area, area, weights.shape)
             fine = values - smooth
             energy = to_gray(fine) ** 2
-            tile = self._fine.setdefault((area[0].start, area[1].start), Blend(fine.shape))
-            tile.put(fine, inner * weights[area] * (1 + energy / unsure) ** POWER)
+            first = area[0].start, area[1].start
+            if first not in self._fine:
+                self._fine[first] = Blend(fine.shape)
+            fine_weights = inner * weights[area] * (1 + energy / unsure) ** POWER
+            self._fine[first].put(fine, fine_weights, full_area(fine.shape))
             np.copyto(smooth, values, where=~(inner if fine.ndim == 2 else inner[..., None]))
             self._mean.put(smooth, weights[area], area)
 
@@ -165,9 +162,9 @@ class Mixture:
         """The mean; 0 where nothing was added."""
         image = self._mean.image
         for area in tiled(self._where.shape, self._where, SIDE):
-            if (tile := self._fine.get((area[0].start, area[1].start))) is not None:
+            if (fine := self._fine.get((area[0].start, area[1].start))) is not None:
                 part = image[area]
-                part += tile.part(ALL)
+                part += fine.image
                 np.clip(part, 0, 1, out=part)
         return image
 

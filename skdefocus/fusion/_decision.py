@@ -125,15 +125,16 @@ def _composite(
         The most light that any frame has around, in cells.
     """
     standing: dict[int, Outstanding] = {}
-    brightest: list[Float32Array] = []
+    brightest = np.zeros((1, 1), np.float32)
 
     def detailed(k: int, view: View) -> Float32Array:
         """Score a frame by its detail, and find the cells where that stands out."""
+        nonlocal brightest
         found = comparison.detail(view.gray, frames.noise, view.noise)
         standing[k] = outstanding(found, CELL)
         # Where a frame has no say, its light tells nothing either.
         light = around(light_of(within(view.gray, view.valid, 0)))
-        brightest[:] = [np.maximum(light, most) for most in brightest] or [light]
+        brightest = np.maximum(brightest, light)
         return found
 
     contest = _contest(frames, detailed)
@@ -157,7 +158,7 @@ def _composite(
         if view.lit is not None:
             np.copyto(lit, view.lit, where=chosen)
     composite = View(gray, lit if lit.any() else None, None, frames.noise)
-    return composite, undecided, least, brightest[0]
+    return composite, undecided, least, brightest
 
 
 def _least(near: BoolArray, alone: BoolArray, standing: Outstanding) -> Float32Array:

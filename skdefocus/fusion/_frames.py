@@ -105,8 +105,7 @@ class Frames:
             if settings.match_exposure is True
             or (settings.match_exposure == "auto" and gain.needed)
         }
-        self.overruled: dict[int, str] = {}
-        self.odd = {} if settings.outliers == "keep" else self._odd_places()
+        self.odd, self.overruled = self._odd_places()
         self._palette = Palette(self.survey.pictures.values())
         self._kept: dict[int, View] = {}
         self._best_alpha: Float32Array | None = None
@@ -201,20 +200,21 @@ class Frames:
         """Find the pixels where no other frame is more opaque; None means all."""
         return self._shown(number, self.read(number) if self._has_alpha else None)
 
-    def _odd_places(self) -> dict[int, BoolArray]:
-        """Find the places where frames show what the others do not, or nothing."""
+    def _odd_places(self) -> tuple[dict[int, BoolArray], dict[int, str]]:
+        """Find the places where frames show what the others do not, or nothing, and name them."""
+        if self._settings.outliers == "keep":
+            return {}, {}
         seen = self.survey.pictures
         odd = odd_places(seen)
         if odd and self._settings.outliers == "raise":
             k, where = min(odd.items())
             raise ValueError(f"{self._names[k]} {told(where)}; leave it out")
-        self.overruled = {k: told(where) for k, where in odd.items()}
+        names = {k: told(where) for k, where in odd.items()}
         for k, sides in of_their_own(self.survey.borders).items():
             shown = np.any([seen[j].known & ~odd.get(j, False) for j in seen if j != k], axis=0)
             odd[k] = odd.get(k, False) | (shown & ~seen[k].known)
-            why = [self.overruled[k]] if k in self.overruled else []
-            self.overruled[k] = " and ".join([*why, black_along(sides)])
-        return odd
+            names[k] = f"{names[k]} and {black_along(sides)}" if k in names else black_along(sides)
+        return odd, names
 
     def _valid(self, number: int, raw: Raw | None) -> BoolArray | None:
         """Find where a frame may win, from what was read of it; None means everywhere."""

@@ -48,7 +48,8 @@ def beyond_white(light: Float32Array, lit: Float32Array, most: Float32Array) -> 
     Returns
     -------
     ndarray of shape (rows, columns), float32
-        Light beyond white of what is clipped in a cell, in times white; 0 where there is no lamp.
+        How much more light than white the clipped pixels of a cell have, in multiples of white; 0
+        where there is no lamp.
     """
     lost = np.maximum(most - np.float32(1 + ALIKE) * around(light), 0)
     clipped = around(lit) + np.float32(NONE)

@@ -148,11 +148,10 @@ def _measured(
 
 def _look(raw: Raw, align: str) -> _Look:
     """Reduce a frame, without what is transparent in it or a border."""
-    opaque, borders = None, black_borders(raw.pixels)
+    borders = black_borders(raw.pixels) if raw.alpha is None else NO_BORDERS
+    opaque = None if borders.where is None else ~borders.where
     if raw.alpha is not None:
-        opaque, borders = raw.alpha >= OPAQUE * raw.alpha.max(), NO_BORDERS
-    elif borders.where is not None:
-        opaque = ~borders.where
+        opaque = raw.alpha >= OPAQUE * raw.alpha.max()
     small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
     if align == "none":
         return _Look(small, None, noise, borders)

@@ -63,7 +63,7 @@ def segments(xmp: bytes, room: int) -> list[bytes]:
 def joined(parts: Sequence[bytes]) -> bytes | None:
     """Join the XMP of a JPEG, given the contents of its segments; None if it has none.
 
-    If there is no rest, or a part of it is missing, the packet is given by itself.
+    Without an extension, or if a part of it is missing, that is the main packet alone.
     """
     xmp = next((part[len(HEAD) :] for part in parts if part[4:].startswith(HEAD[4:])), None)
     stated = STATED.search(xmp or b"")

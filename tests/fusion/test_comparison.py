@@ -86,7 +86,7 @@ def test_discs_in_front_of_brighter_grounds(radiance, level):
 
 @pytest.mark.parametrize("sharp_first", [True, False])
 def test_a_white_sky_is_no_lamp(sharp_first):
-    """What is clipped there explains nothing, so that the rest is as good as without a sky."""
+    """The clipped sky explains nothing, so the rest is fused as well as without a sky."""
     soft = blur(CHINA, 3.0)
     where = (np.arange(CHINA.shape[1]) < 160)[:, None] == sharp_first
     stack = [np.where(where, CHINA, soft), np.where(where, soft, CHINA)]
