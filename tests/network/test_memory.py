@@ -1,4 +1,4 @@
-"""Memory of the network: the arena that the sessions of a process share."""
+"""What the network takes: memory, of which sessions share an arena, and threads."""
 
 import os
 import subprocess
@@ -53,3 +53,24 @@ def test_a_process_without_an_arena_of_its_own_works_too(monkeypatch):
     session = _runtime._session.__wrapped__(facts.path, facts.digest, 1, None, os.getpid())
     found = _runtime._answer(session, image, "logits", len(facts.sigmas), facts.stride)
     assert_allclose(np.moveaxis(found, 1, -1), network.run(facts, image, "logits", 1), atol=1e-4)
+
+
+#: Prints the number of threads that the import of ONNX Runtime starts.
+IMPORT = """
+import os
+import skdefocus
+
+before = len(os.listdir("/proc/self/task"))
+import onnxruntime
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="counts threads in /proc")
+def test_onnx_runtime_reports_to_nobody(tmp_path):
+    """From 1.29 on it does at import by default, from a thread, and keeps a file at home."""
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("ORT_")}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", IMPORT]
+    assert subprocess.check_output(command, env=environment, text=True) == "0\n"
+    assert os.listdir(tmp_path) == []
