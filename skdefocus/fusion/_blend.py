@@ -231,8 +231,7 @@ def _along_seams(
 def _exchanged(several: BoolArray, trials: comparison.Trials, forced: Index | None) -> BoolArray:
     """Find the pixels whose fine detail may be of other frames than the rest of them."""
     where = several if forced is None else several & (forced < 0)
-    lamps = trials.wide[comparison.LAMPS].lamps
-    if lamps is None:
+    if trials.around is None:
         return where
     # The rims of the discs of lamps are crisp, too.
-    return np.asarray(where & ~repeated(lamps > FEW_LAMPS, CELL, where.shape))
+    return np.asarray(where & ~repeated(trials.around > FEW_LAMPS, CELL, where.shape))

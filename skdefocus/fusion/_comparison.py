@@ -13,7 +13,7 @@ from skdefocus.fusion._frames import View
 from skdefocus.fusion._lamps import beyond_white, lamps_in, light_of
 from skdefocus.fusion._prominence import ALONG_SEAMS, IN_CHOICE, Prominence
 from skdefocus.fusion._tiles import by_tiles, packed, tiled
-from skdefocus.fusion._wide import CELL, Wide, blocks, cells_of
+from skdefocus.fusion._wide import CELL, Wide, cells_of
 from skdefocus.fusion._windows import core, inner_box, mirrored, twice, window_sums
 
 #: Radii in pixels of the boxes that one frame is blurred by, one after the other, to see whether it
@@ -146,15 +146,14 @@ class Trials:
 
     Attributes
     ----------
-    wide : list of Trial
-        The wider ones, of cells.
-    blocks : ndarray of shape (H, W, h, w)
-        See :func:`skdefocus.fusion._wide.blocks`.
+    wide : Wide
+        The wider ones, in cells.
+    around : ndarray of shape (rows, columns), float32, or None
+        The light beyond white of lamps, blurred so that it tells how near they are, in cells.
     """
 
     def __init__(self, view: View, brightest: Float32Array) -> None:
         self.gray, self.brightest = view.gray, brightest
-        self.blocks = blocks(view.gray)
         values, light = cell_means(view.gray, CELL), light_of(view.gray)
         self._lit, self._beyond = view.lit, light
         self._lamps: Float32Array | None = None
@@ -162,7 +161,7 @@ class Trials:
             lit = cell_means(view.lit, CELL)
             self._beyond = beyond_white(light, lit, brightest)
             self._lamps = self._beyond * lit if self._beyond.any() else None
-        self.wide = [
+        trials = [
             Trial(
                 twice(values, r),
                 np.sqrt(twice(light, r)),
@@ -170,6 +169,13 @@ class Trials:
             )
             for r in WIDE_TRIALS
         ]
+        self.around = trials[LAMPS].lamps
+        self.wide = Wide(
+            [trial.values for trial in trials],
+            [trial.most for trial in trials],
+            None if self._lamps is None else [trial.root**2 for trial in trials],
+            TOLERANCE**2,
+        )
         self._kept: Float32Array | None = None
 
     def keep(self, where: BoolArray) -> Trials:
@@ -239,20 +245,11 @@ class Mismatch:
 
     def __init__(self, trials: Trials, seen: Trials, noise: float, more: float = 0.0) -> None:
         self._trials, self._seen, self._noise, self._more = trials, seen.gray, noise, more
-        # The least and the most that may be seen of the wide trials, and their light, in cells.
-        self._wide = Wide(
-            np.stack([t.values for t in trials.wide]),
-            np.stack([t.most for t in trials.wide]),
-            None if trials.wide[0].lamps is None else np.stack([t.root**2 for t in trials.wide]),
-            seen.blocks,
-            TOLERANCE**2,
-        )
 
     def __call__(self, area: Area, where: BoolArray | None = None) -> Float32Array:
         """Compute it in an area, plus the noise; see :func:`score`."""
         seen = mirrored(self._seen, area, MISMATCH_RADIUS)
-        inner = core(seen, MISMATCH_RADIUS)
-        least = np.full(inner.shape, np.inf, np.float32)
+        least = np.full(core(seen, MISMATCH_RADIUS).shape, np.inf, np.float32)
         # Between the blur of the encoded values, as programs make it, and that of light.
         for trial in self._trials.narrow(area, MISMATCH_RADIUS):
             away = np.maximum(seen, trial.values)
@@ -261,7 +258,7 @@ class Mismatch:
             away *= away
             np.minimum(least, window_sums(away, MISMATCH_RADIUS), out=least)
         least *= np.float32(1 / (2 * MISMATCH_RADIUS + 1) ** 2)
-        self._wide.refine(least, inner, area, where)
+        self._trials.wide.refine(least, seen, area, where)
         if self._more > 0:
             least -= np.float32(self._more)
             np.maximum(least, 0, out=least)
@@ -305,7 +302,7 @@ def score(
     # What stands out in either, unless lamps of the other explain it.
     weighting = IN_CHOICE if prominent is None else ALONG_SEAMS
     sides = [
-        Prominence(image.gray, plane, where, blurred.wide[LAMPS].lamps, noise, weighting)
+        Prominence(image.gray, plane, where, blurred.around, noise, weighting)
         for image, plane, blurred in zip((view, composite), found, (other, own), strict=True)
     ]
 

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from skdefocus._grids import Area, repeated
 from skdefocus._typing import BoolArray, Float32Array, IndexArray
+from skdefocus.fusion._windows import core
 
 #: Side of a cell, and of a block, in pixels.
 CELL, SIDE = 4, 16
@@ -24,16 +25,14 @@ LAMP = np.float32(1e-4)
 
 
 class Wide:
-    """Ranges of what may be seen of an image, blurred widely, beside what is seen in another.
+    """Ranges of what may be seen of an image that is blurred widely.
 
     Parameters
     ----------
-    low, high : ndarray of shape (n, rows, columns)
+    low, high : list of n ndarray of shape (rows, columns)
         Least and most that may be seen of n trials, in cells.
-    light : ndarray of shape (n, rows, columns), or None
+    light : list of n ndarray of shape (rows, columns), or None
         Their light, where some of what may be seen is of lamps.
-    seen : ndarray of shape (H, W, SEEN, SEEN)
-        See `blocks`.
     tolerance : float
         Parts of the light seen that are added to the squared differences: no exposure does what
         lamps do.
@@ -41,29 +40,29 @@ class Wide:
 
     def __init__(
         self,
-        low: Float32Array,
-        high: Float32Array,
-        light: Float32Array | None,
-        seen: Float32Array,
+        low: list[Float32Array],
+        high: list[Float32Array],
+        light: list[Float32Array] | None,
         tolerance: float,
     ) -> None:
-        planes = (low, high) if light is None else (low, high, light)
-        self._count = len(low)
-        stacked = np.concatenate(planes)
-        border = ((0, 0), (1, CELLS), (1, CELLS))
-        padded = np.moveaxis(np.pad(stacked, border, mode="edge"), 0, -1)
+        planes = [*low, *high, *(light or ())]
+        self._count, (rows, columns) = len(low), low[0].shape
+        # All planes of a cell one after the other, or all would be copied for every lookup.
+        padded = np.empty((rows + 1 + CELLS, columns + 1 + CELLS, len(planes)), np.float32)
+        for k, plane in enumerate(planes):
+            padded[..., k] = np.pad(plane, (1, CELLS), mode="edge")
         self._across = padded.shape[1]
-        # In memory order, or all of it would be copied for every lookup.
-        self._cells = np.ascontiguousarray(padded).reshape(-1, len(stacked))
-        self._seen = seen
+        self._cells = padded.reshape(-1, len(planes))
         self._tolerance = np.float32(tolerance)
         self._least: Float32Array | None = None
         self._lamps: BoolArray | None = None
         if light is not None:
-            shares, lamps = _not_of_lamps(high, light).min(axis=0), (high**2 > light + LAMP)
+            pairs = list(zip(high, light, strict=True))
+            shares = np.min([_not_of_lamps(*pair) for pair in pairs], axis=0)
+            lamps = np.any([most**2 > within + LAMP for most, within in pairs], axis=0)
             # Of a cell and those next to it, as values are interpolated.
             self._least = ndimage.minimum_filter(shares, 3, mode="nearest")
-            self._lamps = ndimage.maximum_filter(lamps.any(axis=0), 3)
+            self._lamps = ndimage.maximum_filter(lamps, 3)
 
     def refine(
         self, least: Float32Array, seen: Float32Array, area: Area, where: BoolArray | None
@@ -72,13 +71,16 @@ class Wide:
 
         Parameters
         ----------
-        least, seen : ndarray of the shape of `area`
+        least : ndarray of the shape of `area`
+        seen : ndarray of the shape of `area` and a pixel around
+            Values of the other image.
         area : tuple of two slice
             It begins at multiples of `CELL`.
         where : ndarray of the shape of `area`, or None
             The pixels that are needed.
         """
-        bound = seen * seen
+        inner = core(seen, 1)
+        bound = inner * inner
         bound *= self._tolerance
         lamps = False
         if self._least is not None and self._lamps is not None:
@@ -97,18 +99,20 @@ class Wide:
         at = np.nonzero(np.bitwise_or.reduce(words, axis=1).any(axis=2))
         if not len(at[0]):
             return
+        blocks = _blocks(seen, height, width)
         best = np.full((height, width, SIDE, SIDE), np.inf, np.float32)
         for k in range(0, len(at[0]), MOST):
             y, x = (a[k : k + MOST] for a in at)
             first = area[0].start + SIDE * y, area[1].start + SIDE * x
-            best[y, x] = self._of_blocks(*first, lamps)
+            best[y, x] = self._of_blocks(blocks[y, x], *first, lamps)
         plane = best.swapaxes(1, 2).reshape(full.shape)
         np.minimum(least, plane[: least.shape[0], : least.shape[1]], out=least)
 
-    def _of_blocks(self, rows: IndexArray, columns: IndexArray, lamps: bool) -> Float32Array:
-        """Least squared differences in blocks, from the rows and columns of their first pixels."""
-        count = len(rows)
-        seen = self._seen[rows, columns].reshape(-1)
+    def _of_blocks(
+        self, seen: Float32Array, rows: IndexArray, columns: IndexArray, lamps: bool
+    ) -> Float32Array:
+        """Least squared differences in blocks, which begin at these rows and columns."""
+        count, seen = len(rows), seen.reshape(-1)
         blocks = seen.reshape(count, SEEN, SEEN)[:, 1:-1, 1:-1]
         # In units of the sums over 3×3 pixels.
         unsure = blocks * blocks
@@ -141,9 +145,11 @@ def cells_of(area: Area) -> Area:
     return rows, columns
 
 
-def blocks(plane: Float32Array) -> Float32Array:
-    """Give the blocks of a plane, by their first pixel, with the pixels around."""
-    return sliding_window_view(np.pad(plane, (1, SIDE), mode="edge"), (SEEN, SEEN))
+def _blocks(seen: Float32Array, height: int, width: int) -> Float32Array:
+    """Give the `height` × `width` blocks that an area is cut into, with the pixels around."""
+    full = np.zeros((height * SIDE + 2, width * SIDE + 2), np.float32)
+    full[: seen.shape[0], : seen.shape[1]] = seen
+    return sliding_window_view(full, (SEEN, SEEN))[::SIDE, ::SIDE]
 
 
 def _sums_of_squares(values: Float32Array, out: Float32Array) -> Float32Array:
