@@ -194,18 +194,26 @@ def blended(
     composite, several = _along_seams(frames, index, used, settings.feather)
     trials = comparison.Trials(composite, brightest).keep(several)
     mixture = Mixture(frames.shape, _exchanged(several, trials, forced))
-    for k in used:
-        raw = frames.read(k)
-        view, weight = frames.view(k, raw), spread(index == k, settings.feather)
+
+    def weighted(view: View, chosen: BoolArray) -> Float32Array:
+        """Weigh a frame by how likely it is the one, near the pixels it was chosen for."""
+        weight = spread(chosen, settings.feather)
         # Of a thing so small that it has no inner pixels, the weights are small, too.
         thin = spread(weight > SOLID, settings.feather) == 0
-        score = comparison.score(view, composite, trials, several & (weight > 0), thin)
         # Where there is no other frame, any weight is as good.
-        weight *= np.exp(np.minimum(score, MOST))
-        weight = within(weight, view.valid, 0)
+        where = several & (weight > 0)
+        for area, score in comparison.scores(view, composite, trials, where, thin):
+            weight[area] *= np.exp(np.minimum(score, MOST))
+        return within(weight, view.valid, 0)
+
+    for k in used:
+        raw = frames.read(k)
+        view = frames.view(k, raw)
+        weight = weighted(view, index == k)
         if forced is not None:
             np.copyto(weight, (forced == k).astype(np.float32), where=forced >= 0)
         mixture.add(frames.colors(k, raw), weight, view.noise)
+        del raw, view, weight  # before the next ones are made
     return mixture.image
 
 

@@ -247,7 +247,7 @@ class Mismatch:
         self._trials, self._seen, self._noise, self._more = trials, seen.gray, noise, more
 
     def __call__(self, area: Area, where: BoolArray | None = None) -> Float32Array:
-        """Compute it in an area, plus the noise; see :func:`score`."""
+        """Compute it in an area, plus the noise; see :func:`scores`."""
         seen = mirrored(self._seen, area, MISMATCH_RADIUS)
         least = np.full(core(seen, MISMATCH_RADIUS).shape, np.inf, np.float32)
         # Between the blur of the encoded values, as programs make it, and that of light.
@@ -266,13 +266,13 @@ class Mismatch:
         return least
 
 
-def score(
+def scores(
     view: View,
     composite: View,
     trials: Trials,
-    where: BoolArray | None = None,
+    where: BoolArray,
     prominent: BoolArray | None = None,
-) -> Float32Array:
+) -> Iterator[tuple[Area, Float32Array]]:
     """Log-likelihood, but for a term common to all frames, that a frame is the one in focus.
 
     What no blur of the other image explains speaks for an image, the more the less of that there
@@ -283,19 +283,24 @@ def score(
     view, composite : View
     trials : Trials
         Of the composite.
-    where : ndarray of shape (H, W), bool, or None
-        The pixels for which it is needed; elsewhere it may be anything.
+    where : ndarray of shape (H, W), bool
+        The pixels for which it is needed.
     prominent : ndarray of shape (H, W), bool, or None
         Along seams, the pixels at which what stands out counts for more; None is in the choice,
         where it does everywhere.
+
+    Yields
+    ------
+    area : tuple of two slice
+        Areas do not overlap, and cover what is needed.
+    score : ndarray of the shape of `area`, float32
+        In pixels that are not needed it may be anything.
     """
-    noise, size = view.noise, view.gray.shape
+    noise = view.noise
     own, other = Trials(view, trials.brightest), trials
     unlike = Mismatch(other, own, noise, noise**2 - composite.noise**2)
     sharper = Mismatch(own, other, noise)
-    found = np.zeros((2, *size), np.float32)
-    if where is None:
-        where = np.ones(size, bool)
+    found = np.zeros((2, *where.shape), np.float32)
     areas = packed(where, MOST)
     for area in areas:
         found[0][area], found[1][area] = (of(area, where[area]) for of in (unlike, sharper))
@@ -305,9 +310,7 @@ def score(
         Prominence(image.gray, plane, where, blurred.around, noise, weighting)
         for image, plane, blurred in zip((view, composite), found, (other, own), strict=True)
     ]
-
-    def of_area(area: Area) -> Float32Array:
-        """Score the frame in an area."""
+    for area in areas:
         near = difference(*(mirrored(v.gray, area, MISMATCH_RADIUS) for v in (view, composite)))
         near += np.float32(noise**2)
         logs = np.log(found[(slice(None), *area)])
@@ -315,6 +318,4 @@ def score(
         if prominent is None or prominent[area].any():
             lead = sides[0](area, logs[0]) - sides[1](area, logs[1])
             result += lead if prominent is None else lead * prominent[area]
-        return result
-
-    return by_tiles(of_area, size, areas)
+        yield area, result

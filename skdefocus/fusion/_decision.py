@@ -20,10 +20,13 @@ from skdefocus.fusion._prominence import Outstanding, outstanding
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._tiles import by_tiles, tiled
 from skdefocus.fusion._windows import guided
+from skdefocus.pipeline import release_memory
 
 #: Shorter side in pixels, down to which frames are halved before defocus maps are made, and how
 #: often at most.
 SMALL, HALVINGS = 128, 2
+#: Pixels of a frame from which on the memory of the network is not kept from one to the next.
+LARGE = 2**23
 #: A frame is judged where it is near pixels that have been given to it: within so many cells of so
 #: many pixels.
 NEAR, CELL = 1, 32
@@ -98,7 +101,8 @@ def _compared(
         np.logical_or(claimed, own, out=claimed)
         score *= np.float32(comparison.DETAIL_SHARE)
         if rivals.any():
-            score += comparison.score(view, composite, trials, rivals)
+            for area, likelihood in comparison.scores(view, composite, trials, rivals):
+                score[area] += likelihood
             if settings.sigma_weight > 0:
                 sigma = _sigma(view.gray, mapper)
                 score -= np.float32(settings.sigma_weight) * undecided * sigma
@@ -206,4 +210,6 @@ def _sigma(gray: Float32Array, mapper: Pipeline) -> Float32Array:
     while step < 2**HALVINGS and min(small.shape) >= 2 * SMALL:
         small, step = registration.half(small), 2 * step
     sigma = np.float32(step) * mapper.transform([small])[0]
+    if gray.size > LARGE:
+        release_memory(mapper)
     return repeated(all_cells(sigma, step, gray.shape), step, gray.shape)

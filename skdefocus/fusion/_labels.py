@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
 
-from skdefocus._grids import Area, cell_means, enlarge, full_area, tiles
+from skdefocus._grids import Area, cell_means, enlarge, tiles
 from skdefocus._typing import BoolArray, Float32Array, IndexArray
 from skdefocus.filters import GuidedFilter
 from skdefocus.fusion._tiles import SIDE, by_tiles, tiled
+from skdefocus.fusion._wide import CELL, cells_of
 from skdefocus.fusion._windows import Guided, mirrored
 
-#: Numbers of frames, in half of the memory of those that index.
-Index = NDArray[np.int32]
+#: Numbers of frames, in a quarter of the memory of those that index.
+Index = NDArray[np.int16]
 
 #: Regularization of the guided filters in squared intensity.
 EPS = 1e-2
@@ -32,8 +33,8 @@ FEW = 1e-3
 #: Differences in score (nats) and in gray value up to which two frames show the same thing, so that
 #: it does not matter which of them is taken.
 SAME_SCORE, SAME_GRAY = 0.05, 1e-3
-#: Side in pixels of the cells that the wide windows are of.
-CELL = 4
+#: Weight beside that of the evidence, for where there is none.
+TRACE = np.float32(1e-6)
 #: Pixels around a speck that are looked at for what it is given to, and these in order of distance.
 SPECK = 8
 _OFFSETS = sorted(
@@ -72,7 +73,7 @@ class Contest:
         self.best = np.full(size, -np.inf, np.float32)
         self.second = np.full(size, -np.inf, np.float32)
         self.gray = np.zeros(size, np.float32)
-        self.index = np.full(size, first, np.int32)
+        self.index = np.full(size, first, np.int16)
         self.shared = np.zeros(size, bool)
 
     def offer(self, number: int, score: Float32Array, gray: Float32Array) -> None:
@@ -137,20 +138,18 @@ def settle(
     """
     labels = [int(k) for k in np.flatnonzero(np.bincount(index.ravel()))]
     if len(labels) > 1 and radius > 0:
-        total = evidence + np.float32(prior)
-        narrow = Narrow(guide, total, radius)
-        wider = Wider(guide, evidence, np.float32(prior) / total, radius)
-        del total
+        planes = guide, evidence, prior, radius
+        wider, narrow = Wider(*planes), Narrow(*planes)
         most, result = np.full(index.shape, -np.inf, np.float32), index.copy()
         for label in labels:
-            share = (index == label).astype(np.float32)
-            share = _narrowed(wider(share), narrow)
+            share = narrow(wider(index == label))
             if (where := reach(label)) is not None:
                 share[~where] = -np.inf
             wins = (share > most) | ((share == most) & (index == label))
             np.copyto(most, share, where=wins)
             np.copyto(result, label, where=wins)
         index = result
+        del narrow, wider, most, share, wins
     clean = without_specks(index, min_area)
     for label in labels:
         if (where := reach(label)) is not None:
@@ -164,65 +163,94 @@ class Wider:
     Parameters
     ----------
     guide, evidence : ndarray of shape (H, W)
-    unsure : ndarray of shape (H, W), in [0, 1]
-        Say of a pixel's surroundings against its own evidence.
+        Kept as they are.
+    prior : float
+        Say of a pixel's surroundings, beside that of its evidence.
     radius : int
         Of the narrow windows, pixels.
     """
 
     def __init__(
-        self, guide: Float32Array, evidence: Float32Array, unsure: Float32Array, radius: int
+        self, guide: Float32Array, evidence: Float32Array, prior: float, radius: int
     ) -> None:
-        self._weights, self._unsure = evidence + np.float32(1e-6), unsure
-        self._cell_weights, self._cells_unsure = (
-            cell_means(plane, CELL) for plane in (self._weights, unsure)
-        )
+        self._evidence, self._prior = evidence, np.float32(prior)
+        weights = evidence + TRACE
+        self._cell_weights = cell_means(weights, CELL)
+        self._cells_unsure = np.empty_like(self._cell_weights)
+        for area in tiled(evidence.shape):
+            self._cells_unsure[cells_of(area)] = cell_means(self._unsure(area), CELL)
         cells = cell_means(guide, CELL)
         self._widest = [
             GuidedFilter(cells, -(-times * radius // CELL), EPS, weights=self._cell_weights)
             for times in WIDEST
         ]
-        self._last = GuidedFilter(guide, WIDE * radius, EPS, weights=self._weights, subsample=CELL)
+        self._last = GuidedFilter(guide, WIDE * radius, EPS, weights=weights, subsample=CELL)
 
-    def __call__(self, share: Float32Array) -> Float32Array:
-        """Smooth a frame's share, 0 or 1 in every pixel."""
-        own = share * (1 - self._unsure)
-        own_cells = cell_means(own, CELL)
-        cells = cell_means(self._weights * share, CELL) / self._cell_weights
+    def _unsure(self, area: Area) -> Float32Array:
+        """Give the say of the surroundings of pixels, in [0, 1]."""
+        return np.asarray(self._prior / (self._evidence[area] + self._prior))
+
+    def __call__(self, where: BoolArray) -> Float32Array:
+        """Smooth a frame's share, which is 1 in the pixels of `where`."""
+
+        def own(area: Area, unsure: Float32Array) -> Float32Array:
+            return np.asarray(where[area] * (1 - unsure))
+
+        cells, own_cells = np.empty((2, *self._cell_weights.shape), np.float32)
+        for area in tiled(where.shape):
+            weights, inside = self._evidence[area] + TRACE, cells_of(area)
+            cells[inside] = cell_means(weights * where[area], CELL)
+            own_cells[inside] = cell_means(own(area, self._unsure(area)), CELL)
+        cells /= self._cell_weights
         for widest in self._widest:
             prior = widest.filter(cells)
             cells = own_cells + self._cells_unsure * prior
-        share = own + self._unsure * enlarge(prior, CELL, full_area(share.shape))
+
+        def joined(area: Area) -> Float32Array:
+            unsure = self._unsure(area)
+            return own(area, unsure) + unsure * enlarge(prior, CELL, area)
+
+        share = by_tiles(joined, where.shape, tiled(where.shape))
         self._last.filter(share, out=share)
-        share *= self._unsure
-        share += own
+        for area in tiled(where.shape):
+            unsure = self._unsure(area)
+            share[area] *= unsure
+            share[area] += own(area, unsure)
         return share
 
 
 class Narrow:
-    """Guided filters in narrow windows, tile by tile; what is of the guide alone is kept."""
+    """Guided filters in narrow windows, tile by tile; what is of the guide alone is kept.
 
-    def __init__(self, guide: Float32Array, weights: Float32Array, radius: int) -> None:
-        self.guide, self.weights, self.radius = guide - guide.mean(), weights, radius
+    The parameters are those of `Wider`.
+    """
+
+    def __init__(
+        self, guide: Float32Array, evidence: Float32Array, prior: float, radius: int
+    ) -> None:
+        self._guide, self._evidence, self._prior = guide, evidence, np.float32(prior)
+        self._mean, self._halo = guide.mean(), 2 * radius
         self._tiles: dict[tuple[int, int], Guided] = {}
 
-    def __call__(self, area: Area, image: Float32Array) -> Float32Array:
+    def _filtered(self, area: Area, image: Float32Array) -> Float32Array:
         """Filter an area of an image."""
+        guide, weights, part = (
+            mirrored(plane, area, self._halo) for plane in (self._guide, self._evidence, image)
+        )
+        guide, weights = guide - self._mean, weights + self._prior
         key = area[0].start, area[1].start
         if key not in self._tiles:
-            guide, weights = (
-                mirrored(p, area, 2 * self.radius) for p in (self.guide, self.weights)
-            )
-            self._tiles[key] = Guided(guide, self.radius, EPS, weights)
-        return self._tiles[key].filter(mirrored(image, area, 2 * self.radius))
+            self._tiles[key] = Guided(guide, weights, self._halo // 2, EPS)
+        return self._tiles[key].filter(part, guide, weights)
 
-
-def _narrowed(share: Float32Array, narrow: Narrow) -> Float32Array:
-    """Smooth a frame's share along edges in narrow windows, where it is neither none nor all."""
-    unsure = (share > FEW) & (share < 1 - FEW)
-    out = by_tiles(lambda area: narrow(area, share), share.shape, tiled(share.shape, unsure))
-    np.copyto(out, np.float32(1), where=share >= 1 - FEW)
-    return out
+    def __call__(self, share: Float32Array) -> Float32Array:
+        """Smooth a frame's share along edges, where it is neither none nor all."""
+        unsure = (share > FEW) & (share < 1 - FEW)
+        out = by_tiles(
+            lambda area: self._filtered(area, share), share.shape, tiled(share.shape, unsure)
+        )
+        np.copyto(out, np.float32(1), where=share >= 1 - FEW)
+        return out
 
 
 def without_specks(index: Index, min_area: int) -> Index:

@@ -8,6 +8,7 @@ import numpy as np
 
 from skdefocus._grids import Area, cell_means, repeated
 from skdefocus._typing import BoolArray, Float32Array
+from skdefocus.fusion._tiles import tiled
 from skdefocus.fusion._wide import CELL, cells_of
 from skdefocus.fusion._windows import core, inner_box, mirrored, twice
 
@@ -83,7 +84,7 @@ class Prominence:
     gray : ndarray of shape (H, W)
     unexplained : ndarray of shape (H, W)
         Squared differences of the image from all that should explain it, above 0.
-    where : ndarray of shape (H, W), bool, or None
+    where : ndarray of shape (H, W), bool
         The pixels for which it is known.
     lamps : ndarray of shape (rows, columns), or None
         Light beyond white of lamps around, in cells; the rims of their discs are crisp, too.
@@ -95,7 +96,7 @@ class Prominence:
         self,
         gray: Float32Array,
         unexplained: Float32Array,
-        where: BoolArray | None,
+        where: BoolArray,
         lamps: Float32Array | None,
         noise: float,
         weighting: Weighting,
@@ -121,12 +122,13 @@ class Prominence:
         return np.asarray(lead)
 
 
-def _mean_around(plane: Float32Array, where: BoolArray | None, again: int) -> Float32Array:
+def _mean_around(plane: Float32Array, where: BoolArray, again: int) -> Float32Array:
     """Average a plane (H, W) over wide windows of the pixels that count, in cells."""
-    if where is None:
-        where = np.ones(plane.shape, bool)
     share = cell_means(where, CELL)
-    return _trimmed(cell_means(plane * where, CELL), share, AROUND, TRIM, again)
+    cells = np.zeros_like(share)
+    for area in tiled(plane.shape, where):
+        cells[cells_of(area)] = cell_means(plane[area] * where[area], CELL)
+    return _trimmed(cells, share, AROUND, TRIM, again)
 
 
 def _trimmed(

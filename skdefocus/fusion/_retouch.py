@@ -27,7 +27,7 @@ def retouched(
     """
     if not prefer:
         return None
-    forced = np.full(frames.shape[:2], -1, np.int32)
+    forced = np.full(frames.shape[:2], -1, np.int16)
     for k, mask in prefer.items():
         if k not in frames.numbers:
             known = 0 <= k < len(names)

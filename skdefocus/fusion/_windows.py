@@ -80,35 +80,41 @@ def twice(plane: Float32Array, radius: int) -> Float32Array:
 class Guided:
     """A guided filter as :func:`skdefocus.filters.guided_filter`, for planes with a margin.
 
+    What is of the guide and the weights alone is computed once.
+
     Parameters
     ----------
     guide, weights : ndarray of shape (H, W), float32
-        Kept as they are. The guide's values are around 0 and of the order of 1, and weights are
-        above 0.
+        The guide's values are around 0 and of the order of 1, and weights are above 0.
     radius : int
     eps : float
         Well above the rounding of squared values in float32.
     """
 
-    def __init__(self, guide: Float32Array, radius: int, eps: float, weights: Float32Array) -> None:
-        self._guide, self._weights, self._radius = guide, weights, radius
+    def __init__(self, guide: Float32Array, weights: Float32Array, radius: int, eps: float) -> None:
+        self._radius = radius
         seen, total = weights * guide, inner_box(weights, radius)
         self._mean = inner_box(seen, radius) / total
         variance = inner_box(seen * guide, radius) / total - self._mean * self._mean
         self._inverse = 1 / (np.maximum(variance, 0) + np.float32(eps))
         self._votes = np.reciprocal(inner_box(total, radius))
 
-    def filter(self, image: Float32Array) -> Float32Array:
-        """Filter a plane (H, W); shape (H - 4 radius, W - 4 radius)."""
-        seen = self._weights * image
+    def filter(
+        self, image: Float32Array, guide: Float32Array, weights: Float32Array
+    ) -> Float32Array:
+        """Filter a plane (H, W) with the same guide and weights.
+
+        Returns an array of shape (H - 4 radius, W - 4 radius).
+        """
+        seen = weights * image
         mean = inner_box(seen, self._radius)
-        seen *= self._guide
+        seen *= guide
         slope = inner_box(seen, self._radius)
         # Windows vote with the sums of their weights, by which the means are not divided.
         slope -= self._mean * mean
         slope *= self._inverse
         mean -= slope * self._mean
-        out = inner_box(slope, self._radius) * core(self._guide, 2 * self._radius)
+        out = inner_box(slope, self._radius) * core(guide, 2 * self._radius)
         out += inner_box(mean, self._radius)
         out *= self._votes
         return out
@@ -125,4 +131,5 @@ def guided(
     """Filter an area as :func:`skdefocus.filters.guided_filter` does all of a plane."""
     part = area or full_area(guide.shape)
     image, guide, weights = (mirrored(p, part, 2 * radius) for p in (image, guide, weights))
-    return Guided(guide - guide.mean(), radius, eps, weights).filter(image)
+    guide = guide - guide.mean()
+    return Guided(guide, weights, radius, eps).filter(image, guide, weights)

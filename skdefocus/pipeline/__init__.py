@@ -2,6 +2,7 @@
 
 from skdefocus.pipeline._build import defocus_map, make_defocus_pipeline
 from skdefocus.pipeline._build import pipeline_of_worker as pipeline_of_worker
+from skdefocus.pipeline._build import release_memory as release_memory
 from skdefocus.pipeline._classifier import BlurLevelClassifier
 from skdefocus.pipeline._mapping import MAP as MAP
 from skdefocus.pipeline._mapping import check_mapper as check_mapper

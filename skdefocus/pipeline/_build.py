@@ -8,6 +8,7 @@ from joblib import effective_n_jobs
 from numpy.typing import ArrayLike
 from sklearn.pipeline import Pipeline
 
+from skdefocus import network
 from skdefocus._estimators import threads_per_worker
 from skdefocus._images import check_photograph
 from skdefocus._typing import Float32Array
@@ -77,6 +78,13 @@ def pipeline_of_worker(n_jobs: int | None) -> Pipeline:
     return make_defocus_pipeline().set_params(
         levels__n_threads=threads_per_worker(jobs), refine__n_jobs=jobs
     )
+
+
+def release_memory(pipeline: Pipeline) -> None:
+    """Give the memory that the network of a pipeline of a worker keeps back to the system."""
+    levels = pipeline["levels"]
+    facts = network.load_facts(network.model_path(levels.model))
+    network.release_memory(facts, levels.n_threads)
 
 
 def defocus_map(image: ArrayLike, *, step: int = 4, **refine: Any) -> Float32Array:

@@ -11,7 +11,7 @@ from skdefocus.fusion._labels import settle
 def faint_middle(step, lead):
     """A surface between two frames that hardly differ, before one whose frame leads clearly."""
     rng = np.random.default_rng(0)
-    index = np.zeros((200, 200), np.int32)
+    index = np.zeros((200, 200), np.int16)
     evidence = np.full(index.shape, 0.5, np.float32)
     guide = np.full(index.shape, 0.4, np.float32)
     middle = np.s_[80:130, 70:140]
@@ -44,7 +44,7 @@ def test_specks_get_values_from_as_near_as_there_are():
     empty = rng.random((60, 80)) < 0.4
     empty[20:50, 10:50] = True  # more than is looked at from its middle
     rows, columns = np.indices(empty.shape)
-    index = (rows * 100 + columns).astype(np.int32)
+    index = (rows * 100 + columns).astype(np.int16)
     filled = index.copy()
     y, x = labels._filled(filled, empty)
     assert len(y) > 0
