@@ -186,8 +186,9 @@ def main() -> None:
 
 `python -m benchmarks.accuracy.stacks {command}`;
 {report.machine()}. {args.scenes} scenes each;
-mean PSNR in dB to the all-in-focus truth without a border of {BORDER:.0%}, and seconds (of other programs with their start). Moved frames are aligned by each
-program; enfuse does not align, and nan stands for a result of another size.
+mean PSNR in dB to the all-in-focus truth without a border of {BORDER:.0%}, and seconds (of other
+programs with their start). Moved frames are aligned by each program; enfuse does not align, and nan
+stands for a result of another size.
 
 {report.table(titles, rows(args.frames, args.scenes))}
 """
