@@ -74,13 +74,25 @@ def cell_means(image: AnyArray, step: int, gray: bool = False) -> Float32Array:
         short = [(0, -part.shape[0] % step), (0, -part.shape[1] % step), (0, 0)][: part.ndim]
         if any(end for _, end in short):
             part = np.pad(part, short, mode="edge")
-        rows, columns = part.shape[0] // step, part.shape[1] // step
+        rows, columns = (n // step for n in part.shape[:2])
         # Along the rows first: along both axes at once it takes NumPy six times as long.
-        sums = part.reshape(rows, step, -1).sum(axis=1)
-        sums = sums.reshape(rows, columns, step, *channels).sum(axis=2)
+        sums = part.reshape(rows, step, -1).sum(axis=1).reshape(rows, -1, *channels)
         top, left = inner[0].start // step, inner[1].start // step
-        out[top : top + rows, left : left + columns] = sums / np.float32(step * step)
+        means = sums_of_runs(sums, step)
+        means /= np.float32(step * step)
+        out[top : top + rows, left : left + columns] = means
     return out
+
+
+def sums_of_runs(rows: Float32Array, length: int) -> Float32Array:
+    """Sum every `length` columns of (H, W, ...), W being a multiple of it.
+
+    NumPy's sum along an axis as short as that takes eight times as long.
+    """
+    total = rows[:, ::length].copy()
+    for k in range(1, length):
+        total += rows[:, k::length]
+    return total
 
 
 def block_sums(cells: AnyArray, side: int) -> Float32Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from skdefocus._grids import sums_of_runs
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 
 #: Shorter side of the small pictures, pixels (up to twice that).
@@ -109,7 +110,7 @@ def full_block_sums(plane: AnyArray, block: int) -> Float32Array:
     # In float32, which NumPy adds several times as fast as integers that it has to widen.
     part = plane[: h * block, : w * block].astype(np.float32).reshape(h, block, -1)
     # Along the rows first, where values lie together.
-    return np.asarray(part.sum(axis=1).reshape(h, w, block).sum(axis=2))
+    return sums_of_runs(part.sum(axis=1), block)
 
 
 def lit(image: AnyArray) -> BoolArray:
