@@ -191,7 +191,7 @@ def _branches(size: tuple[int, int], rng: Rng) -> Float32Array:
                 grow(x, y, angle + turn, width * 0.6, length * 0.7)
 
     for _ in range(3):
-        x, y = rng.uniform(0, size[1] * over), rng.choice([0, size[0] * over])
+        x, y = rng.uniform(0, size[1] * over), float(rng.choice([0, size[0] * over]))
         up = np.pi / 2 if y == 0 else -np.pi / 2
         grow(x, y, up + rng.normal(0, 0.5), rng.uniform(4, 8) * over, size[0] * over / 6)
     return _reduce(canvas, size)

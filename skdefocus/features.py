@@ -249,7 +249,7 @@ def _sharpest_point(s: Float64Array) -> tuple[float, float]:
     weight = (s**2 + 0.25) ** -2
     weight /= weight.sum()
     sides = weight.sum(axis=1), weight.sum(axis=0)
-    row, column = (w @ np.linspace(0, 1, len(w)) if len(w) > 1 else 0.5 for w in sides)
+    row, column = (float(w @ np.linspace(0, 1, len(w))) if len(w) > 1 else 0.5 for w in sides)
     return row, column
 
 

@@ -13,7 +13,7 @@ from skdefocus._images import scaled
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus.fusion._borders import black_along, of_their_own
 from skdefocus.fusion._exposure import matched
-from skdefocus.fusion._odd import odd_places, told
+from skdefocus.fusion._odd import has_say, odd_places, told
 from skdefocus.fusion._palette import Palette
 from skdefocus.fusion._raw import OPAQUE, Raw, checked, filled
 from skdefocus.fusion._settings import FuserSettings
@@ -211,8 +211,9 @@ class Frames:
             raise ValueError(f"{self._names[k]} {told(where)}; leave it out")
         names = {k: told(where) for k, where in odd.items()}
         for k, sides in of_their_own(self.survey.borders).items():
-            shown = np.any([seen[j].known & ~odd.get(j, False) for j in seen if j != k], axis=0)
-            odd[k] = odd.get(k, False) | (shown & ~seen[k].known)
+            shown = np.any([has_say(seen[j], odd.get(j)) for j in seen if j != k], axis=0)
+            hidden = shown & ~seen[k].known
+            odd[k] = odd[k] | hidden if k in odd else hidden
             names[k] = f"{names[k]} and {black_along(sides)}" if k in names else black_along(sides)
         return odd, names
 

@@ -107,9 +107,14 @@ def odd_places(pictures: Mapping[int, Picture]) -> dict[int, BoolArray]:
             places = ndimage.binary_propagation(certain, mask=near | certain)
             found[k] = ndimage.binary_dilation(places, np.ones((3, 3), bool))
     # Somebody must have a say.
-    shown = np.any([pictures[k].known & ~found.get(k, False) for k in numbers], axis=0)
+    shown = np.any([has_say(pictures[k], found.get(k)) for k in numbers], axis=0)
     found = {k: places & shown for k, places in found.items()}
     return {k: places for k, places in found.items() if places.any()}
+
+
+def has_say(picture: Picture, odd: BoolArray | None) -> BoolArray:
+    """Find where a frame shows something, and nothing odd."""
+    return picture.known if odd is None else picture.known & ~odd
 
 
 def told(places: BoolArray) -> str:

@@ -260,7 +260,7 @@ def contrast_preservation(fused: ArrayLike, sources: Sequence[ArrayLike]) -> flo
 
 def _masked_contrast(levels: Int64Array, sensitivity: Float64Array) -> Float64Array:
     """Compute the masked local contrast that the eye sees in a gray photograph."""
-    low, high = levels.min(), levels.max()
+    low, high = int(levels.min()), int(levels.max())
     image = np.rint(255.0 * (levels - low) / max(high - low, 1))
     visible = fft.irfft2(fft.rfft2(image) * sensitivity, s=image.shape)
     fine = ndimage.gaussian_filter(visible, 2, mode="constant")
