@@ -97,10 +97,12 @@ def sums_of_runs(rows: Float32Array, length: int) -> Float32Array:
 
 def block_sums(cells: AnyArray, side: int) -> Float32Array:
     """Sum cells in float32 over blocks of `side` × `side`; the last blocks may be smaller."""
-    for axis in (0, 1):
-        starts = np.arange(0, cells.shape[axis], side)
-        cells = np.add.reduceat(cells, starts, axis=axis, dtype=np.float32)
-    return cells
+    full = len(cells) // side * side
+    rows = cells[:full].reshape(-1, side, *cells.shape[1:]).sum(axis=1, dtype=np.float32)
+    if full < len(cells):
+        rest = cells[full:].sum(axis=0, keepdims=True, dtype=np.float32)
+        rows = np.concatenate([rows, rest])
+    return np.add.reduceat(rows, np.arange(0, cells.shape[1], side), axis=1)
 
 
 def block_means(cells: Float32Array, side: int) -> Float32Array:
@@ -142,19 +144,19 @@ def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
     ]
 
 
-def twice(cells: Float32Array, shape: tuple[int, ...]) -> Float32Array:
-    """Enlarge (rows, columns, n) twice by linear interpolation, cut off at `shape`."""
-    for axis in (0, 1):
-        near, far = np.float32(0.75) * cells, np.float32(0.25) * cells
-        size = [2 * n if i == axis else n for i, n in enumerate(cells.shape)]
+def twice(planes: Float32Array, shape: tuple[int, ...]) -> Float32Array:
+    """Enlarge (n, rows, columns) twice by linear interpolation, cut off at `shape`."""
+    for axis in (2, 1):  # the columns, whose steps take longer, while there are fewer rows
+        near, far = np.float32(0.75) * planes, np.float32(0.25) * planes
+        size = [2 * n if i == axis else n for i, n in enumerate(planes.shape)]
         out = np.empty(size, np.float32)
         near, far, large = (np.moveaxis(x, axis, 0) for x in (near, far, out))
         np.add(near[1:], far[:-1], out=large[2::2])
         np.add(near[:-1], far[1:], out=large[1:-1:2])
         # Beyond the border, the outer cells are repeated.
         large[0], large[-1] = near[0] + far[0], near[-1] + far[-1]
-        cells = out[: shape[0]] if axis == 0 else out[:, : shape[1]]
-    return np.ascontiguousarray(cells)
+        planes = out
+    return planes[:, : shape[0], : shape[1]]
 
 
 def repeated(cells: AnyArray, step: int, shape: tuple[int, ...]) -> AnyArray:
@@ -174,38 +176,42 @@ def strips(rows: int) -> Iterator[slice]:
         yield slice(start, min(start + STRIP, rows))
 
 
-def twice_in(cells: Float32Array, area: Area) -> Float32Array:
+def twice_in(planes: Float32Array, area: Area) -> Float32Array:
     """Compute an area of `twice`, without memory for the rest."""
-    needed = _around(area, cells.shape)
-    large = twice(cells[needed], tuple(2 * (part.stop - part.start) for part in needed))
-    return large[_seen_from_half(needed, area)]
+    needed = _around(area, planes.shape[1:])
+    part = planes[:, needed[0], needed[1]]
+    large = twice(part, tuple(2 * (part.stop - part.start) for part in needed))
+    rows, columns = _seen_from_half(needed, area)
+    return large[:, rows, columns]
 
 
 def enlarged_in(
-    cells: Float32Array, times: int, shape: tuple[int, ...], area: Area
+    planes: Float32Array, times: int, shape: tuple[int, ...], area: Area
 ) -> Float32Array:
     """Compute an area of cells enlarged by `twice` again and again, without memory for the rest.
 
     Parameters
     ----------
-    cells : ndarray of shape (rows, columns, n), float32
+    planes : ndarray of shape (n, rows, columns), float32
+        Of cells.
     times : int
         Power of 2.
     shape : tuple of int
-        Rows and columns of the result in full; divided by `times` and rounded up, those of `cells`.
+        Rows and columns of the result in full; divided by `times` and rounded up, those of
+        `planes`.
     area : tuple of two slice
         Rows and columns to compute.
 
     Returns
     -------
-    ndarray of shape (rows of the area, columns of the area, n), float32
-        Part of `cells` if `times` is 1.
+    ndarray of shape (n, rows of the area, columns of the area), float32
+        Part of `planes` if `times` is 1.
     """
     if times == 1:
-        return cells[area]
+        return planes[:, area[0], area[1]]
     half = tuple(-(-n // 2) for n in shape)
     needed = _around(area, half)
-    between = enlarged_in(cells, times // 2, half, needed)
+    between = enlarged_in(planes, times // 2, half, needed)
     return twice_in(between, _seen_from_half(needed, area))
 
 

@@ -146,9 +146,14 @@ def check_sigma_map(
 def scaled(image: AnyArray) -> Float32Array:
     """Convert a checked photograph or a part of it to C-contiguous float32 in [0, 1]."""
     if np.issubdtype(image.dtype, np.unsignedinteger):
-        factor = np.float32(1 / np.iinfo(image.dtype).max)
-        return np.multiply(image, factor, dtype=np.float32, order="C")
+        return np.multiply(image, _unit(image), dtype=np.float32, order="C")
     return np.ascontiguousarray(image, np.float32)
+
+
+def _unit(image: AnyArray) -> np.float32:
+    """Return the factor that brings the values of a checked photograph to [0, 1]."""
+    whole = np.issubdtype(image.dtype, np.unsignedinteger)
+    return np.float32(1 / np.iinfo(image.dtype).max if whole else 1)
 
 
 def to_gray(image: AnyArray) -> Float32Array:
@@ -156,13 +161,17 @@ def to_gray(image: AnyArray) -> Float32Array:
     if image.ndim == 2:
         return scaled(image)
     gray = np.empty(image.shape[:2], np.float32)
+    unit, (red, green, blue) = _unit(image), LUMA
+    channel = np.empty((min(GRAY_ROWS, len(image)), image.shape[1]), np.float32)
     for start in range(0, len(image), GRAY_ROWS):
-        part = scaled(image[start : start + GRAY_ROWS])
         # Plane by plane, not as a matrix product: its bits depend on the BLAS library.
-        out = gray[start : start + GRAY_ROWS]
-        np.multiply(part[..., 0], LUMA[0], out=out)
-        out += part[..., 1] * LUMA[1]
-        out += part[..., 2] * LUMA[2]
+        part, out = image[start : start + GRAY_ROWS], gray[start : start + GRAY_ROWS]
+        np.multiply(part[..., 0], red, out=out, casting="same_kind", dtype=np.float32)
+        more = channel[: len(out)]
+        for plane, share in ((part[..., 1], green), (part[..., 2], blue)):
+            out += np.multiply(plane, share, out=more, casting="same_kind", dtype=np.float32)
+        if unit != 1:
+            out *= unit
     return gray
 
 

@@ -60,22 +60,22 @@ def test_an_image_is_mirrored_without_end(length, before, after):
 @given(st.tuples(st.integers(1, 20), st.integers(1, 20)), st.integers(1, 7))
 def test_parts_of_enlarged_cells_are_those_of_the_whole(shape, side):
     small = tuple(-(-n // 2) for n in shape)
-    cells = np.random.default_rng(0).random((*small, 3), np.float32)
-    whole = twice(cells, shape)
+    planes = np.random.default_rng(0).random((3, *small), np.float32)
+    whole = twice(planes, shape)
     for area, _ in tiles(shape, 1, 0, side):
-        assert_array_equal(twice_in(cells, area), whole[area])
+        assert_array_equal(twice_in(planes, area), whole[:, area[0], area[1]])
 
 
 @given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.sampled_from([1, 2, 4, 8]))
 def test_parts_of_cells_enlarged_again_and_again_are_those_of_the_whole(shape, times):
     small = tuple(-(-n // times) for n in shape)
-    cells = np.random.default_rng(times).random((*small, 2), np.float32)
-    whole, factor = cells, times
+    planes = np.random.default_rng(times).random((2, *small), np.float32)
+    whole, factor = planes, times
     while factor > 1:
         factor //= 2
         whole = twice(whole, tuple(-(-n // factor) for n in shape))
     for area, _ in tiles(shape, 1, 0, 9):
-        assert_array_equal(enlarged_in(cells, times, shape, area), whole[area])
+        assert_array_equal(enlarged_in(planes, times, shape, area), whole[:, area[0], area[1]])
 
 
 @pytest.mark.parametrize("shape", [(20, 33, 3), (5, 8)])

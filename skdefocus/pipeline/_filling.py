@@ -7,7 +7,7 @@ import numpy as np
 from skdefocus._grids import STRIP, block_sums, cell_means, enlarged_in, strips
 from skdefocus._typing import Float32Array
 from skdefocus.filters import guided_filter
-from skdefocus.pipeline._records import LevelGrid, mean_level, moments, totals
+from skdefocus.pipeline._records import LevelGrid, moments, totals
 
 #: Least variance of a cell's level, in squared levels: no cell's answer is exact, and a few cells
 #: must not outvote all others.
@@ -72,11 +72,16 @@ def filled(
     guide = cell_means(grid.image, block, gray=True)
     common = _surroundings(coarse, sums, guide, eps, max(1, radius // block))
     common = np.power(common + np.float32(RARE / n), np.float32(context))
+    # With the levels first, NumPy works on long runs of cells, and is several times as fast.
+    planes = np.ascontiguousarray(np.moveaxis(common, -1, 0))
+    levels = np.stack([np.arange(n), np.ones(n)]).astype(np.float32)
     level = np.empty(weights.shape, np.float32)
     for rows in strips(len(level)):
         area = rows, slice(0, weights.shape[1])
-        joint = enlarged_in(common, times, weights.shape, area) * grid.rows(rows)
-        level[rows] = mean_level(joint) / totals(joint)
+        own = np.ascontiguousarray(np.moveaxis(grid.rows(rows), -1, 0))
+        own *= enlarged_in(planes, times, weights.shape, area)
+        mean, total = levels @ own.reshape(n, -1)
+        level[rows] = (mean / total).reshape(-1, weights.shape[1])
     return level
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from skdefocus import network
-from skdefocus._grids import block_means
+from skdefocus._grids import block_means, strips
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.pipeline._dense import dense, surrounded
 from skdefocus.pipeline._head import Head
@@ -104,7 +104,10 @@ class Inference:
 
     def answer(self, facts: network.ModelFacts, images: Float32Array) -> Float32Array:
         """Compute the probabilities (N, rows, columns, levels) for images (N, H, W)."""
-        return softmax(np.ascontiguousarray(self.logits(facts, images)))
+        found = self.logits(facts, images)
+        for rows in strips(found.shape[1]):  # a strip stays in the cache
+            softmax(found[:, rows])
+        return found
 
 
 def level_grid(
