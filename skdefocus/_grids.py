@@ -147,14 +147,15 @@ def enlarge(cells: Float32Array, step: int, area: Area) -> Float32Array:
 def twice(planes: Float32Array, shape: tuple[int, ...]) -> Float32Array:
     """Enlarge (n, rows, columns) twice by linear interpolation, cut off at `shape`."""
     for axis in (2, 1):  # the columns, whose steps take longer, while there are fewer rows
-        near, far = np.float32(0.75) * planes, np.float32(0.25) * planes
         size = [2 * n if i == axis else n for i, n in enumerate(planes.shape)]
         out = np.empty(size, np.float32)
-        near, far, large = (np.moveaxis(x, axis, 0) for x in (near, far, out))
-        np.add(near[1:], far[:-1], out=large[2::2])
-        np.add(near[:-1], far[1:], out=large[1:-1:2])
+        small, large = (x.swapaxes(1, axis) for x in (planes, out))
+        slope = small[:, 1:] - small[:, :-1]
+        slope *= np.float32(0.25)
         # Beyond the border, the outer cells are repeated.
-        large[0], large[-1] = near[0] + far[0], near[-1] + far[-1]
+        large[:, 0], large[:, -1] = small[:, 0], small[:, -1]
+        np.subtract(small[:, 1:], slope, out=large[:, 2::2])
+        np.add(small[:, :-1], slope, out=large[:, 1:-1:2])
         planes = out
     return planes[:, : shape[0], : shape[1]]
 
@@ -170,10 +171,10 @@ def all_cells(cells: AnyArray, step: int, shape: tuple[int, ...]) -> AnyArray:
     return np.pad(cells, rest, mode="edge")
 
 
-def strips(rows: int) -> Iterator[slice]:
-    """Cut rows into strips of `STRIP` rows; the last one may have fewer."""
-    for start in range(0, rows, STRIP):
-        yield slice(start, min(start + STRIP, rows))
+def strips(rows: int, size: int = STRIP) -> Iterator[slice]:
+    """Cut rows, or columns, into strips of `size`; the last one may have fewer."""
+    for start in range(0, rows, size):
+        yield slice(start, min(start + size, rows))
 
 
 def twice_in(planes: Float32Array, area: Area) -> Float32Array:
@@ -209,10 +210,23 @@ def enlarged_in(
     """
     if times == 1:
         return planes[:, area[0], area[1]]
-    half = tuple(-(-n // 2) for n in shape)
-    needed = _around(area, half)
-    between = enlarged_in(planes, times // 2, half, needed)
-    return twice_in(between, _seen_from_half(needed, area))
+    down, across = (
+        _enlarging(small, times, length)[part]
+        for small, length, part in zip(planes.shape[1:], shape, area, strict=True)
+    )
+    rows, columns = (slice(*np.flatnonzero(x.any(axis=0))[[0, -1]] + [0, 1]) for x in (down, across))
+    # The columns first, while there are few rows.
+    return np.matmul(down[:, rows], planes[:, rows, columns] @ across[:, columns].T)
+
+
+@lru_cache(maxsize=16)
+def _enlarging(small: int, times: int, length: int) -> Float32Array:
+    """Compute the weights (length, small) of cells in a line enlarged by `twice` again and again."""
+    weights = np.eye(small, dtype=np.float32)[:, :, None]
+    while times > 1:
+        times //= 2
+        weights = twice(weights, (-(-length // times), 1))
+    return np.ascontiguousarray(weights[:, :, 0].T)
 
 
 def _around(area: Area, half: tuple[int, ...]) -> Area:

@@ -23,6 +23,9 @@ SHRINK, NEAR = 4, 0.9
 #: Side in pixels of the cells on which the surroundings are averaged, because they are smooth.
 COARSE = 32
 
+#: Columns of cells that the surroundings are enlarged to at once.
+COLUMNS = 256
+
 
 def mean_and_evidence(proba: Float32Array) -> tuple[Float32Array, Float32Array]:
     """Compute the mean level of every cell, and its evidence: how much it narrows the level down.
@@ -77,9 +80,9 @@ def filled(
     levels = np.stack([np.arange(n), np.ones(n)]).astype(np.float32)
     level = np.empty(weights.shape, np.float32)
     for rows in strips(len(level)):
-        area = rows, slice(0, weights.shape[1])
         own = np.ascontiguousarray(np.moveaxis(grid.rows(rows), -1, 0))
-        own *= enlarged_in(planes, times, weights.shape, area)
+        for columns in strips(weights.shape[1], COLUMNS):
+            own[:, :, columns] *= enlarged_in(planes, times, weights.shape, (rows, columns))
         mean, total = levels @ own.reshape(n, -1)
         level[rows] = (mean / total).reshape(-1, weights.shape[1])
     return level
