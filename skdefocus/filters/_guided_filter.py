@@ -32,6 +32,8 @@ FLOAT32_MAX_GUIDE = 1e4
 #: Largest `eps` with float32 sums: products with more would leave its range, and a guide within the
 #: limit above has no influence anyway.
 FLOAT32_MAX_EPS = 1e30
+#: Number of values that are filtered at once, if images are small.
+AT_ONCE = 1 << 16
 #: Largest value in a float64 image that is filtered by a float32 guide.
 MAX_VALUE = 1e30
 
@@ -171,8 +173,11 @@ class GuidedFilter:
                 f"image must be within ±{MAX_VALUE:g} if the guide is float32; give both as float64"
             )
         out = check_out(out, image)
-        for c in range(x.shape[2]):
-            fits.apply(x[..., c], out if out.ndim == 2 else out[..., c])
+        images, results = (np.moveaxis(planes, 2, 0) for planes in (x, out.reshape(x.shape)))
+        # Many small images at once: Python's own time would show.
+        size = max(1, AT_ONCE // images[0].size)
+        for start in range(0, len(images), size):
+            fits.apply(images[start : start + size], results[start : start + size])
         return out
 
     def _make_fits(self, weights: ArrayLike | None) -> LinearFits:

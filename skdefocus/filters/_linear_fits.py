@@ -239,13 +239,14 @@ class LinearFits:
         grid.sum_rows(1, self.dtype, columns, write, pool)
         return per_vote
 
-    def apply(self, image: FloatArray, out: FloatArray) -> None:
-        """Filter `image` (H, W) into `out`, which may be `image`."""
-        grid, planes = self.grid, self.channels + 1
+    def apply(self, images: FloatArray, out: FloatArray) -> None:
+        """Filter `images` (K, H, W) into `out`, which may be `images`."""
+        grid, planes = self.grid, (self.channels + 1) * len(images)
         if isinstance(self.per_vote, np.ndarray):  # pixels without votes get the mean
-            offset = weighted_mean(image, self.weights)
+            means = [weighted_mean(image, self.weights) for image in images]
         else:
-            offset = estimate_offset(image)
+            means = [estimate_offset(image) for image in images]
+        offsets = np.array(means, self.dtype)[:, None, None]
         with (
             borrow(*self._spare_buffers(planes)) as buffers,
             WorkerPool(self.settings.n_threads) as pool,
@@ -255,33 +256,39 @@ class LinearFits:
             fits = rows.reshape(len(rows), -1).view(self.dtype)
             fits = fits[:, : planes * grid.shape[0] * grid.strip_width]
             fits = fits.reshape(grid.strips_shape(planes))
-            read = partial(self._write_products, image, offset)
+            read = partial(self._write_products, images, offsets)
             grid.sum_rows(planes, self.sum_dtype, read, rows, pool)
             pool.run(partial(self._fit_strip, rows, fits), range(grid.count))
-            self._predict(fits, offset, out, pool)
+            self._predict(fits, offsets, out, pool)
+
+    def _by_image(self, planes: FloatArray) -> FloatArray:
+        """View planes of K images, (P, ...), as (C + 1, K, ...)."""
+        return planes.reshape(self.channels + 1, -1, *planes.shape[1:])
 
     def _write_products(
-        self, image: FloatArray, offset: float, band: FloatArray, y0: int, y1: int
+        self, images: FloatArray, offsets: FloatArray, band: FloatArray, y0: int, y1: int
     ) -> None:
-        """Write rows of the image without its offset, and their products with the guide."""
+        """Write rows of the images without their offsets, and their products with the guide."""
+        values, *products = self._by_image(band)
         # Without the offset, digits are spent on what varies.
-        np.subtract(image[y0:y1], offset, out=band[0], casting="same_kind")
+        np.subtract(images[:, y0:y1], offsets, out=values, casting="same_kind")
         if self.weights is not None:
-            band[0] *= self.weights[y0:y1]
-        products, guide = band[1:], self.guide[:, y0:y1]
-        if guide.dtype != band.dtype:  # Converting first is faster than while multiplying.
-            products[...] = guide
-            guide = products
-        np.multiply(guide, band[0], out=products)
+            values *= self.weights[y0:y1]
+        for product, guide in zip(products, self.guide[:, y0:y1], strict=True):
+            if guide.dtype != band.dtype:  # Converting first is faster than while multiplying.
+                product[...] = guide
+                product *= values
+            else:
+                np.multiply(guide, values, out=product)
 
     def _fit_strip(self, rows: FloatArray, fits: FloatArray, s: int, scratch: Scratch) -> None:
         """Turn sums along the rows of strip `s` into its fits, summed along the columns."""
         sums = scratch("moments", fits.shape[1:], self.sum_dtype)
         self.grid.sum_columns(rows[s], sums, scratch)
         x = scratch("shares", rows.shape[1:], self.dtype)
-        inner = x[:, self.grid.inner_rows]
+        sums, inner = self._by_image(sums), self._by_image(x)[:, :, self.grid.inner_rows]
         for chunk in self._chunks(s):
-            self._solve(chunk, sums[:, chunk[1]], inner[:, chunk[1]], scratch)
+            self._solve(chunk, sums[:, :, chunk[1]], inner[:, :, chunk[1]], scratch)
         self.grid.sum_columns(x, fits[s], scratch)
 
     def _solve(
@@ -290,7 +297,8 @@ class LinearFits:
         """Write the fits of a chunk, (b, a...), for sums of (I, G I...), which are overwritten."""
         s, rows = chunk
         mean, factors, a = self.mean[s, :, rows], self.factors[s, :, rows], fits[1:]
-        part = scratch("part", mean.shape[1:], self.sum_dtype)
+        shape = sums.shape[1:]
+        part = scratch("part", shape, self.sum_dtype)
         fits[0] = sums[0]
         # Forward in float64: what remains of a covariance is small where channels are alike.
         for i in range(self.channels):
@@ -303,14 +311,14 @@ class LinearFits:
         if factors.dtype != x.dtype:
             a[...] = x
             x = a
-        part = scratch("part", mean.shape[1:], x.dtype)
+        part = scratch("part", shape, x.dtype)
         for i in reversed(range(self.channels)):
             x[i] *= factors[_index(i, i)]
             for k in range(i + 1, self.channels):
                 x[i] -= np.multiply(factors[_index(k, i)], x[k], out=part)
         if x is not a:
             a[...] = x
-        part = scratch("part", mean.shape[1:], self.dtype)
+        part = scratch("part", shape, self.dtype)
         for i in range(self.channels):
             part[...] = mean[i]
             part *= a[i]
@@ -318,13 +326,16 @@ class LinearFits:
         if self.votes is not None:
             fits *= self.votes[s, :, rows]
 
-    def _predict(self, fits: FloatArray, offset: float, out: FloatArray, pool: WorkerPool) -> None:
-        """Sum the fits along the rows too, apply them, and add the image's offset."""
+    def _predict(
+        self, fits: FloatArray, offsets: FloatArray, out: FloatArray, pool: WorkerPool
+    ) -> None:
+        """Sum the fits along the rows too, apply them, and add the images' offsets."""
 
         def write(sums: FloatArray, y0: int, y1: int) -> None:
+            sums = self._by_image(sums)
             evaluate(sums, self.guide[:, y0:y1], sums[0])
             sums[0] *= self._per_vote_of(y0, y1)
-            np.add(sums[0], offset, out=out[y0:y1], casting="same_kind")
+            np.add(sums[0], offsets, out=out[:, y0:y1], casting="same_kind")
 
         self.grid.sum_rows(fits.shape[1], self.dtype, fits, write, pool)
 

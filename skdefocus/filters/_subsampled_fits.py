@@ -41,15 +41,16 @@ class SubsampledFits(LinearFits):
         super().__init__(small_guide, small_weights, replace(settings, radius=radius))
         self.image_weights = weights
 
-    def apply(self, image: FloatArray, out: FloatArray) -> None:
-        """Filter `image` (H, W) into `out`, which may be `image`."""
-        n_threads = self.settings.n_threads
-        small = block_means(image[None], self.step, n_threads, self.image_weights)[0]
+    def apply(self, images: FloatArray, out: FloatArray) -> None:
+        """Filter `images` (K, H, W) into `out`, which may be `images`."""
+        small = block_means(images, self.step, self.settings.n_threads, self.image_weights)
         if self.weights is not None:
             small *= inverse(self.weights)
         super().apply(small, out)
 
-    def _predict(self, fits: FloatArray, offset: float, out: FloatArray, pool: WorkerPool) -> None:
+    def _predict(
+        self, fits: FloatArray, offsets: FloatArray, out: FloatArray, pool: WorkerPool
+    ) -> None:
         """Average the fits along the rows too, interpolate them, and apply them."""
         height, width = self.grid.shape
         full_width = self.full_guide.shape[2]
@@ -59,7 +60,7 @@ class SubsampledFits(LinearFits):
         def widen(sums: FloatArray, y0: int, y1: int) -> None:
             narrow = np.empty((*sums.shape[:2], width + 2), self.dtype)
             np.multiply(sums, self._per_vote_of(y0, y1), out=narrow[..., 1:-1])
-            narrow[0, :, 1:-1] += offset
+            self._by_image(narrow)[0, ..., 1:-1] += offsets
             narrow[..., 0], narrow[..., -1] = narrow[..., 1], narrow[..., -2]
             interpolate_blocks(narrow, self.step, wide[:, y0 + 1 : y1 + 1], 2)
 
@@ -73,10 +74,10 @@ class SubsampledFits(LinearFits):
     ) -> None:
         """Interpolate the fits along the columns and apply them, for some rows of blocks."""
         first, end = blocks
-        y0, y1 = first * self.step, min(end * self.step, len(out))
+        y0, y1 = first * self.step, min(end * self.step, out.shape[1])
         fits = scratch("fine", (len(wide), y1 - y0, wide.shape[2]), self.dtype)
         interpolate_blocks(wide[:, first : end + 2], self.step, fits, 1)
-        evaluate(fits, self.full_guide[:, y0:y1], out[y0:y1])
+        evaluate(self._by_image(fits), self.full_guide[:, y0:y1], out[:, y0:y1])
 
 
 def block_means(
