@@ -30,6 +30,9 @@ BandFunction = Callable[[FloatArray, int, int], None]
 #: caches, but Python's own time per piece then shows: a quarter of this takes twice as long.
 PIECE = 1 << 20
 
+#: Number of values up to which the columns of all planes are summed together.
+TOGETHER = PIECE // 8
+
 
 class Step(Enum):
     """One step toward longer sums."""
@@ -234,10 +237,18 @@ class WindowGrid:
         The borders of `x` are overwritten.
         """
         axis = self.vertical
+        length = 2 * axis.radius + 1
+        if x.size <= TOGETHER:  # as one tall plane; what crosses its parts is not used
+            parts = scratch("columns", x.shape, x.dtype)
+            flat = parts.reshape(-1)[: x.size - 2 * axis.radius * self.strip_width]
+            axis.mirror(x.transpose(1, 0, 2))
+            window_sums(x.reshape(-1), length, self.strip_width, flat, scratch)
+            out[...] = parts[:, : axis.n]
+            axis.add_periods(out.transpose(1, 0, 2), x.transpose(1, 0, 2))
+            return
         for plane, sums in zip(x, out, strict=True):
             axis.mirror(plane)
-            length, flat = 2 * axis.radius + 1, sums.reshape(-1)
-            window_sums(plane.reshape(-1), length, self.strip_width, flat, scratch)
+            window_sums(plane.reshape(-1), length, self.strip_width, sums.reshape(-1), scratch)
             axis.add_periods(sums, plane)
 
 
