@@ -214,14 +214,16 @@ def enlarged_in(
         _enlarging(small, times, length)[part]
         for small, length, part in zip(planes.shape[1:], shape, area, strict=True)
     )
-    rows, columns = (slice(*np.flatnonzero(x.any(axis=0))[[0, -1]] + [0, 1]) for x in (down, across))
+    rows, columns = (
+        slice(*np.flatnonzero(x.any(axis=0))[[0, -1]] + [0, 1]) for x in (down, across)
+    )
     # The columns first, while there are few rows.
     return np.matmul(down[:, rows], planes[:, rows, columns] @ across[:, columns].T)
 
 
 @lru_cache(maxsize=16)
 def _enlarging(small: int, times: int, length: int) -> Float32Array:
-    """Compute the weights (length, small) of cells in a line enlarged by `twice` again and again."""
+    """Compute the weights (length, small) of the cells of a line that `twice` enlarges."""
     weights = np.eye(small, dtype=np.float32)[:, :, None]
     while times > 1:
         times //= 2

@@ -25,8 +25,14 @@ MAX_GUIDE = 1e15
 #: Smallest `eps` whose inverse is a float32; on flat parts, smaller ones give the same.
 MIN_EPS = 1e-30
 #: Smallest `eps`, relative to the square of the guide's largest magnitude without its offset, with
-#: which products are summed in float32: what rounding adds to covariances is then small.
-FLOAT32_MIN_EPS = 2e-3
+#: which products are summed in float32: rounding adds less than a thousandth of it to covariances.
+FLOAT32_MIN_EPS = 3e-4
+#: Smallest weight, relative to the largest, with which they are. Where all weights of a window are
+#: smaller, the fits extrapolate, and need more digits.
+FLOAT32_MIN_WEIGHT = 1e-2
+#: Least variance that counts in votes, relative to the square of the guide's largest magnitude, if
+#: products are summed in float32: smaller ones are mostly rounding, and all have the same vote.
+FLOAT32_VARIANCE = 1e-6
 #: Guides larger than this need float64: products would soon leave float32's range.
 FLOAT32_MAX_GUIDE = 1e4
 #: Largest `eps` with float32 sums: products with more would leave its range, and a guide within the
@@ -86,9 +92,10 @@ class GuidedFilter:
     ``sum_i weights_i * ((a . guide_i + b - image_i) ** 2 + eps * |a| ** 2)``. The result is
     ``mean_k(a) . guide + mean_k(b)``, with means over the windows around a pixel [1]_. The data
     kept per pixel is float32 for a float32 guide. Sums of products, and the means of the windows,
-    are float64 unless `eps` is so large that rounding cannot show (above 5e-4 for a guide that
-    spans [0, 1]) and there are neither weights nor `edge_aware` or `variance_weighted`. The cost
-    per pixel grows with the logarithm of the radius.
+    are float64 unless the guide is float32, `eps` is so large that rounding cannot show (above 8e-5
+    for a guide that spans [0, 1]), no weight is less than a hundredth of the largest, and
+    `edge_aware` is not set; windows of hardly any variance, below 1e-6 of the square of the guide's
+    range, then have equal votes. The cost per pixel grows with the logarithm of the radius.
 
     References
     ----------
@@ -183,8 +190,11 @@ class GuidedFilter:
     def _make_fits(self, weights: ArrayLike | None) -> LinearFits:
         """Compute the statistics of the windows, in the lowest precision that is enough."""
         shape = (self._guide.shape[1], self._guide.shape[2])
+        checked = check_weights(weights, shape, self._guide.dtype)
         in_float32 = (
-            not (self.edge_aware or self.variance_weighted or weights is not None)
+            self._guide.dtype == np.float32
+            and not self.edge_aware
+            and (checked is None or checked.min() >= FLOAT32_MIN_WEIGHT)
             and self._largest < FLOAT32_MAX_GUIDE
             and self.eps >= FLOAT32_MIN_EPS * self._largest**2
         )
@@ -193,10 +203,10 @@ class GuidedFilter:
             eps=min(self.eps, FLOAT32_MAX_EPS) if in_float32 else self.eps,
             alpha=self.alpha if self.variance_weighted else None,
             edge_aware=self.edge_aware,
-            sum_dtype=np.dtype(self._guide.dtype if in_float32 else np.float64),
+            sum_dtype=np.dtype(np.float32 if in_float32 else np.float64),
+            least_variance=FLOAT32_VARIANCE * self._largest**2 if in_float32 else 0.0,
             n_threads=self.n_threads,
         )
-        checked = check_weights(weights, shape, self._guide.dtype)
         if self.subsample == 1:
             return LinearFits(self._guide, checked, settings)
         return SubsampledFits(self._guide, checked, settings, self.subsample)

@@ -63,6 +63,8 @@ class FitSettings:
         Regularize less where the guide varies more.
     sum_dtype : dtype
         Precision of sums of products: float64, or the guide's where that is enough.
+    least_variance : float
+        Smaller variances count as this one in votes.
     n_threads : int
         Number of threads.
     """
@@ -72,6 +74,7 @@ class FitSettings:
     alpha: float | None
     edge_aware: bool
     sum_dtype: np.dtype[Any]
+    least_variance: float
     n_threads: int
 
 
@@ -100,7 +103,7 @@ class LinearFits:
         self._own_buffers: list[Scratch] = []
         self.mean = np.empty(self.grid.strips_shape(self.channels), self.sum_dtype)
         # Where pixels without weight are off the plane of those with some, float32 is not enough.
-        precise = weights is not None and self.channels > 1
+        precise = weights is not None and self.channels > 1 and settings.sum_dtype.itemsize >= 8
         self.factors = np.empty(
             self.grid.strips_shape(len(pairs(self.channels))), np.float64 if precise else self.dtype
         )
@@ -194,7 +197,9 @@ class LinearFits:
         """Set the votes and factors of a chunk from its covariances, which are overwritten."""
         s, rows = chunk
         if self.votes is not None and self.settings.alpha is not None:
-            powers = variances(cov, self.channels) ** self.settings.alpha
+            powers = variances(cov, self.channels)
+            np.maximum(powers, self.settings.least_variance, out=powers)
+            powers **= self.settings.alpha
             powers += TINY
             np.divide(TINY, powers, out=self.votes[s, 0, rows], casting="same_kind")
         factor(cov, reg, self.channels, scratch)

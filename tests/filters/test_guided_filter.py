@@ -325,3 +325,38 @@ def test_an_offset_of_the_image_costs_no_digits(subsample):
     kernel = GuidedFilter(guide, 1, 1e-7, weights=weights, subsample=subsample)
     found = kernel.filter(image + 1e4) - 1e4
     np.testing.assert_allclose(found, kernel.filter(image), atol=1e-8)
+
+
+@pytest.mark.parametrize("channels", [0, 3])
+@pytest.mark.parametrize("subsample", [1, 2])
+@pytest.mark.parametrize("variance_weighted", [False, True])
+def test_sums_in_float32_are_exact_enough(channels, subsample, variance_weighted):
+    rng = np.random.default_rng(3)
+    guide = rng.random((60, 70, channels) if channels else (60, 70))
+    guide[:30] = 0.9 + 0.02 * guide[:30]
+    image, weights = rng.random((60, 70)), rng.uniform(0.1, 1, (60, 70))
+    options = {"variance_weighted": variance_weighted, "alpha": 1.0, "subsample": subsample}
+    exact = GuidedFilter(guide, 4, 3e-4, weights=weights, **options).filter(image)
+    single = GuidedFilter(guide.astype(np.float32), 4, 3e-4, weights=weights, **options)
+    assert single._fits.sum_dtype == np.float32
+    np.testing.assert_allclose(single.filter(image.astype(np.float32)), exact, atol=1e-4)
+
+
+def test_float32_is_not_enough_for_small_eps_and_unequal_weights():
+    guide = np.random.default_rng(0).random((20, 20), np.float32)
+    weights = np.where(np.eye(20), 1e-3, 1)
+    assert GuidedFilter(guide, 4, 1e-6)._fits.sum_dtype == np.float64
+    assert GuidedFilter(guide, 4, 1e-3, weights=weights)._fits.sum_dtype == np.float64
+    assert GuidedFilter(guide, 4, 1e-3, edge_aware=True)._fits.sum_dtype == np.float64
+
+
+def test_flat_windows_vote_alike_in_float32():
+    """Rounding must not decide which of them wins."""
+    guide = np.full((40, 40), 0.9, np.float32)
+    guide[:, 20:] = np.random.default_rng(0).random((40, 20))
+    image = np.linspace(0, 1, 40, dtype=np.float32) * np.ones((40, 1), np.float32)
+    weights = np.random.default_rng(1).uniform(0.1, 1, image.shape).astype(np.float32)
+    options = {"variance_weighted": True, "alpha": 1.0}
+    found = GuidedFilter(guide, 2, 3e-4, weights=weights, **options).filter(image)
+    exact = GuidedFilter(guide.astype(float), 2, 3e-4, weights=weights, **options).filter(image)
+    np.testing.assert_allclose(found[:, :16], exact[:, :16], atol=1e-5)
