@@ -22,6 +22,7 @@ n_jobs=None)``. The work is done by functions that take the settings.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from functools import cache, partial
@@ -231,6 +232,21 @@ def map_samples(
     if len(samples) == 1:
         return [function(samples[0], *args)]
     return list(Parallel(n_jobs=n_jobs)(delayed(function)(s, *args) for s in samples))
+
+
+def in_threads(n_threads: int, function: Callable[[Any], None], parts: Iterable[Any]) -> None:
+    """Call a function for every part of one image, in threads of this process.
+
+    NumPy releases the interpreter's lock while it works on large arrays.
+    """
+    parts = list(parts)
+    if min(n_threads, len(parts)) < 2:
+        for part in parts:
+            function(part)
+        return
+    with ThreadPoolExecutor(n_threads) as threads:
+        for _ in threads.map(function, parts):
+            pass
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

@@ -150,6 +150,22 @@ def scaled(image: AnyArray) -> Float32Array:
     return np.ascontiguousarray(image, np.float32)
 
 
+def planes_of(image: AnyArray) -> Float32Array:
+    """Convert a checked photograph, or a part of it, to float32 in [0, 1], channel by channel.
+
+    Returns
+    -------
+    ndarray of shape (H, W) or (H, W, 3), float32
+        The channels lie one after the other in memory, as filters read them.
+    """
+    if image.ndim == 2:
+        return scaled(image)
+    planes = np.empty((image.shape[2], *image.shape[:2]), np.float32)
+    channels = np.moveaxis(image, 2, 0)
+    np.multiply(channels, _unit(image), out=planes, casting="same_kind", dtype=np.float32)
+    return np.moveaxis(planes, 0, 2)
+
+
 def _unit(image: AnyArray) -> np.float32:
     """Return the factor that brings the values of a checked photograph to [0, 1]."""
     whole = np.issubdtype(image.dtype, np.unsignedinteger)

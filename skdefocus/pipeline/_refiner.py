@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import lcm
 from typing import Annotated, Any
 
@@ -14,14 +15,15 @@ from skdefocus._estimators import (
     JOBS,
     ImageTransformer,
     Settings,
+    in_threads,
     integer,
     map_samples,
     real,
     restack,
     threads_per_worker,
 )
-from skdefocus._grids import enlarge, seen_from, strips, tiles
-from skdefocus._images import scaled, to_gray
+from skdefocus._grids import Area, enlarge, seen_from, strips, tiles
+from skdefocus._images import planes_of, to_gray
 from skdefocus._typing import Float32Array
 from skdefocus._validation import MAX_ALPHA, check_choice
 from skdefocus.filters import weighted_guided_filter
@@ -31,6 +33,11 @@ from skdefocus.pipeline._records import LevelGrid, sigma_at
 
 #: Least weight of a cell: smaller ones have no inverse in float32.
 LEAST = 1e-30
+
+#: Side of a tile in pixels, each of which is the work of one thread, and the least ratio of it to
+#: the distance over which the refinement averages. What a tile needs stays in memory for the next
+#: one: larger arrays are given back to the system, and asking for them again takes longer.
+TILE, REACHES = 512, 12
 
 #: Values of the parameter `guide`; "grey" is the older spelling.
 GUIDES = {"color": "color", "gray": "gray", "grey": "gray"}
@@ -201,22 +208,35 @@ def refine(grid: LevelGrid, settings: RefineSettings, n_threads: int = 1) -> Flo
     if s.context:
         level = filled(grid, weights, s.eps, s.fill_radius, s.context)
     out = np.empty(grid.image.shape[:2], np.float32)
-    for inner, outer in tiles(out.shape, lcm(grid.step, s.subsample), s.reach):
-        dense = enlarge(level, grid.step, outer)
-        if s.n_iter:
-            part = grid.image[outer]
-            guide = to_gray(part) if s.guide == "gray" else scaled(part)
-            dense = weighted_guided_filter(
-                dense,
-                guide,
-                s.radius,
-                s.eps,
-                alpha=s.alpha,
-                edge_aware=False,
-                n_iter=s.n_iter,
-                subsample=s.subsample,
-                n_threads=n_threads,
-                weights=enlarge(weights, grid.step, outer),
-            )
-        out[inner] = sigma_at(dense[seen_from(outer, inner)], grid.sigmas)
+    work = partial(_refine_tile, grid, level, weights, s, out)
+    side = max(TILE, REACHES * s.reach)
+    in_threads(n_threads, work, tiles(out.shape, lcm(grid.step, s.subsample), s.reach, side))
     return out
+
+
+def _refine_tile(
+    grid: LevelGrid,
+    level: Float32Array,
+    weights: Float32Array,
+    settings: RefineSettings,
+    out: Float32Array,
+    areas: tuple[Area, Area],
+) -> None:
+    """Write σ of one tile into `out`, from the levels of the cells and their weights."""
+    inner, outer = areas
+    s, dense = settings, enlarge(level, grid.step, outer)
+    if s.n_iter:
+        part = grid.image[outer]
+        dense = weighted_guided_filter(
+            dense,
+            to_gray(part) if s.guide == "gray" else planes_of(part),
+            s.radius,
+            s.eps,
+            alpha=s.alpha,
+            edge_aware=False,
+            n_iter=s.n_iter,
+            subsample=s.subsample,
+            n_threads=1,
+            weights=enlarge(weights, grid.step, outer),
+        )
+    out[inner] = sigma_at(dense[seen_from(outer, inner)], grid.sigmas)
