@@ -168,8 +168,9 @@ def planes_of(image: AnyArray) -> Float32Array:
 
 def _unit(image: AnyArray) -> np.float32:
     """Return the factor that brings the values of a checked photograph to [0, 1]."""
-    whole = np.issubdtype(image.dtype, np.unsignedinteger)
-    return np.float32(1 / np.iinfo(image.dtype).max if whole else 1)
+    if np.issubdtype(image.dtype, np.unsignedinteger):
+        return np.float32(1 / np.iinfo(image.dtype).max)
+    return np.float32(1)
 
 
 def to_gray(image: AnyArray) -> Float32Array:

@@ -1,4 +1,4 @@
-"""Replacement of the last layer of a model file, without the onnx package.
+"""Changes of a model file, without the onnx package: another last layer, or a single output.
 
 A model is one protobuf message. Apart from a few fields it is copied as it is. Parts that only the
 old last layer needed are left out.
@@ -6,7 +6,7 @@ old last layer needed are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -30,9 +30,8 @@ LAYER, WEIGHTS, BIAS = "head", "head.weights", "head.bias"
 
 
 class Part(NamedTuple):
-    """A node, tensor or input of a graph: its bytes, and the values it needs and makes."""
+    """A node, tensor or input of a graph: the values it needs and makes."""
 
-    raw: memoryview
     needs: frozenset[str]
     makes: frozenset[str]
 
@@ -79,54 +78,82 @@ def with_head(
     return b"".join(kept)
 
 
+def with_output(model: bytes, output: str) -> bytes:
+    """Reduce a model file to what one of its outputs needs.
+
+    ONNX Runtime computes all outputs of a model, whichever is asked for.
+    """
+    kept = []
+    for field, value, raw in spans(memoryview(model)):
+        if field == MODEL_GRAPH and isinstance(value, memoryview):
+            given = "patches" if output.startswith(PATCH) else "image"
+            parts = _needed_parts(value, [output, given], {output})
+            raw = memoryview(_field(MODEL_GRAPH, b"".join(parts)))
+        kept.append(raw)
+    return b"".join(kept)
+
+
 def _with_layer(graph: memoryview, weights: Float32Array, bias: Float32Array) -> bytes:
     """Replace the last layer of a graph, and that of its patch network if it has one."""
-    prefixes = ("", PATCH) if PATCH + "features" in _outputs(graph) else ("",)
+    outputs = {_name(value) for field, value in _messages(graph) if field == GRAPH_OUTPUT}
+    prefixes = ("", PATCH) if PATCH + "features" in outputs else ("",)
     layer = _tensor(WEIGHTS, weights[:, :, None, None]) + _tensor(BIAS, bias)
     nodes = b"".join(map(_node, prefixes))
-    return _trimmed(graph, prefixes) + nodes + layer
-
-
-def _outputs(graph: memoryview) -> set[str]:
-    """Read the names of a graph's outputs."""
-    outputs = [v for f, v, _ in spans(graph) if f == GRAPH_OUTPUT and isinstance(v, memoryview)]
-    fields = (field for output in outputs for field in spans(output))
-    return {text(v) for f, v, _ in fields if f == VALUE_NAME and isinstance(v, memoryview)}
-
-
-def _trimmed(graph: memoryview, prefixes: Iterable[str]) -> bytes:
-    """Remove from a graph what the features do not need; its outputs stay declared."""
-    parts, others = [], []
-    for field, value, raw in spans(graph):
-        if field in (GRAPH_NODE, GRAPH_TENSOR, GRAPH_INPUT) and isinstance(value, memoryview):
-            parts.append(_part(field, value, raw))
-        elif field != GRAPH_SHAPES:  # those of inner values, which are inferred again
-            others.append(raw)
-    needed = _needed(parts, [prefix + "features" for prefix in prefixes])
-    if needed & {prefix + "logits" for prefix in prefixes}:
+    features = [prefix + "features" for prefix in prefixes]
+    if _needed(_parts(graph), features) & {prefix + "logits" for prefix in prefixes}:
         raise ValueError("its features depend on its logits; it has no last layer to replace")
-    kept = [part.raw for part in parts if part.makes & needed]
-    return b"".join(map(bytes, [*kept, *others]))
+    return b"".join([*_needed_parts(graph, [*features, "image"], outputs), nodes, layer])
 
 
-def _part(field: int, message: memoryview, raw: memoryview) -> Part:
+def _messages(graph: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Yield the numbers and messages of a graph's fields."""
+    return ((field, value) for field, value, _ in spans(graph) if isinstance(value, memoryview))
+
+
+def _name(declared: memoryview) -> str:
+    """Read the name of a declared input or output."""
+    return next((text(value) for field, value in _messages(declared) if field == VALUE_NAME), "")
+
+
+def _parts(graph: memoryview) -> list[Part]:
+    """Read what the nodes, tensors and inputs of a graph need and make."""
+    kinds = (GRAPH_NODE, GRAPH_TENSOR, GRAPH_INPUT)
+    return [_part(field, value) for field, value in _messages(graph) if field in kinds]
+
+
+def _needed_parts(graph: memoryview, values: list[str], outputs: set[str]) -> Iterator[bytes]:
+    """Yield what some values need of a graph, some of its declared outputs, and all else."""
+    parts = _parts(graph)
+    needed, at = _needed(parts, values), iter(parts)
+    for field, value, raw in spans(graph):
+        if not isinstance(value, memoryview):
+            keep = True
+        elif field in (GRAPH_NODE, GRAPH_TENSOR, GRAPH_INPUT):
+            keep = bool(next(at).makes & needed)
+        elif field == GRAPH_OUTPUT:
+            keep = _name(value) in outputs
+        else:
+            keep = field != GRAPH_SHAPES  # those of inner values, which are inferred again
+        if keep:
+            yield bytes(raw)
+
+
+def _part(field: int, message: memoryview) -> Part:
     """Read which values a node, tensor or input needs and makes."""
     needs, makes = set(), set()
     names = {GRAPH_NODE: NODE_OUTPUT, GRAPH_TENSOR: TENSOR_NAME, GRAPH_INPUT: VALUE_NAME}
-    for number, value, _ in spans(message):
-        if not isinstance(value, memoryview):
-            continue
+    for number, value in _messages(message):
         if number == names[field]:
             makes.add(text(value))
         elif field == GRAPH_NODE and number == NODE_INPUT:
             needs.add(text(value))
-    return Part(raw, frozenset(needs), frozenset(makes))
+    return Part(frozenset(needs), frozenset(makes))
 
 
-def _needed(parts: Iterable[Part], features: list[str]) -> set[str]:
-    """Return the names of all values that features depend on, and of the inputs."""
+def _needed(parts: Iterable[Part], values: list[str]) -> set[str]:
+    """Return the names of some values and of all that they depend on."""
     makers = {name: part for part in parts if part.needs for name in part.makes}
-    needed, waiting = {"image", *features}, list(features)
+    needed, waiting = set(values), list(values)
     while waiting:
         maker = makers.get(waiting.pop())
         new = maker.needs - needed if maker else frozenset()

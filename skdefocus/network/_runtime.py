@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from skdefocus._typing import Float32Array
 from skdefocus.network._metadata import ModelFacts, read_facts
 from skdefocus.network._model_file import check_outline
+from skdefocus.network._model_head import with_output
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -177,6 +178,7 @@ def _patch_answer(
     # ONNX Runtime 1.18 fails without an image, so the other network gets the smallest one.
     image = np.zeros((1, 1, multiple, multiple), np.float32)
     given = {"image": image, "patches": np.ascontiguousarray(patches)[:, None]}
+    given = {i.name: given[i.name] for i in session.get_inputs()}
     asked = f"patches of shape {patches.shape}"
     return _checked(session, given, PATCH + output, (len(patches), channels, 1, 1), asked)
 
@@ -213,11 +215,16 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _session(
-    path: str, digest: str, n_threads: int, providers: tuple[str, ...] | None, _pid: int
+    path: str,
+    digest: str,
+    n_threads: int,
+    providers: tuple[str, ...] | None,
+    _pid: int,
+    output: str | None = None,
 ) -> InferenceSession:
-    """Load a checked model file for a process."""
+    """Load a checked model file for a process; for a single output, only what that needs."""
     # The cache is keyed by process, because the threads of a session do not survive a fork. The
     # session is made from the bytes that were checked, so that a changed file cannot slip in.
     import onnxruntime
@@ -229,6 +236,8 @@ def _session(
         raise ValueError(
             f"model must be an ONNX file and self-contained, {path!r} is not: {error}"
         ) from None
+    if output is not None:
+        data = with_output(data, output)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
@@ -308,7 +317,7 @@ def run(
     MemoryError
         If there is not enough memory for `images`.
     """
-    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
+    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid(), output)
     with _naming(facts):
         found = _answer(session, images, output, _channels(facts, output), facts.stride)
     return np.moveaxis(found, 1, -1)
@@ -325,7 +334,8 @@ def run_patches(
 
     The file must have one, see `ModelFacts.has_patch_network`. Errors are those of :func:`run`.
     """
-    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
+    pid, single = os.getpid(), PATCH + output
+    session = _session(facts.path, facts.digest, n_threads, providers, pid, single)
     with _naming(facts):
         found = _patch_answer(session, patches, output, _channels(facts, output), facts.multiple)
     return found[:, :, 0, 0]
@@ -346,9 +356,12 @@ def _naming(facts: ModelFacts) -> Iterator[None]:
 
 
 def release_memory(
-    facts: ModelFacts, n_threads: int, providers: tuple[str, ...] | None = None
+    facts: ModelFacts,
+    output: str,
+    n_threads: int,
+    providers: tuple[str, ...] | None = None,
 ) -> None:
-    """Give the memory of former runs back to the system; the next run has to ask for it again.
+    """Give the memory of former runs for an output back; the next run has to ask for it again.
 
     ONNX Runtime does so at the end of a run alone, so this runs the network on a tiny image.
     """
@@ -356,5 +369,5 @@ def release_memory(
 
     options = onnxruntime.RunOptions()
     options.add_run_config_entry(*SHRINK)
-    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid())
-    session.run(["logits"], _given(session, np.zeros((1, facts.multiple, facts.multiple))), options)
+    session = _session(facts.path, facts.digest, n_threads, providers, os.getpid(), output)
+    session.run([output], _given(session, np.zeros((1, facts.multiple, facts.multiple))), options)

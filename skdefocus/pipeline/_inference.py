@@ -13,6 +13,7 @@ import numpy as np
 
 from skdefocus import network
 from skdefocus._grids import block_means, strips
+from skdefocus._images import to_gray
 from skdefocus._typing import AnyArray, Float32Array
 from skdefocus.pipeline._dense import dense, surrounded
 from skdefocus.pipeline._head import Head
@@ -63,6 +64,11 @@ class Inference:
     def patch_logits(self, facts: network.ModelFacts, patches: Float32Array) -> Float32Array:
         """Compute the logits (n, levels) for patches (n, size, size) by themselves."""
         return self._levels(partial(self.run_patches, facts, patches=patches))
+
+    @property
+    def dense_output(self) -> str:
+        """Output of the network that the logits come from."""
+        return "logits" if self.head is None else "features"
 
     def _levels(self, run: Callable[[str], Float32Array]) -> Float32Array:
         """Compute logits by the network's last layer, or by a re-fitted one from features."""
@@ -147,7 +153,9 @@ def infer(grid: PatchGrid, facts: network.ModelFacts, inference: Inference, key:
         return np.pad(own, [(0, 0), (0, 0), (0, more)])
     large = math.prod(grid.image.shape[:2]) > LARGE
     answers = partial(_answers, facts=facts, inference=inference, release=large)
-    proba = joined(grid.image, facts, inference.octaves, answers)
+    # All sizes are made of gray values. Those of a large photograph would take much memory.
+    image = grid.image if large else to_gray(grid.image)
+    proba = joined(image, facts, inference.octaves, answers)
     side = grid.step // facts.stride
     if side == 1:
         return proba
@@ -161,7 +169,9 @@ def _answers(
     """Compute the probabilities of an image's cells, part by part."""
     yield from dense(image, facts, partial(inference.answer, facts))
     if release:  # tiles of the next size have another shape, for which this memory is of little use
-        network.release_memory(facts, inference.n_threads, inference.providers)
+        network.release_memory(
+            facts, inference.dense_output, inference.n_threads, inference.providers
+        )
 
 
 def _patches(grid: PatchGrid, facts: network.ModelFacts, inference: Inference) -> Float32Array:

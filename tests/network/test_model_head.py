@@ -1,4 +1,4 @@
-"""Another last layer in a model file."""
+"""Another last layer in a model file, and a single output of it."""
 
 import numpy as np
 import onnxruntime
@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from skdefocus import network
 from skdefocus.network import _model_head, with_head
 from skdefocus.network._model_file import check_outline
+from skdefocus.network._model_head import with_output
 
 SHIPPED = network.model_path(None)
 
@@ -70,3 +71,20 @@ def test_features_made_from_logits_are_refused(case):
     graph = node("image", "logits") + node("logits", "features")
     with pytest.raises(ValueError, match="no last layer to replace"):
         with_head(field(7, graph), weights, bias, {})
+
+
+@pytest.mark.parametrize("output", ["logits", "features", "patch_logits", "patch_features"])
+def test_a_single_output_is_as_in_the_full_model(case, output):
+    model, image, _, _ = case
+    patches = np.random.default_rng(1).random((3, 1, 32, 32), np.float32)
+    single = with_output(model, output)
+    check_outline(single)
+    assert len(single) < 0.6 * len(model)
+    session = session_of(single)
+    given = {"patches": patches} if output.startswith("patch_") else {"image": image}
+    assert [i.name for i in session.get_inputs()] == list(given)
+    assert [o.name for o in session.get_outputs()] == [output]
+    everything = {"image": image, "patches": patches}
+    assert_allclose(
+        session.run(None, given)[0], session_of(model).run([output], everything)[0], atol=1e-5
+    )
