@@ -408,7 +408,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
                     f"step must be a multiple of {facts.stride} if "
                     f"inference='dense', got {grid.step}; use inference='patches'"
                 )
-        cached = check_memory(settings.memory).cache(infer, ignore=["grid", "facts", "inference"])
+        memory = check_memory(settings.memory)
+        cached = memory.cache(infer, ignore=["grid", "facts", "inference"])
         return map_samples(
             self.n_jobs,
             level_grid,
@@ -416,6 +417,7 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
             cached,
             facts,
             settings.memory is not None,
+            getattr(memory, "location", None),
             self._inference(settings),
         )
 

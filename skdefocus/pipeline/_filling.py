@@ -80,7 +80,7 @@ def filled(
     levels = np.stack([np.arange(n), np.ones(n)]).astype(np.float32)
     level = np.empty(weights.shape, np.float32)
     for rows in strips(len(level)):
-        own = np.ascontiguousarray(np.moveaxis(grid.rows(rows), -1, 0))
+        own = np.moveaxis(grid.rows(rows), -1, 0).copy()
         for columns in strips(weights.shape[1], COLUMNS):
             own[:, :, columns] *= enlarged_in(planes, times, weights.shape, (rows, columns))
         mean, total = levels @ own.reshape(n, -1)

@@ -28,6 +28,13 @@ ANSWERS = 4
 #: of it. For smaller ones it is kept for the next photograph, because new memory takes time.
 LARGE = 2**23
 
+#: Bytes of cached answers that stay in memory as well, for the next candidate of a search: those of
+#: eight photographs of a megapixel. Reading them again takes longer than most of a refinement.
+RECENT = 2**26
+
+#: These answers by their keys, the last ones used at the end.
+_recent: dict[Any, AnyArray] = {}
+
 #: Number of rows of an image that are hashed at once.
 HASH_ROWS = 256
 
@@ -117,9 +124,14 @@ class Inference:
 
 
 def level_grid(
-    grid: PatchGrid, infer: Any, facts: network.ModelFacts, cached: bool, inference: Inference
+    grid: PatchGrid,
+    infer: Any,
+    facts: network.ModelFacts,
+    cached: bool,
+    location: str | None,
+    inference: Inference,
 ) -> LevelGrid:
-    """Make the record of one image."""
+    """Make the record of one image; `infer` may be cached, in files if they have a location."""
     key = None
     if cached:
         key = (
@@ -132,9 +144,26 @@ def level_grid(
             inference.octaves,
             inference.head,
         )
-    proba = infer(grid, facts, inference, key)
+    read = partial(infer, grid, facts, inference, key)
+    if location is None or inference.head is not None:  # arrays are no key
+        proba = read()
+    else:
+        proba = _recalled((location, key), read)
     sigmas = np.array(extended(facts.sigmas, inference.octaves))
     return LevelGrid(grid.image, proba, sigmas, grid.step, grid.stacked)
+
+
+def _recalled(key: Any, read: Callable[[], AnyArray]) -> AnyArray:
+    """Return cached answers from memory if they are there; read them otherwise."""
+    proba = _recent.pop(key, None)
+    if proba is None:
+        proba = read()
+        proba.flags.writeable = False  # other records will share them
+    _recent[key] = proba
+    for oldest in list(_recent):
+        if sum(kept.nbytes for kept in list(_recent.values())) > RECENT:
+            _recent.pop(oldest, None)
+    return proba
 
 
 def _digest(image: AnyArray) -> tuple[Any, ...]:

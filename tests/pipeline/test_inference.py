@@ -79,6 +79,26 @@ def test_what_is_remembered_belongs_to_its_settings(tmp_path, calls):
     assert np.abs(found[0] - found[3]).max() > 0.01
 
 
+def test_remembered_answers_are_shared_and_bounded(tmp_path, monkeypatch):
+    grids = sd.PatchExtractor(step=8).transform([PHOTO, PHOTO[:64]])
+    monkeypatch.setattr(_inference, "_recent", {})
+    classifier = sd.BlurLevelClassifier(memory=str(tmp_path))
+    first, again = classifier.transform(grids), classifier.transform(grids)
+    for one, other in zip(first, again, strict=True):
+        assert np.shares_memory(one.proba, other.proba)
+        assert not one.proba.flags.writeable
+    monkeypatch.setattr(_inference, "RECENT", first[0].proba.nbytes)
+    classifier.transform(grids[:1])
+    assert sum(kept.nbytes for kept in _inference._recent.values()) <= _inference.RECENT
+    # A folder of its own is a cache of its own, and without one nothing is remembered.
+    assert len(_inference._recent) == 1
+    sd.BlurLevelClassifier().transform(grids)
+    assert len(_inference._recent) == 1
+    monkeypatch.setattr(_inference, "RECENT", 0)
+    assert_array_equal(classifier.transform(grids)[0].proba, first[0].proba)
+    assert not _inference._recent
+
+
 def test_the_number_of_threads_is_no_part_of_what_is_remembered(tmp_path, calls):
     grids = sd.PatchExtractor(step=8).transform([PHOTO])
     for threads in (1, 2):
