@@ -357,9 +357,9 @@ def _naming(facts: ModelFacts) -> Iterator[None]:
 
 def release_memory(
     facts: ModelFacts,
-    output: str,
     n_threads: int,
     providers: tuple[str, ...] | None = None,
+    output: str = "logits",
 ) -> None:
     """Give the memory of former runs for an output back; the next run has to ask for it again.
 

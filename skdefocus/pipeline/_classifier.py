@@ -102,7 +102,8 @@ class BlurLevelClassifier(ClassifierMixin, ImageTransformer):  # type: ignore[mi
         Patches per call of the network in patch mode.
     memory : None, str or object with the joblib.Memory interface, default=None
         Cache of the network's answers by the image's content: a search over the parameters of
-        later stages then runs the network once per image.
+        later stages then runs the network once per image. Up to 64 MiB of them stay in memory as
+        well, and `proba` of the records is read-only then.
     n_threads : int or None, default=None
         Threads of ONNX Runtime per image; it ignores ``OMP_NUM_THREADS``. None shares the cores
         evenly among `n_jobs`. Keep n_jobs × n_threads ≤ cores.

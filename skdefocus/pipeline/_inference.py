@@ -199,7 +199,7 @@ def _answers(
     yield from dense(image, facts, partial(inference.answer, facts))
     if release:  # tiles of the next size have another shape, for which this memory is of little use
         network.release_memory(
-            facts, inference.dense_output, inference.n_threads, inference.providers
+            facts, inference.n_threads, inference.providers, inference.dense_output
         )
 
 

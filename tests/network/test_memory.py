@@ -26,7 +26,7 @@ network.run(facts, image[:, :64, :64], "logits", 1)
 before = memory("VmRSS:")
 network.run(facts, image, "logits", 1)
 peak = memory("VmHWM:")
-network.release_memory(facts, "logits", 1)
+network.release_memory(facts, 1)
 print((peak - before) / image.size, (memory("VmRSS:") - before) / image.size)
 """
 

@@ -52,7 +52,7 @@ def test_images_are_answered_as_without_it(write):
     answers = []
     for data in (model(), patch_model()):
         facts = network.load_facts(str(write(data)))
-        network.release_memory(facts, "logits", 1)
+        network.release_memory(facts, 1)
         answers.append(network.run(facts, image, "logits", 1))
     assert_array_equal(*answers)
 
