@@ -13,6 +13,7 @@ from skdefocus._estimators import (
     Settings,
     choice,
     flag,
+    in_threads,
     integer,
     optional,
     real,
@@ -86,3 +87,13 @@ def test_results_are_stacked_only_where_the_samples_were():
     parts = [np.zeros((2, 3)), np.ones((2, 3))]
     assert restack(parts, True).shape == (2, 2, 3)
     assert restack(parts, False) is parts
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_work_in_threads_is_done_and_its_errors_are_raised(n_threads):
+    done = []
+    in_threads(n_threads, done.append, range(7))
+    assert sorted(done) == list(range(7))
+    in_threads(n_threads, done.append, [])
+    with pytest.raises(ZeroDivisionError):
+        in_threads(n_threads, lambda part: 1 // part, [1, 0, 2])

@@ -57,7 +57,7 @@ def test_workers_share_the_cores(effect, monkeypatch):
         monkeypatch.setattr(module, name, called)
 
     spy(network, "run", lambda args, more: args[3])
-    spy(_refiner, "weighted_guided_filter", lambda args, more: more["n_threads"])
+    spy(_refiner, "in_threads", lambda args, more: args[0])
     monkeypatch.setattr(_estimators, "cpu_count", lambda: 8)
     with parallel_config(backend="threading"):
         effect(n_jobs=4).transform([GRAY] * 2)

@@ -8,7 +8,7 @@ from scipy.ndimage import uniform_filter
 import skdefocus as sd
 from skdefocus._grids import enlarge, full_area, tiles
 from skdefocus.datasets import sample_photographs
-from skdefocus.pipeline import LevelGrid
+from skdefocus.pipeline import LevelGrid, _refiner
 from skdefocus.synthesis import Layer, render_layers
 
 SIGMAS = np.array([0.0, 0.5, 1.0, 2.0, 4.0])
@@ -166,10 +166,14 @@ def test_tiles_equal_the_whole(monkeypatch, n_iter, guide, subsample):
     image = rng.integers(0, 256, (27 * 8 - 3, 16 * 8 - 1, 3), np.uint8)
     refiner = sd.WeightedGuidedRefiner(radius=4, n_iter=n_iter, guide=guide, subsample=subsample)
     at_once = refiner.transform([grid_of(proba, image=image)])[0]
-    monkeypatch.setattr("skdefocus._grids.TILE", 48)
-    assert len(list(tiles(image.shape, 8, 8))) == 5 * 3
+    monkeypatch.setattr(_refiner, "TILE", 48)
+    monkeypatch.setattr(_refiner, "REACHES", 0)
+    assert len(list(tiles(image.shape, 8, 8, 48))) == 5 * 3
     parts = refiner.transform([grid_of(proba, image=image)])[0]
     assert_allclose(parts, at_once, atol=1e-4)
+    settings = _refiner.RefineSettings.of(refiner)
+    for n_threads in (1, 3):
+        assert_array_equal(_refiner.refine(grid_of(proba, image=image), settings, n_threads), parts)
 
 
 @pytest.mark.parametrize(
