@@ -14,6 +14,7 @@ from scipy import ndimage
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import skdefocus as sd
+from skdefocus import network
 from skdefocus.datasets import sample_photographs
 from skdefocus.filters import box_mean
 from skdefocus.fusion import _comparison as comparison
@@ -349,6 +350,23 @@ def test_memory(align, monkeypatch):
             tracemalloc.stop()
     assert peaks[0] < 100
     assert peaks[1] < peaks[0] + 20  # threads may meet in other tiles; six gray frames have 24
+
+
+def test_large_frames_give_the_memory_of_the_network_back(monkeypatch):
+    stack, released = halves(BRICK, 3.0), []
+
+    def noted(facts, n_threads):
+        released.append(n_threads)
+        release(facts, n_threads)
+
+    release = network.release_memory
+    monkeypatch.setattr(network, "release_memory", noted)
+    expected = sd.FocusFuser().fuse(stack)
+    assert not released
+    monkeypatch.setattr("skdefocus.fusion._decision.LARGE", 0)
+    found = sd.FocusFuser().fuse(stack)
+    assert len(released) == 2
+    assert_array_equal(found.image, expected.image)
 
 
 def test_jobs_share_the_cores(monkeypatch):
