@@ -210,25 +210,10 @@ def enlarged_in(
     """
     if times == 1:
         return planes[:, area[0], area[1]]
-    down, across = (
-        _enlarging(small, times, length)[part]
-        for small, length, part in zip(planes.shape[1:], shape, area, strict=True)
-    )
-    rows, columns = (
-        slice(*np.flatnonzero(x.any(axis=0))[[0, -1]] + [0, 1]) for x in (down, across)
-    )
-    # The columns first, while there are few rows.
-    return np.matmul(down[:, rows], planes[:, rows, columns] @ across[:, columns].T)
-
-
-@lru_cache(maxsize=16)
-def _enlarging(small: int, times: int, length: int) -> Float32Array:
-    """Compute the weights (length, small) of the cells of a line that `twice` enlarges."""
-    weights = np.eye(small, dtype=np.float32)[:, :, None]
-    while times > 1:
-        times //= 2
-        weights = twice(weights, (-(-length // times), 1))
-    return np.ascontiguousarray(weights[:, :, 0].T)
+    half = tuple(-(-n // 2) for n in shape)
+    needed = _around(area, half)
+    between = enlarged_in(planes, times // 2, half, needed)
+    return twice_in(between, _seen_from_half(needed, area))
 
 
 def _around(area: Area, half: tuple[int, ...]) -> Area:
