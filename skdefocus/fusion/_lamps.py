@@ -49,7 +49,7 @@ def beyond_white(light: Float32Array, lit: Float32Array, most: Float32Array) -> 
     -------
     ndarray of shape (rows, columns), float32
         How much more light than white the clipped pixels of a cell have, in multiples of white; 0
-        where there is no lamp.
+        in cells without a lamp.
     """
     lost = np.maximum(most - np.float32(1 + ALIKE) * around(light), 0)
     clipped = around(lit) + np.float32(NONE)

@@ -1,4 +1,4 @@
-"""What the network takes: memory, of which sessions share an arena, and threads."""
+"""Memory of the network, whose sessions share an arena, and threads that its import starts."""
 
 import os
 import subprocess
