@@ -117,7 +117,7 @@ def fused_layers(source: Source, align: str, tick: Callable[[], None]) -> list[L
     align : str
         See :class:`skdefocus.FocusFuser`.
     tick : callable
-        Called after each reading of a plane, up to six times for each.
+        Called after each reading of a plane, up to seven times for each.
 
     Returns
     -------

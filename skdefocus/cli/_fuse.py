@@ -44,8 +44,8 @@ def add_fuse(commands: Any) -> None:
         _run_fuse,
         "Fuse photographs of one scene that are focused at different depths.",
         "The result has the bit depth, color profile, EXIF and other metadata of the reference "
-        "frame. Frames are read one at a time, each of them up to six times. A frame that does not "
-        "belong to the stack is left out and named.",
+        "frame. Frames are read one at a time, each of them up to seven times. A frame that does "
+        "not belong to the stack is left out and named.",
     )
     parser.add_argument(
         "frames",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy import ndimage
 
 from skdefocus._grids import Area, full_area, grown, repeated, seen_from
 from skdefocus._images import to_gray
@@ -193,7 +194,7 @@ def blended(
         return fused.image
     composite, several = _along_seams(frames, index, used, settings.feather)
     trials = comparison.Trials(composite, brightest).keep(several)
-    mixture = Mixture(frames.shape, _exchanged(several, trials, forced))
+    mixture = Mixture(frames.shape, _exchanged(several, trials, forced, frames.discs))
 
     def weighted(view: View, chosen: BoolArray) -> Float32Array:
         """Weigh a frame by how likely it is the one, near the pixels it was chosen for."""
@@ -236,9 +237,14 @@ def _along_seams(
     return View(seams.image, lit if lit.any() else None, None, frames.noise), several
 
 
-def _exchanged(several: BoolArray, trials: comparison.Trials, forced: Index | None) -> BoolArray:
+def _exchanged(
+    several: BoolArray, trials: comparison.Trials, forced: Index | None, discs: BoolArray | None
+) -> BoolArray:
     """Find the pixels whose fine detail may be of other frames than the rest of them."""
     where = several if forced is None else several & (forced < 0)
+    if discs is not None:
+        # The fine detail next to a disc is that of its rim.
+        where = where & ~ndimage.maximum_filter(discs, 2 * HALO + 1)
     if trials.around is None:
         return where
     # The rims of the discs of lamps are crisp, too.

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._grids import Area, all_cells, repeated
-from skdefocus._images import scaled
+from skdefocus._images import scaled, to_gray
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus.fusion._borders import black_along, of_their_own
+from skdefocus.fusion._discs import covered, lamps_of, light_around, reach_of_discs
 from skdefocus.fusion._exposure import matched
 from skdefocus.fusion._odd import has_say, odd_places, told
 from skdefocus.fusion._palette import Palette
@@ -19,7 +20,7 @@ from skdefocus.fusion._raw import OPAQUE, Raw, checked, filled
 from skdefocus.fusion._settings import FuserSettings
 from skdefocus.fusion._survey import surveyed
 from skdefocus.fusion._thumbnails import block_size, lit
-from skdefocus.fusion._warping import LOBES, Warped, inside, warp
+from skdefocus.fusion._warping import LOBES, Warped, carried, inside, warp
 
 #: A frame, or what reads it.
 Frame = ArrayLike | Callable[[], ArrayLike]
@@ -27,7 +28,7 @@ Frame = ArrayLike | Callable[[], ArrayLike]
 #: Stacks of up to so many pixels have their views kept; frames of larger ones are prepared anew.
 KEPT_PIXELS = 24_000_000
 #: Number of times that a frame is read at most.
-READS = 6
+READS = 7
 
 
 class View(NamedTuple):
@@ -81,6 +82,8 @@ class Frames:
         Pixels of small pictures where frames have no say.
     overruled : dict of int to str
         Numbers of these frames, and where that is.
+    discs : ndarray of shape (H, W), bool, or None
+        The pixels in the discs of lamps, which some frames have no say in; None is nowhere.
     """
 
     def __init__(
@@ -113,6 +116,10 @@ class Frames:
             self._best_alpha = np.zeros(self.shape[:2], np.float32)
             for k in self.numbers:
                 np.maximum(self._best_alpha, self._coverage(k), out=self._best_alpha)
+        self._lamps = lamps_of(self.survey.specks)
+        self._reach_of_discs = self._measured_discs()
+        self._hidden: BoolArray | None = None
+        self.discs = self._all_discs()
 
     @property
     def left_out(self) -> dict[int, str]:
@@ -220,11 +227,48 @@ class Frames:
     def _valid(self, number: int, raw: Raw | None) -> BoolArray | None:
         """Find where a frame may win, from what was read of it; None means everywhere."""
         valid = self._shown(number, raw)
-        if (odd := self.odd.get(number)) is None:
-            return valid
-        block = block_size((self.shape[0], self.shape[1]))
-        fine = ~repeated(all_cells(odd, block, self.shape), block, self.shape)
-        return np.asarray(fine) if valid is None else fine & valid
+        if (odd := self.odd.get(number)) is not None:
+            block = block_size((self.shape[0], self.shape[1]))
+            valid = both(valid, ~repeated(all_cells(odd, block, self.shape), block, self.shape))
+        if (discs := self._discs_of(number)) is not None:
+            valid = both(valid, ~discs)
+        return valid
+
+    # --- discs of lamps ------------------------------------------------------------------------
+
+    def _measured_discs(self) -> dict[int, Float64Array]:
+        """Measure how far the discs of all lamps reach in the frames."""
+        if self._lamps is None:
+            return {}
+        around = {}
+        for k in self.numbers:
+            pixels, gain = filled(self.read(k), OPAQUE), self._gains.get(k)
+            gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
+            at = carried(self.survey.matrices[k], self._lamps.centers)
+            around[k] = light_around(gray, at)
+        reach = reach_of_discs(self._lamps, around)
+        return {k: radii for k, radii in reach.items() if radii.any()}
+
+    def _discs_of(self, number: int) -> BoolArray | None:
+        """Find the pixels of a frame that are hidden by discs; None is nowhere."""
+        if self._lamps is None or number not in self._reach_of_discs:
+            return None
+        size = (self.shape[0], self.shape[1])
+        discs = covered(self._lamps.centers, self._reach_of_discs[number], size)
+        return discs if self._hidden is None else discs & ~self._hidden
+
+    def _all_discs(self) -> BoolArray | None:
+        """Find the pixels in any frame's discs, and let none hide what all frames hide."""
+        if not self._reach_of_discs:
+            return None
+        discs, seen = np.zeros((2, *self.shape[:2]), bool)
+        for k in self.numbers:
+            valid = self.valid(k)
+            seen |= True if valid is None else valid
+            if (own := self._discs_of(k)) is not None:
+                discs |= own
+        self._hidden = ~seen
+        return discs
 
     def _shown(self, number: int, raw: Raw | None) -> BoolArray | None:
         if self._best_alpha is not None:
@@ -271,6 +315,11 @@ class Frames:
             elif (where := self._reach(k)) is not None:
                 reached &= where
         return reached
+
+
+def both(valid: BoolArray | None, more: BoolArray) -> BoolArray:
+    """Restrict the pixels where a frame has a say."""
+    return more if valid is None else valid & more
 
 
 def within(score: Float32Array, where: BoolArray | None, outside: float = -np.inf) -> Float32Array:

@@ -93,7 +93,7 @@ class FocusFuser(ImageTransformer):
     Away from seams, every fused value lies between the smallest and the largest of the (aligned,
     exposure-matched) frames at that pixel. Memory is some 85 bytes per pixel of a frame whatever
     the length of the stack, beside the frames themselves; gray copies of stacks of up to 24 million
-    pixels are held besides. Each frame is read up to six times, and only one is held at a time if
+    pixels are held besides. Each frame is read up to seven times, and only one is held at a time if
     functions are given. Time is linear in pixels and frames.
 
     The frame that shows an object's outline sharp wins on both sides of it, so that a foreground

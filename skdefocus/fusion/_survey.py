@@ -13,12 +13,14 @@ from skdefocus._images import to_gray
 from skdefocus._typing import Float64Array
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._borders import NO_BORDERS, Borders, black_borders
+from skdefocus.fusion._discs import NO_SPECKS, specks
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, relative_gain
 from skdefocus.fusion._noise import noise_of
 from skdefocus.fusion._odd import Picture, picture
 from skdefocus.fusion._raw import OPAQUE, Raw, filled
 from skdefocus.fusion._settings import FuserSettings
-from skdefocus.fusion._thumbnails import Thumbnail, thumbnail
+from skdefocus.fusion._thumbnails import Thumbnail, lit, thumbnail
+from skdefocus.fusion._warping import carried
 
 #: References that are tried at most before frames are given up.
 TRIES = 3
@@ -44,6 +46,9 @@ class Survey:
         Of the frames that belong, as far as they are large enough to be judged.
     borders : dict of int to Borders
         Of these.
+    specks : dict of int to ndarray of shape (n, 3)
+        Of the frames that belong, see :func:`skdefocus.fusion._discs.specks`, in the reference's
+        pixels.
     """
 
     matrices: dict[int, Float64Array] = field(default_factory=dict)
@@ -52,12 +57,17 @@ class Survey:
     left_out: dict[int, str] = field(default_factory=dict)
     pictures: dict[int, Picture] = field(default_factory=dict)
     borders: dict[int, Borders] = field(default_factory=dict)
+    specks: dict[int, Float64Array] = field(default_factory=dict)
 
     def add(
         self, number: int, matrix: Float64Array, look: _Look, seen: Thumbnail, gain: Gain | None
     ) -> None:
         """Keep the measurements of a frame that belongs; `seen` coincides with the others."""
         self.matrices[number], self.noise[number] = matrix, look.noise
+        self.specks[number] = look.specks.copy()
+        self.specks[number][:, :2] = carried(
+            np.asarray(np.linalg.inv(matrix), np.float64), look.specks[:, :2]
+        )
         if gain is not None:
             self.gains[number] = gain
         if seen.tells:
@@ -65,12 +75,13 @@ class Survey:
 
 
 class _Look(NamedTuple):
-    """Reduced copies of a frame, by which it is judged and aligned, its noise and borders."""
+    """Reduced copies of a frame, by which it is judged and aligned, and what was found in it."""
 
     small: Thumbnail
     pyramid: registration.Pyramid | None
     noise: float
     borders: Borders
+    specks: Float64Array
 
 
 def surveyed(
@@ -153,10 +164,12 @@ def _look(raw: Raw, align: str) -> _Look:
     if raw.alpha is not None:
         opaque = raw.alpha >= OPAQUE * raw.alpha.max()
     small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
-    if align == "none":
-        return _Look(small, None, noise, borders)
-    pyramid = registration.pyramid(to_gray(filled(raw, OPAQUE)), opaque)
-    return _Look(small, pyramid, noise, borders)
+    bright = lit(raw.pixels) if opaque is None else lit(raw.pixels) & opaque
+    if align == "none" and not bright.any():
+        return _Look(small, None, noise, borders, NO_SPECKS)
+    gray = to_gray(filled(raw, OPAQUE))
+    pyramid = None if align == "none" else registration.pyramid(gray, opaque)
+    return _Look(small, pyramid, noise, borders, specks(gray, bright))
 
 
 def _step(before: _Look, after: _Look, guess: Float64Array | None, align: str) -> Float64Array:

@@ -28,6 +28,11 @@ STEEP = 0.004
 HALO = 16
 
 
+def carried(matrix: Float64Array, places: Float64Array) -> Float64Array:
+    """Give the places (n, 2) of a frame that those of the reference go to, rows and columns."""
+    return np.asarray(places @ matrix[:2, :2].T + matrix[:2, 2])
+
+
 def inside(matrix: Float64Array, size: tuple[int, int]) -> BoolArray:
     """Find the pixels (H, W) of the reference for which `warp` finds pixels of the frame."""
     columns = np.arange(size[1], dtype=np.int32)
