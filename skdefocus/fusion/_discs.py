@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from skdefocus._typing import BoolArray, Float32Array, Float64Array, IndexArray
+from skdefocus._images import scaled
+from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array, IndexArray
 
 #: Pixels of the largest lamp, and the number of lamps that are looked at, the largest first.
 LARGEST, MOST = 1000, 400
@@ -27,6 +29,10 @@ ALIKE = 0.008
 #: A disc ends where its light is less than this part of the most in it; and what is masked beyond,
 #: as a factor and in pixels, for rims that are not quite round or crisp.
 RIM, FACTOR, MARGIN = 0.5, 1.1, 1.0
+#: A soft disc is masked until there is less than this part of the most in it, at most up to so many
+#: times the radius.
+FAINT, MOST_FAINT = 0.02, 2.5
+SOFT, SOFTNESS = 0.7, 0.85
 #: Around a disc, from and to these factors of its radius, frames differ by less than this part of
 #: the most in it.
 OUT, ELSEWHERE = (1.2, 1.8), 0.3
@@ -53,6 +59,12 @@ class Lamps(NamedTuple):
     frames: IndexArray
 
 
+def brightest(image: AnyArray) -> Float32Array:
+    """Give the brightest channel (H, W) of a checked photograph: lamps may be of any color."""
+    channels = (image,) if image.ndim == 2 else np.moveaxis(image, 2, 0)
+    return scaled(reduce(np.maximum, channels))
+
+
 def specks(gray: Float32Array, lit: BoolArray) -> Float64Array:
     """Find the small and crisp things in a frame that are clipped, the largest of them if many.
 
@@ -61,8 +73,6 @@ def specks(gray: Float32Array, lit: BoolArray) -> Float64Array:
     ndarray of shape (n, 3)
         Rows, columns, and areas in pixels.
     """
-    if not lit.any():
-        return NO_SPECKS
     regions, _ = ndimage.label(lit, np.ones((3, 3), bool))
     areas = np.bincount(regions.ravel())[1:]
     numbers = np.flatnonzero(areas <= LARGEST)
@@ -153,19 +163,33 @@ def _measured(
     low, more = np.quantile(light.astype(np.float32) - own, (0.25, 0.5), axis=2)
     outer = np.sqrt(areas / np.pi)[:, None] + 0.5 < RADII
     more *= outer
-    disc = (low >= ALIKE) & (more >= RIM * np.maximum.accumulate(more, axis=1)) | ~outer
-    disc = np.logical_and.accumulate(disc, axis=1) & outer
-    last = len(RADII) - 1 - np.argmax(disc[:, ::-1], axis=1)
-    radius = RADII[last][:, None]
-    ring = (radius * OUT[0] + 1 < RADII) & (radius * OUT[1] + 2 > RADII)
+    disc, radius = _within(
+        (low >= ALIKE) & (more >= RIM * np.maximum.accumulate(more, axis=1)), outer
+    )
+    peak = (more * disc).max(axis=1, keepdims=True)
+    soft = np.max(np.where(disc & (more >= SOFT * peak), RADII, 1), axis=1, keepdims=True)
+    faint = (low >= np.maximum(FAINT * peak, ALIKE)) & (MOST_FAINT * radius > RADII)
+    end = np.where(soft < SOFTNESS * radius, _within(faint, outer)[1], radius)
+    ring = (end * OUT[0] + 1 < RADII) & (end * OUT[1] + 2 > RADII)
     outside = (np.abs(more) * ring).sum(axis=1) / np.maximum(ring.sum(axis=1), 1)
-    told = ring.any(axis=1) & (outside < ELSEWHERE * (more * disc).max(axis=1))
+    told = ring.any(axis=1) & (outside < ELSEWHERE * peak[:, 0])
     clipped = np.median(light, axis=2) > CLIPPED
     rings = 2 * np.pi * np.log(RADII[1]) * RADII**2  # areas of rings of these radii
     total = ((more + AT_LEAST * clipped) * disc * rings).sum(axis=1)
     lamp = areas * np.maximum(np.median(own[:, 0], axis=1), ALIKE)
-    reach = np.where(told, FACTOR * radius[:, 0] + MARGIN, np.nan)
+    reach = np.maximum(FACTOR * radius, end)[:, 0] + MARGIN
+    reach = np.where(told, reach, np.nan)
     return np.where(disc.any(axis=1), reach, 0), told * total / lamp
+
+
+def _within(holds: BoolArray, outer: BoolArray) -> tuple[BoolArray, Float64Array]:
+    """Follow the radii outwards from the first of `outer`, as long as something holds.
+
+    Give these radii as a mask of shape (n, radii), and the last of them, shape (n, 1).
+    """
+    inside = np.logical_and.accumulate(holds | ~outer, axis=1) & outer
+    last = len(RADII) - 1 - np.argmax(inside[:, ::-1], axis=1)
+    return inside, RADII[last][:, None]
 
 
 def covered(centers: Float64Array, radii: Float64Array, shape: tuple[int, int]) -> BoolArray:

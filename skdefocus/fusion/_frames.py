@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skdefocus._grids import Area, all_cells, repeated
-from skdefocus._images import scaled, to_gray
+from skdefocus._images import scaled
 from skdefocus._typing import AnyArray, BoolArray, Float32Array, Float64Array
 from skdefocus.fusion._borders import black_along, of_their_own
-from skdefocus.fusion._discs import covered, lamps_of, light_around, reach_of_discs
+from skdefocus.fusion._discs import brightest, covered, lamps_of, light_around, reach_of_discs
 from skdefocus.fusion._exposure import matched
 from skdefocus.fusion._odd import has_say, odd_places, told
 from skdefocus.fusion._palette import Palette
@@ -243,9 +243,9 @@ class Frames:
         around = {}
         for k in self.numbers:
             pixels, gain = filled(self.read(k), OPAQUE), self._gains.get(k)
-            gray = to_gray(pixels if gain is None else matched(scaled(pixels), gain))
+            light = brightest(pixels if gain is None else matched(scaled(pixels), gain))
             at = carried(self.survey.matrices[k], self._lamps.centers)
-            around[k] = light_around(gray, at)
+            around[k] = light_around(light, at)
         reach = reach_of_discs(self._lamps, around)
         return {k: radii for k, radii in reach.items() if radii.any()}
 

@@ -13,7 +13,7 @@ from skdefocus._images import to_gray
 from skdefocus._typing import Float64Array
 from skdefocus.fusion._agreement import LEAST_AGREEMENT, agreement
 from skdefocus.fusion._borders import NO_BORDERS, Borders, black_borders
-from skdefocus.fusion._discs import NO_SPECKS, specks
+from skdefocus.fusion._discs import NO_SPECKS, brightest, specks
 from skdefocus.fusion._exposure import LEAST_SHARE, MOST_GAIN, Gain, relative_gain
 from skdefocus.fusion._noise import noise_of
 from skdefocus.fusion._odd import Picture, picture
@@ -165,11 +165,11 @@ def _look(raw: Raw, align: str) -> _Look:
         opaque = raw.alpha >= OPAQUE * raw.alpha.max()
     small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
     bright = lit(raw.pixels) if opaque is None else lit(raw.pixels) & opaque
-    if align == "none" and not bright.any():
-        return _Look(small, None, noise, borders, NO_SPECKS)
-    gray = to_gray(filled(raw, OPAQUE))
-    pyramid = None if align == "none" else registration.pyramid(gray, opaque)
-    return _Look(small, pyramid, noise, borders, specks(gray, bright))
+    found = specks(brightest(raw.pixels), bright) if bright.any() else NO_SPECKS
+    if align == "none":
+        return _Look(small, None, noise, borders, found)
+    pyramid = registration.pyramid(to_gray(filled(raw, OPAQUE)), opaque)
+    return _Look(small, pyramid, noise, borders, found)
 
 
 def _step(before: _Look, after: _Look, guess: Float64Array | None, align: str) -> Float64Array:

@@ -45,6 +45,18 @@ def test_discs_do_not_come_in(mean, count, widest):
     assert (np.abs(frames[-1] / 255.0 - frames[0] / 255) > 0.04).mean() > 5 * wrong.mean()
 
 
+@pytest.mark.parametrize("color", [(1, 0.08, 0.04), (0.05, 0.1, 1)])
+def test_discs_of_saturated_lamps_do_not_come_in(color):
+    surface = soft_surface(0.3)
+    frames = []
+    for k, sigma in enumerate((0, 5)):
+        lamps = to_linear(photographed(surface, sigma, seed=k) / 255) - to_linear(surface)
+        light = to_linear(surface)[..., None] + lamps[..., None] * color
+        frames.append(np.round(from_linear(np.clip(light, 0, 1)) * 255).astype(np.uint8))
+    fused = FocusFuser().fuse(frames).image
+    assert (np.abs(fused - frames[0] / 255).max(axis=2) > 0.04).mean() < 0.001
+
+
 def test_the_sharpest_frame_counts_where_no_disc_reaches():
     """The surface is sharpest in the frames whose discs are widest."""
     rough = np.random.default_rng(3).uniform(0.1, 0.6, (SIDE, SIDE))
