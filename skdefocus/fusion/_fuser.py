@@ -40,7 +40,7 @@ class FocusFuser(ImageTransformer):
     pixels where they have the most detail. The frame's defocus map is a further vote where the
     frames' details are alike. Guided filters carry both choices into flat regions. Along the seams
     the comparison is made once more, and pixels are the mean of the frames, weighted by how likely
-    each is the one.
+    each is the one. In the discs that small lamps make out of focus, a frame has no say.
 
     Parameters
     ----------
