@@ -74,12 +74,17 @@ def specks(gray: Float32Array, lit: BoolArray) -> Float64Array:
         Rows, columns, and areas in pixels.
     """
     regions, _ = ndimage.label(lit, np.ones((3, 3), bool))
-    areas = np.bincount(regions.ravel())[1:]
-    numbers = np.flatnonzero(areas <= LARGEST)
+    areas = np.bincount(regions.ravel())
+    areas[0] = 0  # of what is not clipped
+    numbers = np.flatnonzero((areas > 0) & (areas <= LARGEST))
     numbers = numbers[np.argsort(-areas[numbers], kind="stable")[:MOST]]
     if not len(numbers):
         return NO_SPECKS
-    centers = np.array(ndimage.center_of_mass(lit, regions, numbers + 1))
+    small = np.isin(np.arange(len(areas)), numbers)
+    at = np.nonzero(small[regions])
+    centers = np.column_stack(
+        [np.bincount(regions[at], x, len(areas))[numbers] / areas[numbers] for x in at]
+    )
     radii = np.sqrt(areas[numbers] / np.pi)[:, None, None]
     own, near, far = (
         np.median(_light(gray, centers, r), axis=(1, 2))
