@@ -10,15 +10,14 @@ from typing import Any
 from skdefocus.metrics._fusion import (
     contrast_preservation,
     gradient_preservation,
-    psnr,
     source_mutual_information,
     source_ssim,
-    ssim,
 )
 from skdefocus.metrics._fusion import q_cb as q_cb
 from skdefocus.metrics._fusion import q_g as q_g
 from skdefocus.metrics._fusion import q_mi as q_mi
 from skdefocus.metrics._fusion import q_y as q_y
+from skdefocus.metrics._reference import psnr, ssim
 from skdefocus.metrics._scorers import SigmaScoreMixin as SigmaScoreMixin
 from skdefocus.metrics._scorers import get_scorer, get_scorer_names
 from skdefocus.metrics._sigma_maps import image_weights as image_weights
