@@ -23,6 +23,13 @@ import numpy as np
 
 from skdefocus._typing import FloatArray
 from skdefocus.filters._arrays import estimate_offset
+from skdefocus.filters._triangles import (
+    factor,
+    index_of,
+    pairs,
+    subtract_mean_products,
+    variances,
+)
 from skdefocus.filters._window_sums import WindowGrid
 from skdefocus.filters._workers import (
     MAX_SPARE_BYTES,
@@ -42,9 +49,6 @@ StripRows = tuple[int, slice]
 
 #: Variances below this count as none (intensities squared).
 TINY = 1e-10
-
-#: Variances below this fraction of the mean square are its rounding errors.
-ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -309,7 +313,7 @@ class LinearFits:
         for i in range(self.channels):
             sums[i + 1] -= np.multiply(mean[i], sums[0], out=part)
             for j in range(i):
-                part[...] = factors[_index(i, j)]
+                part[...] = factors[index_of(i, j)]
                 part *= sums[j + 1]
                 sums[i + 1] -= part
         x = sums[1:]
@@ -318,9 +322,9 @@ class LinearFits:
             x = a
         part = scratch("part", shape, x.dtype)
         for i in reversed(range(self.channels)):
-            x[i] *= factors[_index(i, i)]
+            x[i] *= factors[index_of(i, i)]
             for k in range(i + 1, self.channels):
-                x[i] -= np.multiply(factors[_index(k, i)], x[k], out=part)
+                x[i] -= np.multiply(factors[index_of(k, i)], x[k], out=part)
         if x is not a:
             a[...] = x
         part = scratch("part", shape, self.dtype)
@@ -347,62 +351,6 @@ class LinearFits:
     def _per_vote_of(self, y0: int, y1: int) -> FloatArray | float:
         """Return the factor that turns sums of votes in these rows into means."""
         return self.per_vote[y0:y1] if isinstance(self.per_vote, np.ndarray) else self.per_vote
-
-
-def pairs(channels: int) -> list[tuple[int, int]]:
-    """List the rows and columns of a lower triangle, row by row."""
-    return [(i, j) for i in range(channels) for j in range(i + 1)]
-
-
-def _index(i: int, j: int) -> int:
-    """Return the position of row i, column j of a lower triangle in `pairs`."""
-    return i * (i + 1) // 2 + j
-
-
-def variances(cov: FloatArray, channels: int) -> FloatArray:
-    """Average the variances of the channels."""
-    total = cov[0].copy()
-    for i in range(1, channels):
-        total += cov[_index(i, i)]
-    total /= channels
-    return total
-
-
-def subtract_mean_products(moments: FloatArray, mean: FloatArray, scratch: Scratch) -> None:
-    """Turn mean products, (pairs, ...), into covariances, in place."""
-    part = scratch("part", mean.shape[1:], mean.dtype)
-    precise = mean.dtype.itemsize >= 8  # otherwise rounding is small relative to the regularization
-    for k, (i, j) in enumerate(pairs(len(mean))):
-        least = ROUNDING * moments[k] if i == j and precise else None
-        moments[k] -= np.multiply(mean[i], mean[j], out=part)
-        if least is not None:
-            moments[k] *= moments[k] > least
-
-
-def factor(cov: FloatArray, reg: FloatArray | float, channels: int, scratch: Scratch) -> None:
-    """Turn symmetric matrices, plus `reg` on the diagonal, into L and 1/D of L D Lᵀ, in place.
-
-    Parameters
-    ----------
-    cov : ndarray of shape (channels * (channels + 1) / 2, ...)
-        The lower triangles, row by row.
-    """
-    part = scratch("part", cov.shape[1:], cov.dtype)
-    ratio = scratch("ratio", cov.shape[1:], cov.dtype)
-    for j in range(channels):
-        pivot = cov[_index(j, j)]
-        pivot += reg
-        # In exact arithmetic, no pivot is smaller than this.
-        np.maximum(pivot, reg, out=pivot)
-        np.reciprocal(pivot, out=pivot)
-        for i in range(j + 1, channels):
-            entry = cov[_index(i, j)]
-            np.multiply(entry, pivot, out=ratio)
-            for k in range(j + 1, i + 1):
-                # In rows above i, column j holds L already; that of row i is `ratio`.
-                below = ratio if k == i else cov[_index(k, j)]
-                cov[_index(i, k)] -= np.multiply(entry, below, out=part)
-            entry[...] = ratio
 
 
 def inverse(x: FloatArray) -> FloatArray:

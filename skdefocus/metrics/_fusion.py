@@ -1,9 +1,9 @@
 """Quality of fused photographs, compared with their sources: no reference is needed.
 
 The measures are Q_G, Q_MI, Q_CB and Q_Y, as publications call them. Published evaluations compute
-them on 8-bit gray images, and so does this module: channels are rounded to 0-255, and gray = 0.299 R
-+ 0.587 G + 0.114 B (Rec. 601) is rounded again. A uint8 image and the same image as floats thus get
-exactly the same score.
+them on 8-bit gray images, and so does this module: channels are rounded to 0-255, and gray =
+0.299 R + 0.587 G + 0.114 B (Rec. 601) is rounded again. A uint8 image and the same image as floats
+thus get exactly the same score.
 """
 
 from __future__ import annotations
