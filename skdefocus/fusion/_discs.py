@@ -80,7 +80,8 @@ def specks(gray: Float32Array, lit: BoolArray) -> Float64Array:
     numbers = numbers[np.argsort(-areas[numbers], kind="stable")[:MOST]]
     if not len(numbers):
         return NO_SPECKS
-    small = np.isin(np.arange(len(areas)), numbers)
+    small = np.zeros(len(areas), bool)
+    small[numbers] = True
     at = np.nonzero(small[regions])
     centers = np.column_stack(
         [np.bincount(regions[at], x, len(areas))[numbers] / areas[numbers] for x in at]
@@ -138,7 +139,7 @@ def reach_of_discs(
     Returns
     -------
     dict of int to ndarray of shape (n,)
-        Radii in pixels by the frames' numbers, 0 where there is no disc.
+        By the number of each frame, the radius of every lamp's disc in pixels; 0 is no disc.
     """
     numbers = sorted(around)
     own = np.stack([around[k][i] for i, k in enumerate(lamps.frames)])

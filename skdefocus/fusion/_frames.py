@@ -27,7 +27,7 @@ Frame = ArrayLike | Callable[[], ArrayLike]
 
 #: Stacks of up to so many pixels have their views kept; frames of larger ones are prepared anew.
 KEPT_PIXELS = 24_000_000
-#: Number of times that a frame is read at most.
+#: Number of times that a frame is read at most; with alpha, it may be twice as many.
 READS = 7
 
 
@@ -168,9 +168,7 @@ class Frames:
     def _prepared(self, number: int, raw: Raw) -> View:
         """Match and align what was read of a frame."""
         pixels, gain = filled(raw, OPAQUE), self._gains.get(number)
-        gray = self._palette.gray(
-            pixels if gain is None else matched(scaled(pixels), gain), self._aligned(number)
-        )
+        gray = self._palette.gray(_as_bright(pixels, gain), self._aligned(number))
         bright = lit(pixels)
         seen = self._warped(bright.astype(np.float32), number, 1) > 0 if bright.any() else None
         noise = max(self.noise, self.survey.noise[number])
@@ -184,8 +182,7 @@ class Frames:
         pixels, gain = filled(raw or self.read(number), 0), self._gains.get(number)
 
         def part(area: Area) -> Float32Array:
-            image = scaled(pixels[area])
-            return image if gain is None else matched(image, gain)
+            return scaled(_as_bright(pixels[area], gain))
 
         if (matrix := self._aligned(number)) is None:
             return part
@@ -242,10 +239,9 @@ class Frames:
             return {}
         around = {}
         for k in self.numbers:
-            pixels, gain = filled(self.read(k), OPAQUE), self._gains.get(k)
-            light = brightest(pixels if gain is None else matched(scaled(pixels), gain))
+            pixels = _as_bright(filled(self.read(k), OPAQUE), self._gains.get(k))
             at = carried(self.survey.matrices[k], self._lamps.centers)
-            around[k] = light_around(light, at)
+            around[k] = light_around(brightest(pixels), at)
         reach = reach_of_discs(self._lamps, around)
         return {k: radii for k, radii in reach.items() if radii.any()}
 
@@ -315,6 +311,11 @@ class Frames:
             elif (where := self._reach(k)) is not None:
                 reached &= where
         return reached
+
+
+def _as_bright(pixels: AnyArray, gain: Float32Array | None) -> AnyArray:
+    """Give pixels as bright as the reference's; as they are without a gain."""
+    return pixels if gain is None else matched(scaled(pixels), gain)
 
 
 def both(valid: BoolArray | None, more: BoolArray) -> BoolArray:

@@ -93,8 +93,9 @@ class FocusFuser(ImageTransformer):
     Away from seams, every fused value lies between the smallest and the largest of the (aligned,
     exposure-matched) frames at that pixel. Memory is some 85 bytes per pixel of a frame whatever
     the length of the stack, beside the frames themselves; gray copies of stacks of up to 24 million
-    pixels are held besides. Each frame is read up to seven times, and only one is held at a time if
-    functions are given. Time is linear in pixels and frames.
+    pixels are held besides. Each frame is read up to seven times, or fourteen if it has
+    alpha, and only one is held at a time if functions are given. Time is linear in pixels and
+    frames.
 
     The frame that shows an object's outline sharp wins on both sides of it, so that a foreground
     keeps its outline and its blurred spill in other frames does not show up as a halo.

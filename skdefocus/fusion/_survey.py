@@ -163,8 +163,10 @@ def _look(raw: Raw, align: str) -> _Look:
     opaque = None if borders.where is None else ~borders.where
     if raw.alpha is not None:
         opaque = raw.alpha >= OPAQUE * raw.alpha.max()
-    small, noise = thumbnail(raw.pixels, opaque), noise_of(raw.pixels, opaque)
-    bright = lit(raw.pixels) if opaque is None else lit(raw.pixels) & opaque
+    bright = lit(raw.pixels)
+    small, noise = thumbnail(raw.pixels, opaque, bright), noise_of(raw.pixels, opaque)
+    if opaque is not None:
+        bright = bright & opaque
     found = specks(brightest(raw.pixels), bright) if bright.any() else NO_SPECKS
     if align == "none":
         return _Look(small, None, noise, borders, found)

@@ -131,7 +131,9 @@ def limit(image: AnyArray, value: float) -> float:
     return value * float(np.iinfo(image.dtype).max) if image.dtype.kind == "u" else value
 
 
-def thumbnail(image: AnyArray, opaque: BoolArray | None = None) -> Thumbnail:
+def thumbnail(
+    image: AnyArray, opaque: BoolArray | None = None, bright: BoolArray | None = None
+) -> Thumbnail:
     """Reduce a checked photograph to a shorter side of some `SMALL_SIDE` pixels.
 
     Parameters
@@ -139,10 +141,12 @@ def thumbnail(image: AnyArray, opaque: BoolArray | None = None) -> Thumbnail:
     image : ndarray of shape (H, W) or (H, W, C)
     opaque : ndarray of shape (H, W) or None
         Pixels to use; None uses all.
+    bright : ndarray of shape (H, W) or None
+        What `lit` finds in it, if that is known.
     """
     block = block_size((image.shape[0], image.shape[1]))
     planes = image[..., None] if image.ndim == 2 else image
-    bright = lit(image)
+    bright = lit(image) if bright is None else bright
     usable = ~bright & any_above(planes, limit(image, BLACK))
     known = np.ones(bright.shape, bool) if opaque is None else opaque
     usable &= known
